@@ -1,0 +1,30 @@
+//! The strategies: which execution to run next, step by step. Pure: sees only [`crate::model`].
+
+use crate::model::{Choice, Cut, Execution, View};
+
+/// Decides an exploration: a sequence of executions.
+///
+/// Contract:
+/// 1. [`begin`](Strategy::begin) is called before each execution; `false` ends the exploration.
+/// 2. [`choose`](Strategy::choose) is then called for each step, with a process enabled at each; it names an enabled process, or
+///    cuts the execution.
+/// 3. [`end`](Strategy::end) is called with what came of it, cut or not. An execution that fails for a reason of the machine is
+///    not ended: the exploration is over.
+///
+/// A strategy draws on nothing but what it is shown and its seed, so that an exploration can be repeated.
+pub trait Strategy {
+    /// Prepares the next execution; `false` where there is none.
+    fn begin(&mut self) -> bool;
+
+    /// The choice at this step.
+    ///
+    /// # Errors
+    /// The reason to cut the execution short: what follows is redundant.
+    fn choose(&mut self, view: View<'_>) -> Result<Choice, Cut>;
+
+    /// Learns what came of the execution.
+    fn end(&mut self, execution: &Execution);
+
+    /// Whether an exploration that ends by [`begin`](Strategy::begin) has covered every interleaving.
+    fn is_exhaustive(&self) -> bool;
+}

@@ -1,0 +1,147 @@
+use serde::{Deserialize, Serialize};
+
+/// A file, directory, link or FIFO of the workspace, apart from its names.
+///
+/// Named by where it came from, never by inode number or by the order of the trace, so that the same object has the same id in
+/// every execution of one trace class, and an operation that was recorded in one execution can be compared in another.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub enum ObjectId {
+    /// There before the first step: its place in the sorted list of the initial tree's paths; 0 is the workspace itself.
+    Initial(u32),
+    /// Made by a process, in its operation number `operation` (from 0). One call makes at most one object.
+    Made {
+        /// Who made it.
+        process: u16,
+        /// Which of its operations made it.
+        operation: u32,
+    },
+}
+
+/// What an operation touches: the unit of dependence (DPOR) and of explanation.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub enum Location {
+    /// One name in one directory: which object it leads to, if any.
+    Name {
+        /// The directory.
+        dir: ObjectId,
+        /// The name in it; bytes that are not UTF-8 are shown as U+FFFD.
+        name: String,
+    },
+    /// The set of names in a directory.
+    Listing(ObjectId),
+    /// Bytes `start..end` of a file. A position past the end counts as "not there": making it exist is a write to it.
+    Data {
+        /// The file.
+        object: ObjectId,
+        /// First byte.
+        start: u64,
+        /// One past the last byte; `u64::MAX` for "to the end, wherever that is".
+        end: u64,
+    },
+    /// Size, times and number of links.
+    Status(ObjectId),
+    /// Mode, owner and extended attributes.
+    Mode(ObjectId),
+    /// Who holds the `flock` of a file.
+    Lock(ObjectId),
+    /// Who holds the record locks (POSIX and open-file-description locks) on bytes `start..end` of a file.
+    RecordLock {
+        /// The file.
+        object: ObjectId,
+        /// First byte.
+        start: u64,
+        /// One past the last byte.
+        end: u64,
+    },
+}
+
+impl Location {
+    /// Whether the two have anything in common; ranges of one file do where they overlap.
+    #[must_use]
+    pub fn overlaps(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Data { object: a, start, end }, Self::Data { object: b, start: s, end: e })
+            | (
+                Self::RecordLock { object: a, start, end },
+                Self::RecordLock { object: b, start: s, end: e },
+            ) => a == b && start < e && s < end,
+            (a, b) => a == b,
+        }
+    }
+}
+
+/// How an operation touches a location.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub enum AccessKind {
+    /// Looks, changes nothing.
+    Read,
+    /// Changes it in a way whose order among such changes nobody can see: two additions to a directory's listing, two shared
+    /// acquisitions of a lock, two changes of a file's times. Commutes with `Join`, with nothing else.
+    Join,
+    /// Changes it.
+    Write,
+}
+
+/// One touch of one location.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub struct Access {
+    /// What is touched.
+    pub location: Location,
+    /// How.
+    pub kind: AccessKind,
+}
+
+impl Access {
+    /// A read of `location`.
+    #[must_use]
+    pub fn read(location: Location) -> Self {
+        Self { location, kind: AccessKind::Read }
+    }
+
+    /// A change of `location` that commutes with its like.
+    #[must_use]
+    pub fn join(location: Location) -> Self {
+        Self { location, kind: AccessKind::Join }
+    }
+
+    /// A change of `location`.
+    #[must_use]
+    pub fn write(location: Location) -> Self {
+        Self { location, kind: AccessKind::Write }
+    }
+
+    /// Whether the order of the two can be seen by anybody.
+    #[must_use]
+    pub fn conflicts(&self, other: &Self) -> bool {
+        use AccessKind::{Join, Read};
+        let commute = matches!((self.kind, other.kind), (Read, Read) | (Join, Join));
+        !commute && self.location.overlaps(&other.location)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Access, Location, ObjectId};
+
+    fn data(start: u64, end: u64) -> Location {
+        Location::Data { object: ObjectId::Initial(1), start, end }
+    }
+
+    #[test]
+    fn ranges_conflict_where_they_overlap_and_one_writes() {
+        assert!(Access::write(data(0, 4)).conflicts(&Access::read(data(3, 9))));
+        assert!(!Access::write(data(0, 4)).conflicts(&Access::read(data(4, 9))));
+        assert!(!Access::read(data(0, 4)).conflicts(&Access::read(data(0, 4))));
+        assert!(Access::write(data(8, u64::MAX)).conflicts(&Access::write(data(9, 10))));
+    }
+
+    #[test]
+    fn names_conflict_by_name_and_joins_only_with_others() {
+        let name = |n: &str| Location::Name { dir: ObjectId::Initial(0), name: n.into() };
+        assert!(Access::write(name("a")).conflicts(&Access::read(name("a"))));
+        assert!(!Access::write(name("a")).conflicts(&Access::write(name("b"))));
+        let listing = Location::Listing(ObjectId::Initial(0));
+        assert!(!Access::join(listing.clone()).conflicts(&Access::join(listing.clone())));
+        assert!(Access::join(listing.clone()).conflicts(&Access::read(listing)));
+    }
+}

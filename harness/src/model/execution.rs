@@ -1,0 +1,143 @@
+use serde::{Deserialize, Serialize};
+
+use super::operation::{Operation, Payload};
+use super::outcome::{Exit, Outcome};
+use super::process::ProcessId;
+
+/// What a strategy picked at a step. The list of choices, the *schedule*, alone decides an execution.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Choice {
+    /// Let this process do its pending operation.
+    Process(ProcessId),
+}
+
+/// Where a process stands when a choice is to be made.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// Held at the entry of an operation that can go on.
+    Enabled(Operation),
+    /// Held at the entry of a blocking acquisition that cannot be had now.
+    Blocked {
+        /// The acquisition.
+        operation: Operation,
+        /// The processes that hold the lock against it (perhaps itself).
+        holders: Vec<ProcessId>,
+    },
+    /// Over.
+    Finished(Exit),
+}
+
+impl Status {
+    /// The operation that it is held at, if any.
+    #[must_use]
+    pub fn operation(&self) -> Option<&Operation> {
+        match self {
+            Self::Enabled(operation) | Self::Blocked { operation, .. } => Some(operation),
+            Self::Finished(_) => None,
+        }
+    }
+
+    /// Whether it may be chosen.
+    #[must_use]
+    pub fn is_enabled(&self) -> bool {
+        matches!(self, Self::Enabled(_))
+    }
+}
+
+/// What a strategy sees when it chooses.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a> {
+    /// What has happened in this execution; its length is the number of the step to choose.
+    pub trace: &'a [Event],
+    /// Where each process stands, in the order of the processes. At least one is enabled.
+    pub processes: &'a [Status],
+}
+
+impl View<'_> {
+    /// The processes that may be chosen, in their order.
+    pub fn enabled(&self) -> impl Iterator<Item = ProcessId> + '_ {
+        self.processes
+            .iter()
+            .enumerate()
+            .filter(|(_, status)| status.is_enabled())
+            .map(|(index, _)| ProcessId(index))
+    }
+}
+
+/// What a call gave back.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CallResult {
+    /// Its return value.
+    Value(i64),
+    /// The name of its error: `ENOENT`.
+    Error(String),
+}
+
+/// One step of a trace: an operation that was executed, and what came of it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Event {
+    /// Who.
+    pub process: ProcessId,
+    /// Which of its tasks (children, threads): empty for the first, `1.2` for the second child of its first child.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub task: String,
+    /// What, with the accesses that it turned out to make.
+    pub operation: Operation,
+    /// What it gave back.
+    pub result: CallResult,
+    /// Set where the process ended in this step, after the operation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit: Option<Exit>,
+    /// The bytes it moved, where they were asked for. Not part of a recording.
+    #[serde(skip)]
+    pub payload: Option<Payload>,
+}
+
+/// A process that waits at the end of an execution.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Waiting {
+    /// Who waits.
+    pub process: ProcessId,
+    /// At which acquisition.
+    pub operation: Operation,
+    /// For whom.
+    pub holders: Vec<ProcessId>,
+}
+
+/// Why an execution was ended before its processes did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Cut {
+    /// All that could follow is equivalent to something that was run.
+    Redundant,
+    /// It had as many steps as one execution may have.
+    Steps,
+}
+
+/// How an execution ended.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Ending {
+    /// Every process ran to its exit.
+    Complete,
+    /// Those that have not exited wait, and nobody can end it.
+    Blocked(Vec<Waiting>),
+    /// It was ended from outside.
+    Cut(Cut),
+}
+
+/// One run under a schedule.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Execution {
+    /// What was chosen, step by step.
+    pub schedule: Vec<Choice>,
+    /// What happened, step by step: as long as the schedule.
+    pub trace: Vec<Event>,
+    /// How it ended.
+    pub ending: Ending,
+    /// What it left. Of a cut execution, nothing.
+    pub outcome: Outcome,
+}

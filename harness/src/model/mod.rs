@@ -1,0 +1,20 @@
+//! The words of the project as types: operation, schedule, trace, happens-before, outcome.
+//!
+//! Pure: no operating system, no clock, no threads, no unordered maps. Everything here can be saved and compared, so that the
+//! same schedule gives the same bytes.
+
+mod access;
+mod execution;
+mod happens_before;
+mod operation;
+mod outcome;
+mod process;
+mod verdict;
+
+pub use access::{Access, AccessKind, Location, ObjectId};
+pub use execution::{CallResult, Choice, Cut, Ending, Event, Execution, Status, View, Waiting};
+pub use happens_before::HappensBefore;
+pub use operation::{Acquisition, Call, LockMode, Operation, Payload};
+pub use outcome::{Entry, Exit, Outcome, Tree, text_of_bytes};
+pub use process::ProcessId;
+pub use verdict::{Anomaly, Kind, MarkedStep, Verdict};

@@ -1,0 +1,81 @@
+use serde::{Deserialize, Serialize};
+
+use super::access::{Access, Location};
+
+/// A system call in the words that people and recordings use. Two calls that are equal here are the same call.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Call {
+    /// The kernel's name of it: `openat`, `pwrite64`, `flock`.
+    pub name: String,
+    /// The file it is on, relative to the workspace (`.` for the workspace itself).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// A second path: where a rename or link leads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    /// What else there is to say, in a few plain words: `create, truncate`, `exclusive`, `12 bytes at 0`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub detail: String,
+}
+
+/// Shared or exclusive.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LockMode {
+    /// Many may hold it.
+    Shared,
+    /// One may hold it.
+    Exclusive,
+}
+
+/// The taking of a lock: a request that blocks until it can be had, or a try that has it.
+///
+/// A try that is refused takes nothing: its operation carries no acquisition and reads the lock. A release carries none either.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub struct Acquisition {
+    /// The lock: a [`Location::Lock`] or [`Location::RecordLock`].
+    pub lock: Location,
+    /// How it is taken.
+    pub mode: LockMode,
+    /// Whether the call waits until it can have the lock. Such an operation is enabled only while it can, and it races with
+    /// other acquisitions of the lock, never with releases.
+    pub blocking: bool,
+}
+
+/// One system call that touches what processes can share, held at its entry (then `accesses` is what it would do in the present
+/// state) or executed (then `accesses` is what it did).
+///
+/// Invariant, on which partial-order reduction rests: the accesses name everything that the effect and the result of the call
+/// depend on or change. If no other operation touches any of them in a conflicting way in between, the call does the same.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Operation {
+    /// The call, for people and for replay.
+    pub call: Call,
+    /// What it touches.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub accesses: Vec<Access>,
+    /// Set where the operation takes a lock; the accesses hold the lock too (`Write` where exclusive, `Join` where shared).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acquires: Option<Acquisition>,
+}
+
+impl Operation {
+    /// Whether the two do not commute.
+    #[must_use]
+    pub fn conflicts(&self, other: &Self) -> bool {
+        self.accesses.iter().any(|a| other.accesses.iter().any(|b| a.conflicts(b)))
+    }
+}
+
+/// The bytes that a call moved, kept where the explanation of an anomaly needs them.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Payload {
+    /// The file's path in the workspace at the time of the call.
+    pub path: String,
+    /// Whether the call put them into the file (else it took them out).
+    pub written: bool,
+    /// Offset in the file.
+    pub offset: u64,
+    /// The bytes, whole.
+    pub bytes: Vec<u8>,
+}
