@@ -6,3 +6,7 @@
 pub mod backend;
 pub mod explore;
 pub mod model;
+#[cfg(target_os = "linux")]
+pub mod tracer;
+#[cfg(target_os = "linux")]
+pub mod workspace;

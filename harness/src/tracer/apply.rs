@@ -1,0 +1,434 @@
+//! Doing an operation, and what its result changes in what the tracer knows.
+
+use std::rc::Rc;
+
+use nix::errno::Errno;
+
+use super::TraceError;
+use super::chance::EPOCH;
+use super::decode::Action;
+use super::execution::Running;
+use super::files::{Description, Descriptor, Listed, What};
+use super::locks::Owner;
+use super::objects::{DEVICE, inode_shown};
+use super::task::{Name, State, Task};
+use super::tracee::{Registers, Resume, Stop, Waited};
+use crate::backend::Detail;
+use crate::model::{
+    Access, AccessKind, CallResult, Event, Location, ObjectId, Operation, Payload, ProcessId,
+};
+
+impl Running<'_> {
+    /// Does the operation that a task is held at. The task is stopped behind it then.
+    pub(super) fn execute(&mut self, name: &Name) -> Result<Event, TraceError> {
+        let state = std::mem::replace(&mut self.task(name)?.state, State::Ready);
+        let (operation, result, payload) = match state {
+            State::Ending { operation, .. } => {
+                self.advance_clock(name.process, &operation);
+                self.release_at_end(name);
+                (operation, 0, None)
+            }
+            State::Held { held, entry, .. } => {
+                let mut operation = held.operation;
+                self.advance_clock(name.process, &operation);
+                let result = self.call(name, &held.action, entry)?;
+                if result < 0 {
+                    only_looked(&mut operation, &held.action);
+                }
+                let payload = self.payload(name, &held.action, result)?;
+                self.apply(name, &held.action, result, Some(&operation))?;
+                (operation, result, payload)
+            }
+            _ => return Err(TraceError::Lost(format!("task {name} is not held"))),
+        };
+        self.record(name.process, &operation);
+        self.processes[name.process].operations += 1;
+        Ok(Event {
+            process: ProcessId(name.process),
+            task: name.to_string(),
+            result: shown(&operation, result),
+            operation,
+            exit: None,
+            payload,
+        })
+    }
+
+    /// Has the kernel make the call (or makes it, where it is ours to make), and gives its result.
+    fn call(&mut self, name: &Name, action: &Action, entry: Registers) -> Result<i64, TraceError> {
+        match action {
+            Action::List { description, buffer, length } => {
+                let (description, buffer, length) = (Rc::clone(description), *buffer, *length);
+                let result = self.list(name, &description, buffer, length)?;
+                let mut registers = entry;
+                registers.skip_with(result);
+                self.task(name)?.tracee.set_registers(registers)?;
+                Ok(result)
+            }
+            Action::Lock { without_blocking: Some((argument, command)), .. } => {
+                let mut tried = entry;
+                tried.replace_argument(*argument, *command);
+                self.task(name)?.tracee.set_registers(tried)?;
+                let result = self.to_exit(name)?;
+                let tracee = &self.task(name)?.tracee;
+                let mut registers = tracee.registers()?;
+                registers.replace_argument(*argument, entry.arguments()[*argument]);
+                if result == -i64::from(libc::EAGAIN) {
+                    registers.make_again(&entry);
+                }
+                tracee.set_registers(registers)?;
+                Ok(result)
+            }
+            _ => self.to_exit(name),
+        }
+    }
+
+    /// Lets a task run through the call at whose entry it stands.
+    fn to_exit(&mut self, name: &Name) -> Result<i64, TraceError> {
+        self.task(name)?.tracee.resume(Resume::ToCallExit, 0)?;
+        loop {
+            let task = self.task(name)?;
+            match task.tracee.wait(&|| false)? {
+                Waited::Stopped(Stop::CallExit) => return Ok(task.tracee.registers()?.result()),
+                Waited::Stopped(Stop::Exec) => self.on_exec(name)?,
+                Waited::Stopped(Stop::Signal(signal)) => task.signal = signal,
+                Waited::Stopped(Stop::Gone(exit)) => {
+                    return Err(TraceError::Lost(format!("task {name} ended within a call: {exit}")));
+                }
+                Waited::Stopped(_) => {}
+                Waited::Asleep => {
+                    // A call that is not known to block does: a FIFO, say. It goes on being tried.
+                    task.tracee.interrupt()?;
+                    task.tracee.wait_for_stop()?;
+                    return Ok(-i64::from(libc::EAGAIN));
+                }
+            }
+            self.task(name)?.tracee.resume(Resume::ToCallExit, 0)?;
+        }
+    }
+
+    /// The bytes that a call moved, where they are asked for.
+    fn payload(&mut self, name: &Name, action: &Action, result: i64) -> Result<Option<Payload>, TraceError> {
+        let Action::Transfer { description, at, written, buffers, .. } = action else { return Ok(None) };
+        let Ok(mut left) = usize::try_from(result) else { return Ok(None) };
+        if self.detail != Detail::Evidence {
+            return Ok(None);
+        }
+        let tracee = &self.task(name)?.tracee;
+        let mut bytes = Vec::new();
+        for (address, length) in buffers {
+            let part = left.min(*length);
+            bytes.extend(tracee.read(*address, part)?);
+            left -= part;
+        }
+        Ok(Some(Payload { path: description.path.clone(), written: *written, offset: *at, bytes }))
+    }
+
+    /// Takes up what the end of a call changes. `operation` is what it was, where it was one.
+    pub(super) fn apply(
+        &mut self,
+        name: &Name,
+        action: &Action,
+        result: i64,
+        operation: Option<&Operation>,
+    ) -> Result<(), TraceError> {
+        let now = self.processes[name.process].clock;
+        for access in operation.iter().flat_map(|operation| &operation.accesses) {
+            if let (Location::Status(object), true) = (&access.location, access.kind != AccessKind::Read) {
+                self.world.objects.touch(*object, now);
+            }
+        }
+        // Closing frees the descriptor even where it tells of an error.
+        if let Action::Close(numbers) = action {
+            return self.close_descriptors(name, numbers);
+        }
+        if result < 0 {
+            return self.apply_failure(action);
+        }
+        match action {
+            Action::Open { object, path, flags } => {
+                let object = match object {
+                    Some(object) => *object,
+                    None => self.made(name, path)?,
+                };
+                let append = flags & libc::O_APPEND != 0;
+                self.opened(name, result as i32, What::Object(object), path.clone(), append, *flags)?;
+            }
+            Action::OpenRandom { flags } => {
+                self.opened(name, result as i32, What::Random, String::new(), false, *flags)?;
+            }
+            Action::Copy { from, close_on_exec } => self.copied(name, *from, result as i32, *close_on_exec)?,
+            Action::CloseOnExec { descriptor, close } => {
+                self.task(name)?.descriptors.borrow_mut().set_close_on_exec(*descriptor, *close);
+            }
+            Action::Seek(description) => {
+                description.offset.set(result.cast_unsigned());
+                if result == 0 {
+                    description.listing.replace(None);
+                }
+            }
+            Action::Resync(numbers) => self.resync(name, numbers)?,
+            Action::Transfer { description, at, moves: true, .. } => {
+                description.offset.set(at + result.cast_unsigned());
+            }
+            Action::Status { object, buffer, extended } => self.fix_status(name, *object, *buffer, *extended)?,
+            Action::Make { path } => {
+                self.made(name, path)?;
+            }
+            Action::Lock { claim, mode, .. } => {
+                self.world.locks.take(claim, *mode, ProcessId(name.process));
+            }
+            Action::Unlock(claim) => self.world.locks.release(claim),
+            Action::SetTime { object, time } => self.world.objects.set_time(*object, time.unwrap_or(now)),
+            Action::None | Action::Transfer { .. } | Action::List { .. } | Action::Close(_) => {}
+        }
+        Ok(())
+    }
+
+    fn apply_failure(&mut self, action: &Action) -> Result<(), TraceError> {
+        // A conversion of a flock that is refused has given up the lock that was held.
+        if let Action::Lock { claim, .. } = action
+            && claim.family == super::locks::Family::Flock
+        {
+            self.world.locks.release(claim);
+        }
+        Ok(())
+    }
+
+    /// The object that the present operation has made, at a path.
+    fn made(&mut self, name: &Name, path: &str) -> Result<ObjectId, TraceError> {
+        let process = u16::try_from(name.process).unwrap_or(u16::MAX);
+        let operation = self.processes[name.process].operations;
+        let object = ObjectId::Made { process, operation };
+        if let Ok(status) = self.world.paths.status(path) {
+            self.world.objects.made(status.st_ino, object);
+            self.world.objects.touch(object, self.processes[name.process].clock);
+        }
+        Ok(object)
+    }
+
+    fn opened(
+        &mut self,
+        name: &Name,
+        number: i32,
+        what: What,
+        path: String,
+        append: bool,
+        flags: i32,
+    ) -> Result<(), TraceError> {
+        self.descriptions += 1;
+        let description = Rc::new(Description {
+            number: self.descriptions,
+            what,
+            path,
+            append: append.into(),
+            offset: 0.into(),
+            listing: None.into(),
+        });
+        let close_on_exec = flags & libc::O_CLOEXEC != 0;
+        self.task(name)?.descriptors.borrow_mut().set(number, Descriptor { description, close_on_exec });
+        Ok(())
+    }
+
+    fn copied(&mut self, name: &Name, from: i32, to: i32, close_on_exec: bool) -> Result<(), TraceError> {
+        self.close_descriptors(name, &[to])?;
+        let mut table = self.task(name)?.descriptors.borrow_mut();
+        if let Some(description) = table.get(from).map(Rc::clone) {
+            table.set(to, Descriptor { description, close_on_exec });
+        }
+        Ok(())
+    }
+
+    /// Reads file offsets back from the kernel.
+    fn resync(&mut self, name: &Name, numbers: &[i32]) -> Result<(), TraceError> {
+        let task = self.task(name)?;
+        for number in numbers {
+            let Some(description) = task.descriptors.borrow().get(*number).map(Rc::clone) else { continue };
+            let text = std::fs::read_to_string(format!("/proc/{}/fdinfo/{number}", task.tracee.id()))?;
+            let offset = text.lines().find_map(|line| line.strip_prefix("pos:")?.trim().parse().ok());
+            description.offset.set(offset.unwrap_or(0));
+        }
+        Ok(())
+    }
+
+    /// Makes what a program is told of an object the same on every machine and in every execution.
+    fn fix_status(&mut self, name: &Name, object: ObjectId, buffer: u64, extended: bool) -> Result<(), TraceError> {
+        let time = EPOCH + self.world.objects.time(object);
+        let (seconds, rest) = (time / 1_000_000_000, time % 1_000_000_000);
+        let stamp = [seconds.to_le_bytes(), rest.to_le_bytes()].concat();
+        let inode = inode_shown(object).to_le_bytes();
+        let tracee = &self.task(name)?.tracee;
+        if extended {
+            tracee.write(buffer + 32, &inode)?;
+            for at in [64, 80, 96, 112] {
+                tracee.write(buffer + at, &stamp)?;
+            }
+            let device = [0u32.to_le_bytes(), (DEVICE as u32).to_le_bytes()].concat();
+            tracee.write(buffer + 136, &[device.as_slice(), &1u64.to_le_bytes()].concat())?;
+        } else {
+            tracee.write(buffer, &[DEVICE.to_le_bytes(), inode].concat())?;
+            tracee.write(buffer + 72, &[stamp.as_slice(), &stamp, &stamp].concat())?;
+        }
+        Ok(())
+    }
+
+    /// Gives a directory's entries, sorted by name.
+    fn list(&mut self, name: &Name, of: &Description, buffer: u64, length: usize) -> Result<i64, TraceError> {
+        if of.listing.borrow().is_none() {
+            let listed = self.listing(name, of)?;
+            of.listing.replace(Some(listed));
+        }
+        let mut bytes = Vec::new();
+        let mut listing = of.listing.borrow_mut();
+        let Some(left) = listing.as_mut() else { return Ok(0) };
+        let mut given = 0;
+        for entry in left.iter() {
+            let record = record(entry, of.offset.get() + given + 1);
+            if bytes.len() + record.len() > length {
+                break;
+            }
+            bytes.extend(record);
+            given += 1;
+        }
+        if given == 0 && !left.is_empty() {
+            return Ok(-i64::from(libc::EINVAL));
+        }
+        left.drain(..given as usize);
+        of.offset.set(of.offset.get() + given);
+        self.task(name)?.tracee.write(buffer, &bytes)?;
+        Ok(bytes.len() as i64)
+    }
+
+    fn listing(&mut self, name: &Name, of: &Description) -> Result<Vec<Listed>, TraceError> {
+        let task = self.task(name)?.tracee.id();
+        let numbers = self.task(name)?.descriptors.borrow().numbers_in(0, i32::MAX);
+        let number = numbers.into_iter().find(|number| {
+            self.tasks[name].descriptors.borrow().get(*number).is_some_and(|other| other.number == of.number)
+        });
+        let Some(number) = number else { return Ok(Vec::new()) };
+        let path = format!("/proc/{task}/fd/{number}");
+        let mut listed = Vec::new();
+        for entry in std::fs::read_dir(&path)? {
+            let entry = entry?;
+            use std::os::unix::ffi::OsStringExt;
+            use std::os::unix::fs::{DirEntryExt, FileTypeExt};
+            let kind = entry.file_type()?;
+            let kind = match () {
+                () if kind.is_dir() => libc::DT_DIR,
+                () if kind.is_symlink() => libc::DT_LNK,
+                () if kind.is_fifo() => libc::DT_FIFO,
+                () if kind.is_socket() => libc::DT_SOCK,
+                () => libc::DT_REG,
+            };
+            let inode = inode_shown(self.world.objects.of(entry.ino()));
+            listed.push(Listed { name: entry.file_name().into_vec(), inode, kind });
+        }
+        let own = of.object().map_or(0, inode_shown);
+        for dots in [".", ".."] {
+            listed.push(Listed { name: dots.into(), inode: own, kind: libc::DT_DIR });
+        }
+        listed.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(listed)
+    }
+
+    /// Closes descriptors, with the locks that go with them.
+    pub(super) fn close_descriptors(&mut self, name: &Name, numbers: &[i32]) -> Result<(), TraceError> {
+        let task = &self.tasks[name];
+        let mut table = task.descriptors.borrow_mut();
+        let group = Owner::Process(task.group.as_raw());
+        for number in numbers {
+            let last = table.last_references(&[*number]);
+            if let Some(object) = table.get(*number).and_then(|description| description.object()) {
+                self.world.locks.release_all(group, Some(object));
+            }
+            for description in last {
+                self.world.locks.release_all(Owner::Description(description.number), None);
+            }
+            table.remove(*number);
+        }
+        Ok(())
+    }
+
+    /// What the end of a task releases. `alone`: it is the last of its thread group.
+    pub(super) fn released_by_end(&self, name: &Name, alone: bool) -> Vec<Access> {
+        let task = &self.tasks[name];
+        let mut accesses: Vec<Access> = self
+            .closed_by_end(task)
+            .iter()
+            .flat_map(|description| {
+                self.world.locks.accesses_of_release(Owner::Description(description.number), None)
+            })
+            .collect();
+        if alone {
+            accesses.extend(self.world.locks.accesses_of_release(Owner::Process(task.group.as_raw()), None));
+        }
+        accesses
+    }
+
+    fn closed_by_end(&self, task: &Task) -> Vec<Rc<Description>> {
+        if Rc::strong_count(&task.descriptors) > 1 {
+            return Vec::new();
+        }
+        let table = task.descriptors.borrow();
+        table.last_references(&table.numbers_in(0, i32::MAX))
+    }
+
+    /// Releases what the end of a task releases.
+    pub(super) fn release_at_end(&mut self, name: &Name) {
+        let Some(task) = self.tasks.get(name) else { return };
+        let closed = self.closed_by_end(task);
+        let group = task.group;
+        let alone = !self.tasks.values().any(|other| other.group == group && other.tracee.id() != task.tracee.id());
+        for description in closed {
+            self.world.locks.release_all(Owner::Description(description.number), None);
+        }
+        if alone {
+            self.world.locks.release_all(Owner::Process(group.as_raw()), None);
+        }
+    }
+
+    /// The processes that keep a task from its lock, where it waits for one.
+    pub(super) fn holders(&self, task: &Task, operation: &Operation) -> Vec<ProcessId> {
+        let blocking = operation.acquires.as_ref().is_some_and(|acquires| acquires.blocking);
+        match &task.state {
+            State::Held { held, .. } if blocking => match &held.action {
+                Action::Lock { claim, mode, .. } => self.world.locks.holders_against(claim, *mode),
+                _ => Vec::new(),
+            },
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// A call that failed and changed nothing has only looked.
+fn only_looked(operation: &mut Operation, action: &Action) {
+    if matches!(action, Action::Lock { .. }) {
+        return;
+    }
+    for access in &mut operation.accesses {
+        access.kind = AccessKind::Read;
+    }
+}
+
+/// The result as it is recorded: what is the same in every run of the schedule.
+fn shown(operation: &Operation, result: i64) -> CallResult {
+    match i32::try_from(-result) {
+        Ok(error) if (1..4096).contains(&error) => CallResult::Error(format!("{:?}", Errno::from_raw(error))),
+        // Where a mapping is says nothing.
+        _ if operation.call.name == "mmap" => CallResult::Value(0),
+        _ => CallResult::Value(result),
+    }
+}
+
+/// A `struct linux_dirent64`.
+fn record(entry: &Listed, next: u64) -> Vec<u8> {
+    let length = (19 + entry.name.len() + 1).next_multiple_of(8);
+    let mut bytes = Vec::with_capacity(length);
+    bytes.extend(entry.inode.to_le_bytes());
+    bytes.extend(next.to_le_bytes());
+    bytes.extend((length as u16).to_le_bytes());
+    bytes.push(entry.kind);
+    bytes.extend(&entry.name);
+    bytes.resize(length, 0);
+    bytes
+}
+

@@ -1,0 +1,140 @@
+//! File locks.
+
+use super::{Action, Decision, Decoder, descriptor};
+use crate::model::{Access, LockMode};
+use crate::tracer::locks::{Claim, Family, Owner, access};
+
+/// `struct flock`, as far as it is read.
+struct Region {
+    kind: i32,
+    start: u64,
+    end: u64,
+}
+
+impl Decoder<'_> {
+    pub(super) fn flock(&mut self) -> Option<Decision> {
+        let [number, command, ..] = self.arguments;
+        let (description, object) = self.description(descriptor(number))?;
+        let owner = Owner::Description(description.number);
+        let claim = Claim { object, family: Family::Flock, owner, start: 0, end: u64::MAX };
+        let path = description.path.clone();
+        let command = command as i32;
+        let tries = command & libc::LOCK_NB != 0;
+        let mode = match command & !libc::LOCK_NB {
+            libc::LOCK_SH => LockMode::Shared,
+            libc::LOCK_EX => LockMode::Exclusive,
+            libc::LOCK_UN => return Some(self.unlock(path, "unlock".into(), claim)),
+            _ => return None,
+        };
+        let words = format!("{}{}", mode_word(mode), if tries { ", try" } else { "" });
+        let free = self.world.locks.holders_against(&claim, mode).is_empty();
+        let without_blocking = (!tries).then_some((1, (command | libc::LOCK_NB) as u64));
+        let action = Action::Lock { claim, mode, without_blocking };
+        match self.world.locks.mode_held(&claim) {
+            Some(held) if held == mode => Some(Decision::Pass),
+            // A conversion is not atomic: the old lock goes first, and is lost where the new one cannot be had at once.
+            Some(_) if free => Some(self.acquire(path, words, Access::write(claim.location()), false, action)),
+            Some(_) => {
+                let accesses = vec![Access::write(claim.location())];
+                Some(self.hold(Some(path), format!("{words}, gives up the other mode first"), accesses, action))
+            }
+            None => Some(self.ask(path, words, &claim, mode, tries, free, action)),
+        }
+    }
+
+    /// A lock asked for by somebody who holds nothing of it.
+    #[allow(clippy::too_many_arguments)]
+    fn ask(
+        &self,
+        path: String,
+        words: String,
+        claim: &Claim,
+        mode: LockMode,
+        tries: bool,
+        free: bool,
+        action: Action,
+    ) -> Decision {
+        if tries && !free {
+            let accesses = vec![Access::read(claim.location())];
+            return self.hold(Some(path), words, accesses, action);
+        }
+        self.acquire(path, words, access(claim.location(), mode), !tries, action)
+    }
+
+    fn unlock(&self, path: String, words: String, claim: Claim) -> Decision {
+        match self.world.locks.mode_held(&claim) {
+            Some(mode) => {
+                self.hold(Some(path), words, vec![access(claim.location(), mode)], Action::Unlock(claim))
+            }
+            None => Decision::Pass,
+        }
+    }
+
+    /// `fcntl` on locks; `None` for its other commands.
+    pub(super) fn record_lock(&mut self) -> Option<Decision> {
+        let [number, command, argument, ..] = self.arguments;
+        let number = descriptor(number);
+        let (description, object) = self.description(number)?;
+        let command = command as i32;
+        let (owner, family) = match command {
+            libc::F_SETLK | libc::F_SETLKW | libc::F_GETLK => (Owner::Process(self.caller.group.as_raw()), "posix"),
+            libc::F_OFD_SETLK | libc::F_OFD_SETLKW | libc::F_OFD_GETLK => {
+                (Owner::Description(description.number), "ofd")
+            }
+            _ => return None,
+        };
+        let region = self.region(number, argument, description.offset.get())?;
+        let claim = Claim { object, family: Family::Record, owner, start: region.start, end: region.end };
+        let path = description.path.clone();
+        let end = if region.end == u64::MAX { String::new() } else { region.end.to_string() };
+        let range = format!("{}..{end}", region.start);
+        if matches!(command, libc::F_GETLK | libc::F_OFD_GETLK) {
+            let accesses = vec![Access::read(claim.location())];
+            return Some(self.hold(Some(path), format!("{family} asks {range}"), accesses, Action::None));
+        }
+        let mode = match region.kind {
+            libc::F_RDLCK => LockMode::Shared,
+            libc::F_WRLCK => LockMode::Exclusive,
+            _ => return Some(self.unlock(path, format!("{family} unlock {range}"), claim)),
+        };
+        let without_blocking = match command {
+            libc::F_SETLKW => Some((1, libc::F_SETLK as u64)),
+            libc::F_OFD_SETLKW => Some((1, libc::F_OFD_SETLK as u64)),
+            _ => None,
+        };
+        let tries = without_blocking.is_none();
+        let words = format!("{family} {} {range}{}", mode_word(mode), if tries { ", try" } else { "" });
+        let free = self.world.locks.holders_against(&claim, mode).is_empty();
+        let action = Action::Lock { claim, mode, without_blocking };
+        Some(self.ask(path, words, &claim, mode, tries, free, action))
+    }
+
+    fn region(&self, number: i32, address: u64, offset: u64) -> Option<Region> {
+        let bytes = self.caller.tracee.read(address, 24).ok().filter(|bytes| bytes.len() == 24)?;
+        let short = |at: usize| i32::from(i16::from_le_bytes([bytes[at], bytes[at + 1]]));
+        let long = |at: usize| bytes[at..at + 8].try_into().map(i64::from_le_bytes).unwrap_or(0);
+        let base = match short(2) {
+            libc::SEEK_CUR => offset,
+            libc::SEEK_END => self.size_of(number)?,
+            _ => 0,
+        };
+        let (mut start, length) = (base.checked_add_signed(long(8))?, long(16));
+        let end = match length {
+            0 => u64::MAX,
+            length if length > 0 => start.checked_add_signed(length)?,
+            length => {
+                let end = start;
+                start = start.checked_add_signed(length)?;
+                end
+            }
+        };
+        Some(Region { kind: short(0), start, end })
+    }
+}
+
+fn mode_word(mode: LockMode) -> &'static str {
+    match mode {
+        LockMode::Shared => "shared",
+        LockMode::Exclusive => "exclusive",
+    }
+}

@@ -1,0 +1,266 @@
+//! Calls on names: open, look, make, remove, rename, exec.
+
+use super::{Action, Decision, Decoder, descriptor};
+use crate::model::{Access, Location, ObjectId};
+use crate::tracer::paths::{Found, Place, Spot};
+
+/// All bytes of a file, wherever it ends.
+pub(super) fn whole(object: ObjectId) -> Location {
+    Location::Data { object, start: 0, end: u64::MAX }
+}
+
+/// What making, removing or replacing a name does to its directory.
+fn name_changes(spot: &Spot) -> Vec<Access> {
+    let Some((dir, _)) = &spot.name else { return Vec::new() };
+    let name = spot.name_location().map(Access::write);
+    name.into_iter().chain([Access::join(Location::Listing(*dir)), Access::join(Location::Status(*dir))]).collect()
+}
+
+/// What emptying a file does.
+pub(super) fn emptied(found: &Found) -> Vec<Access> {
+    let data = whole(found.object);
+    // Emptying an empty file changes nothing in it, but would have, had somebody written before.
+    let data = if found.size() > 0 { Access::write(data) } else { Access::read(data) };
+    vec![data, Access::join(Location::Status(found.object))]
+}
+
+impl Decoder<'_> {
+    pub(super) fn open_how(&mut self) -> Option<Decision> {
+        let [base, path, how, ..] = self.arguments;
+        let flags = *self.caller.tracee.read_numbers(how, 1).ok()?.first()?;
+        self.open(descriptor(base), path, flags as i32)
+    }
+
+    pub(super) fn open(&mut self, base: i32, address: u64, flags: i32) -> Option<Decision> {
+        if flags & libc::O_TMPFILE == libc::O_TMPFILE {
+            // Nobody else sees it before it gets a name.
+            return Some(Decision::Pass);
+        }
+        let (creates, exclusive) = (flags & libc::O_CREAT != 0, flags & libc::O_EXCL != 0);
+        let follow = flags & libc::O_NOFOLLOW == 0 && !(creates && exclusive);
+        let (_, resolved) = self.resolve(base, address, follow)?;
+        let writes = flags & libc::O_ACCMODE != libc::O_RDONLY;
+        let empties = flags & libc::O_TRUNC != 0 && writes;
+        let (more, object) = match &resolved.place {
+            Place::Outside(path) => {
+                return Some(self.open_outside(path.clone(), flags, resolved.accesses.is_empty()));
+            }
+            Place::Nowhere(_) => (Vec::new(), None),
+            Place::Inside(Spot { found: Some(found), .. }) => {
+                let mut more = Vec::new();
+                if !(creates && exclusive) {
+                    if found.kind() == libc::S_IFIFO {
+                        self.note("FIFOs in the workspace".into());
+                    }
+                    more.push(Access::read(Location::Mode(found.object)));
+                    if empties && found.kind() == libc::S_IFREG {
+                        more.extend(emptied(found));
+                    }
+                }
+                (more, Some(found.object))
+            }
+            Place::Inside(spot) if creates => (name_changes(spot), None),
+            Place::Inside(_) => (Vec::new(), None),
+        };
+        let action = match &resolved.place {
+            Place::Inside(spot) => Action::Open { object, path: spot.path.clone(), flags },
+            _ => Action::None,
+        };
+        Some(self.on_path(resolved, &open_words(flags), more, action))
+    }
+
+    fn open_outside(&mut self, path: String, flags: i32, unseen: bool) -> Decision {
+        if matches!(path.as_str(), "/dev/urandom" | "/dev/random") {
+            return Decision::Watch(Action::OpenRandom { flags });
+        }
+        if flags & libc::O_ACCMODE != libc::O_RDONLY {
+            self.note_outside(&path);
+        }
+        if unseen { Decision::Pass } else { self.hold(Some(path), open_words(flags), Vec::new(), Action::None) }
+    }
+
+    /// A change outside of the workspace, which nothing undoes between executions.
+    pub(super) fn note_outside(&mut self, path: &str) {
+        let harmless = ["/dev/", "/proc/"].iter().any(|start| path.starts_with(start));
+        if !harmless {
+            self.note(format!("writes outside the workspace: {path}"));
+        }
+    }
+
+    /// A call that only looks at what a path leads to.
+    pub(super) fn look(&mut self, base: i32, address: u64, follow: bool) -> Option<Decision> {
+        let (_, resolved) = self.resolve(base, address, follow)?;
+        let more = match &resolved.place {
+            Place::Inside(Spot { found: Some(found), name: Some(_), .. }) => {
+                vec![Access::read(Location::Mode(found.object))]
+            }
+            _ => Vec::new(),
+        };
+        Some(self.on_path(resolved, "", more, Action::None))
+    }
+
+    /// The same by a descriptor.
+    pub(super) fn look_of(&mut self, number: i32) -> Option<Decision> {
+        let (description, object) = self.description(number)?;
+        let accesses = vec![Access::read(Location::Mode(object))];
+        Some(self.hold(Some(description.path.clone()), String::new(), accesses, Action::None))
+    }
+
+    pub(super) fn exec(&mut self, base: i32, address: u64) -> Option<Decision> {
+        let (_, resolved) = self.resolve(base, address, true)?;
+        let mut more = match &resolved.place {
+            Place::Inside(Spot { found: Some(found), .. }) => {
+                vec![Access::read(Location::Mode(found.object)), Access::read(whole(found.object))]
+            }
+            _ => Vec::new(),
+        };
+        let closed = self.caller.descriptors.borrow().closed_by_exec();
+        let released = self.releases(&closed, false);
+        if matches!(resolved.place, Place::Outside(_)) && !released.is_empty() {
+            return Some(self.hold(None, "closes what exec closes".into(), released, Action::None));
+        }
+        more.extend(released);
+        Some(self.on_path(resolved, "", more, Action::None))
+    }
+
+    pub(super) fn remove(&mut self, base: i32, address: u64, directory: bool) -> Option<Decision> {
+        let (_, resolved) = self.resolve(base, address, false)?;
+        let mut more = Vec::new();
+        match &resolved.place {
+            Place::Outside(path) => self.note_outside(&path.clone()),
+            Place::Inside(spot) => {
+                if let Some(found) = &spot.found {
+                    let is_directory = found.kind() == libc::S_IFDIR;
+                    if directory && is_directory {
+                        more.push(Access::read(Location::Listing(found.object)));
+                    }
+                    if directory == is_directory {
+                        more.extend(name_changes(spot));
+                        more.push(Access::join(Location::Status(found.object)));
+                    }
+                }
+            }
+            Place::Nowhere(_) => {}
+        }
+        Some(self.on_path(resolved, if directory { "directory" } else { "" }, more, Action::None))
+    }
+
+    pub(super) fn rename(&mut self, from: (i32, u64), to: (i32, u64), flags: u32) -> Option<Decision> {
+        let (_, source) = self.resolve(from.0, from.1, false)?;
+        let (_, target) = self.resolve(to.0, to.1, false)?;
+        let mut more = Vec::new();
+        for place in [&source.place, &target.place] {
+            if let Place::Outside(path) = place {
+                self.note_outside(&path.clone());
+            }
+        }
+        let refused = match (&source.place, &target.place) {
+            (Place::Inside(source), Place::Inside(target)) => {
+                let keeps = flags & libc::RENAME_NOREPLACE != 0 && target.found.is_some();
+                let lacks = flags & libc::RENAME_EXCHANGE != 0 && target.found.is_none();
+                let same = match (&source.found, &target.found) {
+                    (Some(source), Some(target)) => source.object == target.object,
+                    _ => false,
+                };
+                if let (Some(moved), false) = (&source.found, keeps || lacks || same) {
+                    more.extend(name_changes(source));
+                    more.extend(name_changes(target));
+                    more.push(Access::join(Location::Status(moved.object)));
+                    if let Some(replaced) = &target.found {
+                        more.push(Access::join(Location::Status(replaced.object)));
+                        if replaced.kind() == libc::S_IFDIR {
+                            more.push(Access::read(Location::Listing(replaced.object)));
+                        }
+                    }
+                }
+                source.found.is_none()
+            }
+            _ => true,
+        };
+        let target_path = match &target.place {
+            Place::Inside(spot) => Some(spot.path.clone()),
+            Place::Outside(path) => Some(path.clone()),
+            Place::Nowhere(_) => None,
+        };
+        // Where the source is missing the kernel looks no further.
+        if !refused || source.accesses.is_empty() {
+            more.extend(target.accesses);
+        }
+        let words = match flags {
+            libc::RENAME_EXCHANGE => "exchange",
+            libc::RENAME_NOREPLACE => "do not replace",
+            _ => "",
+        };
+        let mut decision = self.on_path(source, words, more, Action::None);
+        if let Decision::Hold(held) = &mut decision {
+            held.operation.call.target = target_path;
+        }
+        Some(decision)
+    }
+
+    pub(super) fn link(&mut self, from: (i32, u64), to: (i32, u64), follow: bool) -> Option<Decision> {
+        let (_, source) = self.resolve(from.0, from.1, follow)?;
+        let (_, target) = self.resolve(to.0, to.1, false)?;
+        let mut more = target.accesses;
+        let mut target_path = None;
+        match (&source.place, &target.place) {
+            (Place::Inside(source), Place::Inside(target)) => {
+                target_path = Some(target.path.clone());
+                if let (Some(linked), None) = (&source.found, &target.found) {
+                    more.extend(name_changes(target));
+                    more.push(Access::join(Location::Status(linked.object)));
+                }
+            }
+            (_, Place::Outside(path)) => self.note_outside(&path.clone()),
+            (_, Place::Inside(target)) => target_path = Some(target.path.clone()),
+            _ => {}
+        }
+        let mut decision = self.on_path(source, "", more, Action::None);
+        if let Decision::Hold(held) = &mut decision {
+            held.operation.call.target = target_path;
+        }
+        Some(decision)
+    }
+
+    /// A new directory, FIFO or symbolic link.
+    pub(super) fn make(&mut self, base: i32, address: u64, target: Option<u64>) -> Option<Decision> {
+        let (_, resolved) = self.resolve(base, address, false)?;
+        let target = target.and_then(|target| self.path(target));
+        let (more, action) = match &resolved.place {
+            Place::Inside(spot) if spot.found.is_none() => {
+                (name_changes(spot), Action::Make { path: spot.path.clone() })
+            }
+            Place::Outside(path) => {
+                self.note_outside(&path.clone());
+                (Vec::new(), Action::None)
+            }
+            _ => (Vec::new(), Action::None),
+        };
+        let mut decision = self.on_path(resolved, "", more, action);
+        if let Decision::Hold(held) = &mut decision {
+            held.operation.call.target = target;
+        }
+        Some(decision)
+    }
+}
+
+/// The flags of `open` in words.
+fn open_words(flags: i32) -> String {
+    let mut words = vec![match flags & libc::O_ACCMODE {
+        libc::O_WRONLY => "write",
+        libc::O_RDWR => "read+write",
+        _ => "read",
+    }];
+    for (flag, word) in [
+        (libc::O_CREAT, "create"),
+        (libc::O_EXCL, "exclusive"),
+        (libc::O_TRUNC, "truncate"),
+        (libc::O_APPEND, "append"),
+        (libc::O_DIRECTORY, "directory"),
+    ] {
+        if flags & flag != 0 {
+            words.push(word);
+        }
+    }
+    words.join(", ")
+}

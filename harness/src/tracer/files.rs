@@ -1,0 +1,156 @@
+//! Descriptors and open file descriptions, as far as they lead into the workspace.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use crate::model::ObjectId;
+
+/// What a description is of.
+#[derive(Debug)]
+pub enum What {
+    /// A file, directory or FIFO of the workspace.
+    Object(ObjectId),
+    /// A source of random bytes outside of it.
+    Random,
+}
+
+/// An open file description: what `open` makes, and `dup` and `fork` share.
+#[derive(Debug)]
+pub struct Description {
+    /// Its number in this execution: the owner of its `flock`.
+    pub number: u32,
+    /// What it is of.
+    pub what: What,
+    /// The path it was opened by, relative to the workspace.
+    pub path: String,
+    /// Whether each write goes to the end.
+    pub append: Cell<bool>,
+    /// The file offset.
+    pub offset: Cell<u64>,
+    /// Of a directory: what `getdents64` has still to give, taken when it was first asked.
+    pub listing: RefCell<Option<Vec<Listed>>>,
+}
+
+/// One entry of a directory's listing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Its name.
+    pub name: Vec<u8>,
+    /// Its inode number as programs see it.
+    pub inode: u64,
+    /// Its type (`DT_REG`, …).
+    pub kind: u8,
+}
+
+impl Description {
+    /// The object, where it is of one.
+    #[must_use]
+    pub fn object(&self) -> Option<ObjectId> {
+        match self.what {
+            What::Object(object) => Some(object),
+            What::Random => None,
+        }
+    }
+}
+
+/// A descriptor.
+#[derive(Clone, Debug)]
+pub struct Descriptor {
+    /// What it leads to.
+    pub description: Rc<Description>,
+    /// Whether exec closes it.
+    pub close_on_exec: bool,
+}
+
+/// The descriptors of a process, by number; those that lead elsewhere are not in it.
+#[derive(Clone, Debug, Default)]
+pub struct Descriptors(BTreeMap<i32, Descriptor>);
+
+impl Descriptors {
+    /// The description that a descriptor leads to.
+    #[must_use]
+    pub fn get(&self, descriptor: i32) -> Option<&Rc<Description>> {
+        self.0.get(&descriptor).map(|found| &found.description)
+    }
+
+    /// Sets a descriptor; gives what it replaces.
+    pub fn set(&mut self, number: i32, descriptor: Descriptor) -> Option<Descriptor> {
+        self.0.insert(number, descriptor)
+    }
+
+    /// Takes a descriptor out.
+    pub fn remove(&mut self, number: i32) -> Option<Descriptor> {
+        self.0.remove(&number)
+    }
+
+    /// Sets whether exec closes a descriptor.
+    pub fn set_close_on_exec(&mut self, number: i32, close: bool) {
+        if let Some(descriptor) = self.0.get_mut(&number) {
+            descriptor.close_on_exec = close;
+        }
+    }
+
+    /// The numbers in a range.
+    #[must_use]
+    pub fn numbers_in(&self, first: i32, last: i32) -> Vec<i32> {
+        if first > last { Vec::new() } else { self.0.range(first..=last).map(|(number, _)| *number).collect() }
+    }
+
+    /// The numbers that exec closes.
+    #[must_use]
+    pub fn closed_by_exec(&self) -> Vec<i32> {
+        self.0.iter().filter(|(_, descriptor)| descriptor.close_on_exec).map(|(number, _)| *number).collect()
+    }
+
+    /// The descriptions that nothing but these descriptors of this table keeps open.
+    #[must_use]
+    pub fn last_references(&self, numbers: &[i32]) -> Vec<Rc<Description>> {
+        let mut found: Vec<(Rc<Description>, usize)> = Vec::new();
+        for description in numbers.iter().filter_map(|number| self.get(*number)) {
+            match found.iter_mut().find(|(seen, _)| Rc::ptr_eq(seen, description)) {
+                Some((_, count)) => *count += 1,
+                None => found.push((Rc::clone(description), 1)),
+            }
+        }
+        // The table's own references, and the one in `found`.
+        found.retain(|(description, count)| Rc::strong_count(description) == count + 1);
+        found.into_iter().map(|(description, _)| description).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Description, Descriptor, Descriptors, What};
+    use std::rc::Rc;
+
+    fn descriptor(number: u32) -> Descriptor {
+        let description = Description {
+            number,
+            what: What::Random,
+            path: String::new(),
+            append: false.into(),
+            offset: 0.into(),
+            listing: None.into(),
+        };
+        Descriptor { description: Rc::new(description), close_on_exec: number == 1 }
+    }
+
+    #[test]
+    fn a_description_is_released_with_its_last_descriptor() {
+        let mut table = Descriptors::default();
+        let one = descriptor(1);
+        table.set(3, one.clone());
+        table.set(4, one);
+        table.set(5, descriptor(2));
+        assert_eq!(table.last_references(&[3]).len(), 0);
+        assert_eq!(table.last_references(&[3, 4, 5]).len(), 2);
+        let forked = table.clone();
+        assert_eq!(table.last_references(&[3, 4, 5]).len(), 0);
+        drop(forked);
+        assert_eq!(table.closed_by_exec(), [3, 4]);
+        table.remove(3);
+        assert_eq!(table.last_references(&[4]).len(), 1);
+        assert_eq!(table.numbers_in(4, 9), [4, 5]);
+    }
+}

@@ -1,0 +1,255 @@
+//! Real processes under ptrace and seccomp, one system call at a time.
+//!
+//! One process runs at a time, on the controller's core; all others are held at the entry of their next operation. A granted
+//! call runs to its exit, its result is recorded, and the process goes on to its next operation. Calls that do not touch the
+//! workspace never stop, or are let go at once.
+
+mod apply;
+mod chance;
+mod decode;
+mod exec;
+mod execution;
+mod files;
+mod filter;
+mod locks;
+mod objects;
+mod paths;
+mod program;
+mod sandbox;
+mod sleep;
+mod sys;
+mod task;
+mod tracee;
+mod vdso;
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use nix::sched::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
+use nix::sys::stat::Mode;
+use nix::unistd::Pid;
+
+use self::decode::World;
+use self::execution::Running;
+use self::locks::Locks;
+use self::objects::Objects;
+use self::paths::Paths;
+pub use self::program::{Closure, Program};
+use self::sandbox::Sandbox;
+pub use self::sandbox::{SandboxError, WORKSPACE};
+use crate::backend::{Backend, Chooser, Detail};
+use crate::model::{Choice, Ending, Execution, Exit, Outcome, ProcessId, Status, Tree, View};
+use crate::workspace;
+
+/// Why an execution could not be run.
+#[derive(Debug, thiserror::Error)]
+pub enum TraceError {
+    /// The machine does not let processes be set apart.
+    #[error("this machine cannot set processes apart: {0}")]
+    Sandbox(#[from] SandboxError),
+    /// The machine does not let processes be traced.
+    #[error("this machine cannot trace processes: ptrace: {0}")]
+    Forbidden(String),
+    /// A system call of the controller's own failed.
+    #[error("a system call failed: {0}")]
+    System(io::Error),
+    /// The tracer has lost track of a process.
+    #[error("lost track of a process: {0}")]
+    Lost(String),
+    /// The exploration was told to stop.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+/// The backend of real processes.
+///
+/// While it lives, the calling thread is bound to one core.
+#[derive(Debug)]
+pub struct Tracer {
+    sandbox: Sandbox,
+    processes: usize,
+    initial: Tree,
+    not_covered: BTreeSet<String>,
+    stop: Arc<AtomicBool>,
+    cores: Option<CpuSet>,
+}
+
+/// What a command that ran alone did.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Alone {
+    /// How it ended.
+    pub exit: Exit,
+    /// Its standard output.
+    pub stdout: Vec<u8>,
+    /// Its standard error.
+    pub stderr: Vec<u8>,
+}
+
+impl Tracer {
+    /// Prepares to run `programs` against each other, and `others` alone, each in a workspace that begins as `initial`.
+    /// When `stop` becomes true, the execution that is going on ends with [`TraceError::Interrupted`].
+    ///
+    /// # Errors
+    /// Where the machine does not let processes be set apart.
+    pub fn new(
+        programs: &[Program],
+        others: &[Program],
+        initial: Tree,
+        stop: Arc<AtomicBool>,
+    ) -> Result<Self, TraceError> {
+        let cores = bind_to_one_core();
+        let sandbox = Sandbox::start(&[programs, others].concat())?;
+        Ok(Self { sandbox, processes: programs.len(), initial, not_covered: BTreeSet::new(), stop, cores })
+    }
+
+    /// Lets every execution from now on begin with what the workspace holds now.
+    ///
+    /// # Errors
+    /// Where the workspace cannot be read.
+    pub fn begin_from_here(&mut self) -> Result<&Tree, TraceError> {
+        self.initial = workspace::capture(&self.sandbox.workspace())?;
+        Ok(&self.initial)
+    }
+
+    /// The workspace that every execution begins with.
+    #[must_use]
+    pub fn initial(&self) -> &Tree {
+        &self.initial
+    }
+
+    /// Makes the workspace as it is at the beginning.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn reset(&self) -> Result<(), TraceError> {
+        workspace::lay(&self.sandbox.workspace(), &self.initial).map_err(Into::into)
+    }
+
+    /// What the workspace holds now.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub fn capture(&self) -> Result<Tree, TraceError> {
+        workspace::capture(&self.sandbox.workspace()).map_err(Into::into)
+    }
+
+    /// Runs number `other` of the other programs alone, in the workspace as it is.
+    ///
+    /// # Errors
+    /// Where the machine fails, the exploration is to stop, or the program waits for ever.
+    pub fn run_alone(&mut self, other: usize) -> Result<Alone, TraceError> {
+        let program = self.processes + other;
+        let exit = {
+            let mut running = self.start(&[program], Detail::Search)?;
+            loop {
+                match running.statuses().remove(0) {
+                    Status::Enabled(_) => running.step(ProcessId(0))?,
+                    Status::Finished(exit) => break exit,
+                    Status::Blocked { .. } => {
+                        return Err(TraceError::Lost("a command that runs alone waits for ever".into()));
+                    }
+                };
+            }
+        };
+        let (stdout, stderr) = self.sandbox.output(program)?;
+        Ok(Alone { exit, stdout, stderr })
+    }
+
+    /// What a process wrote to its standard error in the last execution.
+    ///
+    /// # Errors
+    /// Those of reading a file in memory.
+    pub fn stderr(&self, process: ProcessId) -> Result<Vec<u8>, TraceError> {
+        Ok(self.sandbox.output(process.0)?.1)
+    }
+
+    fn start(&mut self, programs: &[usize], detail: Detail) -> Result<Running<'_>, TraceError> {
+        let world = self.world()?;
+        Running::start(&mut self.sandbox, programs, world, detail, &self.stop)
+    }
+
+    /// What is known of the workspace as it is now.
+    fn world(&self) -> Result<World, TraceError> {
+        let directory: PathBuf = self.sandbox.workspace();
+        let flags = nix::fcntl::OFlag::O_DIRECTORY | nix::fcntl::OFlag::O_CLOEXEC | nix::fcntl::OFlag::O_RDONLY;
+        let root = nix::fcntl::open(&directory, flags, Mode::empty()).map_err(io::Error::from)?;
+        let paths = Paths::new(root);
+        let mut inodes = vec![paths.status(".").map_err(io::Error::from)?.st_ino];
+        for path in workspace::paths(&directory)? {
+            inodes.push(paths.status(&path).map_err(io::Error::from)?.st_ino);
+        }
+        let (objects, locks) = (Objects::new(inodes), Locks::default());
+        Ok(World { paths, objects, locks, not_covered: BTreeSet::new() })
+    }
+}
+
+impl Backend for Tracer {
+    type Error = TraceError;
+
+    fn processes(&self) -> usize {
+        self.processes
+    }
+
+    fn execute(&mut self, chooser: &mut dyn Chooser, detail: Detail) -> Result<Execution, TraceError> {
+        self.reset()?;
+        let programs: Vec<usize> = (0..self.processes).collect();
+        let (mut schedule, mut trace) = (Vec::new(), Vec::new());
+        let (ending, exits, not_covered) = {
+            let mut running = self.start(&programs, detail)?;
+            let ending = loop {
+                let statuses = running.statuses();
+                if !statuses.iter().any(Status::is_enabled) {
+                    let waiting = running.waiting();
+                    break if waiting.is_empty() { Ending::Complete } else { Ending::Blocked(waiting) };
+                }
+                match chooser.choose(View { trace: &trace, processes: &statuses }) {
+                    Ok(choice @ Choice::Process(process)) => {
+                        schedule.push(choice);
+                        trace.push(running.step(process)?);
+                    }
+                    Err(cut) => break Ending::Cut(cut),
+                }
+            };
+            (ending, running.exits(), running.take_not_covered())
+        };
+        self.not_covered.extend(not_covered);
+        let outcome = match ending {
+            Ending::Cut(_) => Outcome::default(),
+            _ => self.outcome(exits)?,
+        };
+        Ok(Execution { schedule, trace, ending, outcome })
+    }
+
+    fn not_covered(&self) -> Vec<String> {
+        self.not_covered.iter().cloned().collect()
+    }
+}
+
+impl Tracer {
+    fn outcome(&self, exits: Vec<Option<Exit>>) -> Result<Outcome, TraceError> {
+        let output = |process| Ok(self.sandbox.output(process)?.0);
+        let stdout: Result<Vec<Vec<u8>>, TraceError> = (0..self.processes).map(output).collect();
+        Ok(Outcome { tree: self.capture()?, exits, stdout: stdout?, canon: None, last: None })
+    }
+}
+
+impl Drop for Tracer {
+    fn drop(&mut self) {
+        if let Some(cores) = &self.cores {
+            let _ = sched_setaffinity(Pid::from_raw(0), cores);
+        }
+    }
+}
+
+/// Binds the calling thread to the core that it is on: a hand-over to another core costs ten times as much. Gives the cores that
+/// it may use otherwise.
+fn bind_to_one_core() -> Option<CpuSet> {
+    let before = sched_getaffinity(Pid::from_raw(0)).ok()?;
+    let mut one = CpuSet::new();
+    one.set(sched_getcpu().ok()?).ok()?;
+    sched_setaffinity(Pid::from_raw(0), &one).ok()?;
+    Some(before)
+}

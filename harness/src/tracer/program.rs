@@ -1,0 +1,92 @@
+//! What a process runs.
+
+use std::ffi::CString;
+use std::fmt;
+use std::rc::Rc;
+
+/// A closure that is run in a forked child as if it were a program: what it returns is its exit status, a panic is status 101.
+///
+/// It sees a copy of the memory at the time when the exploration began, has the workspace as its current directory, and shares
+/// nothing with other processes but files. Locks that other threads held at that time stay held in the copy.
+pub type Closure = Rc<dyn Fn() -> i32>;
+
+/// What a process runs.
+#[derive(Clone)]
+pub enum Program {
+    /// A program, found along `PATH` or by its path, with its arguments.
+    Command(Vec<String>),
+    /// A forked closure.
+    Closure {
+        /// What to call it in reports.
+        name: String,
+        /// What it does.
+        body: Closure,
+    },
+}
+
+/// Characters that mean something to a shell, so that a command with any of them needs one.
+const FOR_A_SHELL: &str = "|&;<>()$`\\\"'*?[]#~=%{}!\n";
+
+impl Program {
+    /// A closure as a process.
+    pub fn closure(name: impl Into<String>, body: impl Fn() -> i32 + 'static) -> Self {
+        Self::Closure { name: name.into(), body: Rc::new(body) }
+    }
+
+    /// A command as a user types it: run directly when it is plain words, by `sh -c` when it needs a shell.
+    #[must_use]
+    pub fn parse(command: &str) -> Self {
+        let needs_a_shell = command.contains(|letter| FOR_A_SHELL.contains(letter));
+        Self::Command(if needs_a_shell {
+            vec!["sh".into(), "-c".into(), command.into()]
+        } else {
+            command.split_whitespace().map(str::to_owned).collect()
+        })
+    }
+
+    /// The words as the kernel wants them. Empty for a closure.
+    pub(super) fn words(&self) -> Result<Vec<CString>, String> {
+        let Self::Command(words) = self else { return Ok(Vec::new()) };
+        let convert = |word: &String| CString::new(word.as_str());
+        let words: Result<Vec<CString>, _> = words.iter().map(convert).collect();
+        match words {
+            Ok(words) if words.is_empty() => Err("a command must have at least one word".into()),
+            Ok(words) => Ok(words),
+            Err(_) => Err(format!("the command `{self}` has a NUL byte in it")),
+        }
+    }
+}
+
+impl fmt::Display for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Command(words) => f.write_str(&words.join(" ")),
+            Self::Closure { name, .. } => f.write_str(name),
+        }
+    }
+}
+
+impl fmt::Debug for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Program({self})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Program;
+
+    #[test]
+    fn plain_words_run_directly_and_the_rest_by_a_shell() {
+        for (command, words) in [
+            ("python3 agent.py A", vec!["python3", "agent.py", "A"]),
+            ("cat x | wc", vec!["sh", "-c", "cat x | wc"]),
+            ("echo 'a b'", vec!["sh", "-c", "echo 'a b'"]),
+            ("A=1 env", vec!["sh", "-c", "A=1 env"]),
+        ] {
+            let Program::Command(parsed) = Program::parse(command) else { panic!("a closure?") };
+            assert_eq!(parsed, words);
+        }
+        assert!(Program::parse("  ").words().is_err());
+    }
+}

@@ -1,0 +1,162 @@
+//! The calls that the safe wrappers do not have. All `unsafe` of the project is in this file.
+#![allow(unsafe_code)]
+
+use std::ffi::CString;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+
+use nix::unistd::{ForkResult, Pid};
+
+use super::filter::Instruction;
+
+/// Turns the `-1` of a C call into the error that `errno` holds.
+fn check(value: libc::c_long) -> io::Result<libc::c_long> {
+    if value < 0 { Err(io::Error::last_os_error()) } else { Ok(value) }
+}
+
+/// Forks. What the child may do is the caller's care: it is a copy of the calling thread alone.
+pub fn fork() -> io::Result<ForkResult> {
+    // SAFETY: the child uses only memory that the calling thread owns, takes no lock that another thread may have held (its
+    // allocator's locks are reset by the C library's fork handlers), and leaves by `exit_now` or exec.
+    unsafe { nix::unistd::fork() }.map_err(Into::into)
+}
+
+/// Forks a child that is the first process of a new process-id namespace. `None` in the child.
+pub fn fork_into_new_pid_namespace() -> io::Result<Option<Pid>> {
+    let flags = libc::c_long::from(libc::CLONE_NEWPID | libc::SIGCHLD);
+    // SAFETY: without CLONE_VM and with no new stack, clone is fork; the same care as there.
+    let pid = check(unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) })?;
+    Ok((pid != 0).then(|| Pid::from_raw(i32::try_from(pid).unwrap_or(i32::MAX))))
+}
+
+/// Ends the process at once: no destructors, no exit handlers, nothing flushed.
+pub fn exit_now(status: i32) -> ! {
+    // SAFETY: `_exit` has no preconditions.
+    unsafe { libc::_exit(status) }
+}
+
+/// Makes `descriptor` a further name of what `from` is, in this process, kept across exec.
+pub fn place_descriptor(from: BorrowedFd<'_>, descriptor: RawFd) -> io::Result<()> {
+    if from.as_raw_fd() == descriptor {
+        // SAFETY: F_SETFD reads nothing but its arguments.
+        check(unsafe { libc::fcntl(descriptor, libc::F_SETFD, 0) }.into())?;
+        return Ok(());
+    }
+    // SAFETY: replaces descriptors 0 to 2 in a child that owns them.
+    check(unsafe { libc::dup2(from.as_raw_fd(), descriptor) }.into()).map(drop)
+}
+
+/// Marks every descriptor from `first` on to be closed by exec.
+pub fn close_on_exec_from(first: u32) -> io::Result<()> {
+    let (last, flags) = (u32::MAX, libc::CLOSE_RANGE_CLOEXEC);
+    // SAFETY: sets a flag of descriptors; none is closed here.
+    check(unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) }).map(drop)
+}
+
+/// Dies when the thread that forked this process does.
+pub fn die_with_parent() -> io::Result<()> {
+    // SAFETY: PR_SET_PDEATHSIG takes a number.
+    check(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) }.into()).map(drop)
+}
+
+/// Gives every signal its default action and blocks none, as a freshly logged-in shell would have it.
+pub fn reset_signals() {
+    for signal in 1..=libc::SIGRTMAX() {
+        // SAFETY: the default action runs no code of ours. Those that cannot be set (KILL, STOP) give an error that says so.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+    let _ = nix::sys::signal::SigSet::empty().thread_set_mask();
+}
+
+/// From here on no exec gives new rights, and `filter` decides which calls stop for the tracer.
+pub fn install_filter(filter: &[Instruction]) -> io::Result<()> {
+    let program: Vec<libc::sock_filter> = filter
+        .iter()
+        .map(|one| libc::sock_filter { code: one.code, jt: one.if_true, jf: one.if_false, k: one.operand })
+        .collect();
+    let length = u16::try_from(program.len()).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+    let descriptor = libc::sock_fprog { len: length, filter: program.as_ptr().cast_mut() };
+    // SAFETY: PR_SET_NO_NEW_PRIVS takes numbers.
+    check(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) }.into())?;
+    // SAFETY: `descriptor` and the program that it points to live across the call; the kernel copies them and changes nothing.
+    check(unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &raw const descriptor) })
+        .map(drop)
+}
+
+/// Runs a program found along `PATH`. Comes back only with an error.
+pub fn exec(words: &[CString], environment: &[CString]) -> io::Error {
+    let list = |strings: &[CString]| -> Vec<*const libc::c_char> {
+        strings.iter().map(|string| string.as_ptr()).chain([std::ptr::null()]).collect()
+    };
+    let (words, environment) = (list(words), list(environment));
+    // SAFETY: both lists end with a null pointer and point to strings that live across the call.
+    unsafe { libc::execvpe(words[0], words.as_ptr(), environment.as_ptr()) };
+    io::Error::last_os_error()
+}
+
+/// Makes the clock functions of the vDSO, which read time without a system call, make the system call instead, in this process.
+///
+/// For closures: an exec'd program is never shown the vDSO, a forked one has it already. The C library holds pointers to these
+/// functions, so they are overwritten where they are. Nothing happens where there is no vDSO.
+pub fn silence_vdso() -> io::Result<()> {
+    // SAFETY: getauxval reads the auxiliary vector that the kernel gave this process.
+    let base = unsafe { libc::getauxval(libc::AT_SYSINFO_EHDR) } as usize;
+    if base == 0 {
+        return Ok(());
+    }
+    // SAFETY: the kernel maps a complete ELF image there, of at least its header's page; it is never unmapped by us.
+    let header = unsafe { std::slice::from_raw_parts(base as *const u8, 4096) };
+    let stubs = super::vdso::stubs(header).map_err(io::Error::other)?;
+    for stub in &stubs {
+        let (start, end) = (base + stub.offset, base + stub.offset + stub.code.len());
+        let page = start & !4095;
+        let length = end - page;
+        let protect = |protection| {
+            // SAFETY: changes the protection of pages of the vDSO only, which no Rust object lives in.
+            check(unsafe { libc::mprotect(page as *mut libc::c_void, length, protection) }.into())
+        };
+        protect(libc::PROT_READ | libc::PROT_WRITE | libc::PROT_EXEC)?;
+        // SAFETY: `offset` is that of a function of the image (checked by `stubs` to lie in it), the pages are writable now and
+        // private to this process, and this process has one thread, which is not in that function.
+        unsafe { std::ptr::copy_nonoverlapping(stub.code.as_ptr(), start as *mut u8, stub.code.len()) };
+        protect(libc::PROT_READ | libc::PROT_EXEC)?;
+    }
+    Ok(())
+}
+
+/// How a stopped task goes on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Resume {
+    /// To the next stop that the filter or an event makes.
+    Freely,
+    /// To the end of the system call that it is in, at the latest.
+    ToCallExit,
+    /// Stays stopped by job control, but tells of events.
+    Listening,
+}
+
+/// Lets a stopped task go on, and delivers `signal` to it where that is not 0.
+///
+/// Raw, because the safe wrapper has no real-time signals.
+pub fn resume(task: Pid, how: Resume, signal: i32) -> io::Result<()> {
+    let request = match how {
+        Resume::Freely => libc::PTRACE_CONT,
+        Resume::ToCallExit => libc::PTRACE_SYSCALL,
+        Resume::Listening => libc::PTRACE_LISTEN,
+    };
+    // SAFETY: these requests read no memory of ours; the address is not used and the data is a signal's number.
+    check(unsafe { libc::ptrace(request, task.as_raw(), 0, libc::c_long::from(signal)) }).map(drop)
+}
+
+/// The raw status of a task that has changed state; `None` where none has.
+///
+/// Raw, because the safe wrapper cannot tell of real-time signals.
+pub fn poll_status(task: Pid) -> io::Result<Option<i32>> {
+    let mut status = 0;
+    // SAFETY: `status` is valid for writing across the call.
+    match unsafe { libc::waitpid(task.as_raw(), &raw mut status, libc::__WALL | libc::WNOHANG) } {
+        0 => Ok(None),
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(Some(status)),
+    }
+}

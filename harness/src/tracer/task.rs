@@ -1,0 +1,134 @@
+//! The tasks of the processes under test: children and threads, each with a name that does not depend on timing.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::rc::Rc;
+
+use nix::unistd::Pid;
+
+use super::chance::Stream;
+use super::decode::{Action, Held};
+use super::files::Descriptors;
+use super::tracee::{Registers, Tracee};
+use crate::model::{Exit, Operation};
+
+/// The name of a task: the process that it belongs to, and its way down from the first task: `[2, 1]` is the first child of the
+/// second child. The order of names is the order in which tasks are run.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Name {
+    /// The process's place.
+    pub process: usize,
+    /// The way down.
+    pub way: Vec<u32>,
+}
+
+impl fmt::Display for Name {
+    /// `1.2`; nothing for the first task.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let way: Vec<String> = self.way.iter().map(ToString::to_string).collect();
+        f.write_str(&way.join("."))
+    }
+}
+
+/// Where a task stands. The controller never leaves one running.
+#[derive(Debug)]
+pub enum State {
+    /// Stopped, and may go on.
+    Ready,
+    /// Held at the entry of an operation.
+    Held {
+        /// The operation.
+        held: Box<Held>,
+        /// The registers at the entry.
+        entry: Registers,
+        /// When it came to be held: those that came first are offered first.
+        turn: u64,
+    },
+    /// Held at its end, which releases something.
+    Ending {
+        /// What that does.
+        operation: Operation,
+        /// As above.
+        turn: u64,
+    },
+    /// At rest in a call that slept. It may go on when something else in its tree has moved since.
+    Asleep {
+        /// How far the tree had moved when it fell asleep.
+        since: u64,
+    },
+    /// In the kernel until its child runs another program or ends.
+    AwaitsChild,
+    /// The same, and the child has done so.
+    ChildIsDone,
+    /// Stopped by job control.
+    Suspended,
+}
+
+/// A task.
+#[derive(Debug)]
+pub struct Task {
+    /// Its hold on ptrace.
+    pub tracee: Tracee,
+    /// Where it stands.
+    pub state: State,
+    /// The id of the first task of its thread group.
+    pub group: Pid,
+    /// Its descriptors, shared with its threads.
+    pub descriptors: Rc<RefCell<Descriptors>>,
+    /// Its random bytes.
+    pub random: Stream,
+    /// How many tasks it has made.
+    pub children: u32,
+    /// The signal to deliver when it goes on, or 0.
+    pub signal: i32,
+    /// The local call that it is to be watched to the exit of.
+    pub watched: Option<Box<(Action, Registers)>>,
+    /// Who waits for it to run another program or to end.
+    pub awaited_by: Option<Name>,
+}
+
+impl Task {
+    /// A task that has just begun.
+    #[must_use]
+    pub fn new(tracee: Tracee, name: &Name, group: Pid, descriptors: Rc<RefCell<Descriptors>>) -> Self {
+        let stream = format!("{}/{name}", name.process);
+        Self {
+            tracee,
+            state: State::Ready,
+            group,
+            descriptors,
+            random: Stream::new(&stream),
+            children: 0,
+            signal: 0,
+            watched: None,
+            awaited_by: None,
+        }
+    }
+
+    /// The operation it is held at, and since when.
+    #[must_use]
+    pub fn pending(&self) -> Option<(&Operation, u64)> {
+        match &self.state {
+            State::Held { held, turn, .. } => Some((&held.operation, *turn)),
+            State::Ending { operation, turn } => Some((operation, *turn)),
+            _ => None,
+        }
+    }
+}
+
+/// A process under test.
+#[derive(Debug, Default)]
+pub struct Process {
+    /// The virtual time that it sees, in nanoseconds since the beginning.
+    pub clock: u64,
+    /// How many operations it has done.
+    pub operations: u32,
+    /// How its first task ended.
+    pub exit: Option<Exit>,
+    /// How far its tree has moved: counts what its tasks did.
+    pub moved: u64,
+    /// How many tasks were made in it, the first included.
+    pub tasks: u32,
+    /// Timers that were let run out since its last operation.
+    pub timers: u32,
+}

@@ -1,0 +1,89 @@
+//! Where the functions of the vDSO are, and what to put in their place. Pure: works on the bytes of the image.
+
+/// Code to put at an offset of the image.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Stub {
+    /// Offset from the start of the image, in bytes.
+    pub offset: usize,
+    /// Machine code.
+    pub code: Vec<u8>,
+}
+
+/// The functions that read a clock, with the system call that does the same.
+const CLOCKS: [(&str, u32); 4] = [
+    ("__vdso_clock_gettime", libc::SYS_clock_gettime as u32),
+    ("__vdso_gettimeofday", libc::SYS_gettimeofday as u32),
+    ("__vdso_time", libc::SYS_time as u32),
+    ("__vdso_clock_getres", libc::SYS_clock_getres as u32),
+];
+
+/// `mov eax, NUMBER; syscall; ret`
+fn system_call(number: u32) -> Vec<u8> {
+    [&[0xb8][..], &number.to_le_bytes(), &[0x0f, 0x05, 0xc3]].concat()
+}
+
+/// `mov rax, -ENOSYS; ret`: the C library then makes the system call itself.
+fn refusal() -> Vec<u8> {
+    [&[0x48, 0xc7, 0xc0][..], &(-libc::ENOSYS).to_le_bytes(), &[0xc3]].concat()
+}
+
+/// The stubs for an image, of which at least the headers, the dynamic symbols and their names lie within `image`.
+///
+/// # Errors
+/// Where it is not a 64-bit little-endian ELF image with dynamic symbols.
+pub fn stubs(image: &[u8]) -> Result<Vec<Stub>, String> {
+    let (symbols, names) = tables(image).ok_or("the vDSO is not an ELF image with symbols")?;
+    let mut stubs = Vec::new();
+    for entry in (symbols..names).step_by(24) {
+        let Some(name) = number(image, entry, 4).and_then(|at| text(image, names + at)) else { break };
+        let Some(offset) = number(image, entry + 8, 8).filter(|&offset| offset != 0) else { continue };
+        if let Some((_, call)) = CLOCKS.iter().find(|(clock, _)| *clock == name) {
+            stubs.push(Stub { offset, code: system_call(*call) });
+        } else if name == "__vdso_getrandom" {
+            stubs.push(Stub { offset, code: refusal() });
+        }
+    }
+    Ok(stubs)
+}
+
+/// Offsets of the dynamic symbol table and of its names, which follow it in the image.
+fn tables(image: &[u8]) -> Option<(usize, usize)> {
+    if image.get(..6)? != b"\x7fELF\x02\x01" {
+        return None;
+    }
+    let (headers, size, count) = (number(image, 32, 8)?, number(image, 54, 2)?, number(image, 56, 2)?);
+    let dynamic = (0..count).map(|index| headers + index * size).find(|&at| number(image, at, 4) == Some(2))?;
+    let mut entry = number(image, dynamic + 8, 8)?;
+    let (mut symbols, mut names) = (None, None);
+    loop {
+        match (number(image, entry, 8)?, number(image, entry + 8, 8)?) {
+            (0, _) => break,
+            (5, value) => names = Some(value),
+            (6, value) => symbols = Some(value),
+            _ => {}
+        }
+        entry += 16;
+    }
+    Some((symbols?, names?)).filter(|(symbols, names)| symbols < names)
+}
+
+fn number(image: &[u8], at: usize, bytes: usize) -> Option<usize> {
+    let field = image.get(at..at + bytes)?;
+    Some(field.iter().rev().fold(0, |number, byte| number << 8 | usize::from(*byte)))
+}
+
+fn text(image: &[u8], at: usize) -> Option<&str> {
+    let rest = image.get(at..)?;
+    std::str::from_utf8(&rest[..rest.iter().position(|byte| *byte == 0)?]).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::stubs;
+
+    #[test]
+    fn what_is_not_an_image_is_refused() {
+        assert!(stubs(&[0; 4096]).is_err());
+        assert!(stubs(b"\x7fELF\x02\x01").is_err());
+    }
+}

@@ -1,0 +1,136 @@
+//! The directory that processes share: laid out afresh for each execution, and read when it is over.
+
+use std::collections::BTreeSet;
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};
+use std::path::Path;
+
+use crate::model::{Entry, Tree};
+
+/// Reads a directory, with everything below it. Names that are not UTF-8 are shown with U+FFFD.
+///
+/// # Errors
+/// Those of reading; what disappears meanwhile is left out.
+pub fn capture(dir: &Path) -> io::Result<Tree> {
+    let mut tree = Tree::new();
+    capture_below(dir, "", &mut tree)?;
+    Ok(tree)
+}
+
+fn capture_below(dir: &Path, prefix: &str, tree: &mut Tree) -> io::Result<()> {
+    for item in fs::read_dir(dir)? {
+        let item = item?;
+        let name = item.file_name();
+        let path = format!("{prefix}{}", name.to_string_lossy());
+        let file = item.path();
+        let status = match fs::symlink_metadata(&file) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            status => status?,
+        };
+        let (kind, mode) = (status.file_type(), status.mode() & 0o7777);
+        let entry = if kind.is_dir() {
+            capture_below(&file, &format!("{path}/"), tree)?;
+            Entry::Dir { mode }
+        } else if kind.is_symlink() {
+            Entry::Link { target: fs::read_link(&file)?.to_string_lossy().into_owned() }
+        } else if kind.is_file() {
+            Entry::File { mode, content: fs::read(&file)? }
+        } else {
+            let kind = match () {
+                () if kind.is_fifo() => "fifo",
+                () if kind.is_socket() => "socket",
+                () => "device",
+            };
+            Entry::Other { kind: kind.into(), mode }
+        };
+        tree.insert(path, entry);
+    }
+    Ok(())
+}
+
+/// The paths of everything below a directory, sorted as those of a [`Tree`] are.
+///
+/// # Errors
+/// Those of reading directories.
+pub fn paths(dir: &Path) -> io::Result<BTreeSet<String>> {
+    let mut paths = BTreeSet::new();
+    let mut left = vec![(dir.to_owned(), String::new())];
+    while let Some((dir, prefix)) = left.pop() {
+        for item in fs::read_dir(dir)? {
+            let item = item?;
+            let path = format!("{prefix}{}", item.file_name().to_string_lossy());
+            if item.file_type()?.is_dir() {
+                left.push((item.path(), format!("{path}/")));
+            }
+            paths.insert(path);
+        }
+    }
+    Ok(paths)
+}
+
+/// Makes a directory hold this tree and nothing else. Sockets and devices are left out.
+///
+/// # Errors
+/// Those of removing and writing.
+pub fn lay(dir: &Path, tree: &Tree) -> io::Result<()> {
+    clear(dir)?;
+    for (path, entry) in tree {
+        let file = dir.join(path);
+        match entry {
+            Entry::Dir { .. } => fs::create_dir(&file)?,
+            Entry::Link { target } => symlink(target, &file)?,
+            Entry::File { mode, content } => {
+                fs::write(&file, content)?;
+                fs::set_permissions(&file, Permissions::from_mode(*mode))?;
+            }
+            Entry::Other { kind, mode } if kind == "fifo" => {
+                nix::unistd::mkfifo(&file, nix::sys::stat::Mode::from_bits_truncate(*mode))?;
+            }
+            Entry::Other { .. } => {}
+        }
+    }
+    // Last, and from the leaves up: a directory may not be writable.
+    for (path, entry) in tree.iter().rev() {
+        if let Entry::Dir { mode } = entry {
+            fs::set_permissions(dir.join(path), Permissions::from_mode(*mode))?;
+        }
+    }
+    Ok(())
+}
+
+fn clear(dir: &Path) -> io::Result<()> {
+    for item in fs::read_dir(dir)? {
+        let item = item?;
+        if item.file_type()?.is_dir() {
+            fs::set_permissions(item.path(), Permissions::from_mode(0o700))?;
+            fs::remove_dir_all(item.path())?;
+        } else {
+            fs::remove_file(item.path())?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{capture, lay};
+    use crate::model::{Entry, Tree};
+
+    #[test]
+    fn what_is_laid_out_is_what_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(dir.path().join("old/deep")).unwrap();
+        let tree = Tree::from([
+            ("a.json".into(), Entry::File { mode: 0o640, content: b"{}".to_vec() }),
+            ("d".into(), Entry::Dir { mode: 0o555 }),
+            ("d/b".into(), Entry::File { mode: 0o755, content: vec![0, 255] }),
+            ("link".into(), Entry::Link { target: "d/b".into() }),
+            ("pipe".into(), Entry::Other { kind: "fifo".into(), mode: 0o600 }),
+        ]);
+        for _ in 0..2 {
+            lay(dir.path(), &tree).unwrap();
+            assert_eq!(capture(dir.path()).unwrap(), tree);
+        }
+    }
+}
