@@ -14,7 +14,7 @@ use super::decode::{Caller, Decision, World, decode};
 use super::files::Descriptors;
 use super::sandbox::{Sandbox, first_pid};
 use super::task::{Name, Process, State, Task};
-use super::tracee::{Resume, Stop, Tracee, Waited};
+use super::tracee::{Registers, Resume, Stop, Tracee, Waited};
 use super::{TraceError, sleep};
 use crate::backend::Detail;
 use crate::model::{AccessKind, Call, Event, Exit, HappensBefore, Operation, ProcessId, Status, Waiting};
@@ -213,7 +213,7 @@ impl<'a> Running<'a> {
                 let task = self.task(name)?;
                 if let Some(watched) = task.watched.take() {
                     let result = task.tracee.registers()?.result();
-                    self.apply(name, &watched.0, result, None)?;
+                    self.apply(name, &watched, result, None)?;
                 }
             }
             Stop::Child { task, parent_waits } => return self.on_child(name, task, parent_waits),
@@ -237,29 +237,27 @@ impl<'a> Running<'a> {
     }
 
     /// What the call that a task has come to means now.
-    fn meaning(&mut self, name: &Name) -> Result<Decision, TraceError> {
+    fn meaning(&mut self, name: &Name, registers: &Registers) -> Result<Decision, TraceError> {
         let task = self.tasks.get(name).ok_or_else(|| TraceError::Lost(format!("task {name} is not known")))?;
-        let registers = match &task.state {
-            State::Held { entry, .. } => *entry,
-            _ => task.tracee.registers()?,
-        };
         let now = self.processes[name.process].clock;
         let caller = Caller { tracee: &task.tracee, group: task.group, descriptors: &task.descriptors, now };
-        Ok(decode(&mut self.world, &caller, &registers))
+        Ok(decode(&mut self.world, &caller, registers))
     }
 
     fn on_entry(&mut self, name: &Name) -> Result<bool, TraceError> {
-        let decision = self.meaning(name)?;
+        let entry = self.task(name)?.tracee.registers()?;
+        let decision = self.meaning(name, &entry)?;
         let process = &mut self.processes[name.process];
-        let task = self.tasks.get_mut(name).ok_or_else(|| TraceError::Lost("a task".into()))?;
-        let mut registers = task.tracee.registers()?;
+        let task = self.tasks.get_mut(name).ok_or_else(|| TraceError::Lost(format!("task {name} is not known")))?;
+        let mut registers = entry;
         let mut skip = |result: i64, task: &Task| {
             registers.skip_with(result);
             task.tracee.set_registers(registers)
         };
         match decision {
             Decision::Pass => {}
-            Decision::Watch(action) => task.watched = Some(Box::new((action, task.tracee.registers()?))),
+            Decision::Close(numbers) => self.close_descriptors(name, &numbers)?,
+            Decision::Watch(action) => task.watched = Some(action),
             Decision::Answer { result, memory } => {
                 // A look at the clock moves it: a program that waits for time to pass sees it pass.
                 process.clock += TICK;
@@ -284,7 +282,6 @@ impl<'a> Running<'a> {
             }
             Decision::Hold(held) => {
                 self.turns += 1;
-                let entry = task.tracee.registers()?;
                 task.state = State::Held { held: Box::new(held), entry, turn: self.turns };
                 return Ok(false);
             }
@@ -484,14 +481,12 @@ impl<'a> Running<'a> {
         if !changes {
             return Ok(());
         }
-        let stale: Vec<Name> = self
-            .tasks
-            .iter()
-            .filter(|(_, task)| matches!(&task.state, State::Held { held, .. } if held.operation.conflicts(done)))
-            .map(|(name, _)| name.clone())
-            .collect();
-        for name in stale {
-            if let Decision::Hold(fresh) = self.meaning(&name)?
+        let stale = self.tasks.iter().filter_map(|(name, task)| match &task.state {
+            State::Held { held, entry, .. } if held.operation.conflicts(done) => Some((name.clone(), *entry)),
+            _ => None,
+        });
+        for (name, entry) in stale.collect::<Vec<_>>() {
+            if let Decision::Hold(fresh) = self.meaning(&name, &entry)?
                 && let State::Held { held, .. } = &mut self.task(&name)?.state
             {
                 **held = fresh;

@@ -82,7 +82,7 @@ pub struct Task {
     /// The signal to deliver when it goes on, or 0.
     pub signal: i32,
     /// The local call that it is to be watched to the exit of.
-    pub watched: Option<Box<(Action, Registers)>>,
+    pub watched: Option<Action>,
     /// Who waits for it to run another program or to end.
     pub awaited_by: Option<Name>,
 }

@@ -60,7 +60,7 @@ impl Decoder<'_> {
             return Decision::Pass;
         }
         if released.is_empty() {
-            return Decision::Watch(Action::Close(numbers));
+            return Decision::Close(numbers);
         }
         self.hold(path, "releases the lock".into(), released, Action::Close(numbers))
     }

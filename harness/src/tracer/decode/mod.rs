@@ -30,6 +30,8 @@ pub enum Decision {
     Pass,
     /// It is local, but what it gives matters: let it run to its exit, then apply the action.
     Watch(Action),
+    /// It closes descriptors, which releases nothing that is shared.
+    Close(Vec<i32>),
     /// It is not made: these bytes are put into the task's memory, and this is its result.
     Answer {
         /// The result, an error as its negative number.
