@@ -131,7 +131,7 @@ impl<'a> Running<'a> {
             let moved = self.processes[process].moved;
             let next = self.of(process).find(|(_, task)| match task.state {
                 State::Ready | State::ChildIsDone => true,
-                State::Asleep { since } => since < moved,
+                State::Asleep { since, .. } => since < moved,
                 _ => false,
             });
             match next.map(|(name, _)| name.clone()) {
@@ -197,11 +197,12 @@ impl<'a> Running<'a> {
         let since = self.processes[name.process].moved;
         let task = self.task(name)?;
         task.watched = None;
-        let mut registers = task.tracee.registers()?;
+        let call = task.tracee.registers()?;
+        let mut registers = call;
         if registers.restart_if_interrupted() {
             task.tracee.set_registers(registers)?;
         }
-        task.state = State::Asleep { since };
+        task.state = State::Asleep { since, call };
         Ok(())
     }
 
@@ -420,9 +421,11 @@ impl<'a> Running<'a> {
 
     /// What a process sleeps in that is not an operation.
     fn sleeping(&self, process: usize) -> Operation {
-        let registers = self.of(process).next().and_then(|(_, task)| task.tracee.registers().ok());
-        let number = registers.and_then(|registers| usize::try_from(registers.call()).ok());
-        let name = number.and_then(syscalls::Sysno::new).map_or("a system call", |call| call.name());
+        let asleep = self.of(process).find_map(|(_, task)| match &task.state {
+            State::Asleep { call, .. } => usize::try_from(call.call()).ok().and_then(syscalls::Sysno::new),
+            _ => None,
+        });
+        let name = asleep.map_or("a system call", |call| call.name());
         let call = Call { name: name.to_owned(), detail: "waits for something outside".into(), ..Call::default() };
         Operation { call, ..Operation::default() }
     }
@@ -527,13 +530,15 @@ impl Drop for Running<'_> {
     /// Kills the init, and with it everything in its namespace; then collects what was traced.
     fn drop(&mut self) {
         let _ = nix::sys::signal::kill(self.init, nix::sys::signal::Signal::SIGKILL);
-        for task in self.tasks.values() {
-            while let Ok(stop) = task.tracee.wait_for_stop() {
-                if matches!(stop, Stop::Gone(_)) {
-                    break;
-                }
-                let _ = task.tracee.resume(Resume::Freely, 0);
-            }
+        // The first thread of a group is told of last, whatever its name: so all are looked at in turn.
+        let mut left: Vec<&Tracee> = self.tasks.values().map(|task| &task.tracee).collect();
+        while !left.is_empty() {
+            left.retain(|tracee| match tracee.poll() {
+                Ok(None) => true,
+                Ok(Some(Stop::Gone(_))) | Err(_) => false,
+                Ok(Some(_)) => tracee.resume(Resume::Freely, 0).is_ok(),
+            });
+            let _ = nix::sched::sched_yield();
         }
     }
 }

@@ -41,7 +41,7 @@ pub use self::program::{Closure, Program};
 use self::sandbox::Sandbox;
 pub use self::sandbox::{SandboxError, WORKSPACE};
 use crate::backend::{Backend, Chooser, Detail};
-use crate::model::{Choice, Ending, Execution, Exit, Outcome, ProcessId, Status, Tree, View};
+use crate::model::{Choice, Cut, Ending, Execution, Exit, Outcome, ProcessId, Status, Tree, View};
 use crate::workspace;
 
 /// Why an execution could not be run.
@@ -194,6 +194,56 @@ impl Backend for Tracer {
     }
 
     fn execute(&mut self, chooser: &mut dyn Chooser, detail: Detail) -> Result<Execution, TraceError> {
+        let mut execution = self.run(chooser, detail)?;
+        if let Ending::Cut(_) = execution.ending {
+            execution.outcome = Outcome::default();
+        }
+        Ok(execution)
+    }
+
+    fn not_covered(&self) -> Vec<String> {
+        self.not_covered.iter().cloned().collect()
+    }
+}
+
+/// Runs processes one after another.
+struct InOrder<'a> {
+    order: &'a [ProcessId],
+    most_steps: usize,
+}
+
+impl Chooser for InOrder<'_> {
+    fn choose(&mut self, view: View<'_>) -> Result<Choice, Cut> {
+        let over = |process: &&ProcessId| matches!(view.processes[process.0], Status::Finished(_));
+        match self.order.iter().find(|process| !over(process)) {
+            Some(next) if view.processes[next.0].is_enabled() && view.trace.len() < self.most_steps => {
+                Ok(Choice::Process(*next))
+            }
+            _ => Err(Cut::Steps),
+        }
+    }
+}
+
+impl Tracer {
+    /// Runs these processes one after another, each from start to end; the others not at all. The ending is complete where each
+    /// of them came to its end.
+    ///
+    /// # Errors
+    /// Where the machine fails, or the exploration is to stop.
+    pub fn execute_in_order(
+        &mut self,
+        order: &[ProcessId],
+        most_steps: usize,
+    ) -> Result<Execution, TraceError> {
+        let mut execution = self.run(&mut InOrder { order, most_steps }, Detail::Search)?;
+        if order.iter().all(|process| execution.outcome.exits[process.0].is_some()) {
+            execution.ending = Ending::Complete;
+        }
+        Ok(execution)
+    }
+
+    /// Runs an execution; its outcome is what there is when it ends, however it does.
+    fn run(&mut self, chooser: &mut dyn Chooser, detail: Detail) -> Result<Execution, TraceError> {
         self.reset()?;
         let programs: Vec<usize> = (0..self.processes).collect();
         let (mut schedule, mut trace) = (Vec::new(), Vec::new());
@@ -216,19 +266,9 @@ impl Backend for Tracer {
             (ending, running.exits(), running.take_not_covered())
         };
         self.not_covered.extend(not_covered);
-        let outcome = match ending {
-            Ending::Cut(_) => Outcome::default(),
-            _ => self.outcome(exits)?,
-        };
-        Ok(Execution { schedule, trace, ending, outcome })
+        Ok(Execution { schedule, trace, ending, outcome: self.outcome(exits)? })
     }
 
-    fn not_covered(&self) -> Vec<String> {
-        self.not_covered.iter().cloned().collect()
-    }
-}
-
-impl Tracer {
     fn outcome(&self, exits: Vec<Option<Exit>>) -> Result<Outcome, TraceError> {
         let output = |process| Ok(self.sandbox.output(process)?.0);
         let stdout: Result<Vec<Vec<u8>>, TraceError> = (0..self.processes).map(output).collect();

@@ -5,7 +5,7 @@ use syscalls::Sysno;
 use super::TraceError;
 use super::execution::Running;
 use super::task::{Name, State};
-use super::tracee::Tracee;
+use super::tracee::{Registers, Tracee};
 
 /// How many timers may run out in a process between two of its operations: a program that does nothing but wait for time to pass
 /// will not do anything else.
@@ -17,6 +17,7 @@ struct Timer {
     /// Nanoseconds from now.
     after: u64,
     result: i64,
+    call: Registers,
 }
 
 /// Lets the earliest timer of a process run out, where all its tasks sleep; whether there was one.
@@ -26,16 +27,14 @@ pub fn run_out(running: &mut Running<'_>, process: usize) -> Result<bool, TraceE
     }
     let mut earliest: Option<Timer> = None;
     for (name, task) in running.of(process) {
-        if !matches!(task.state, State::Asleep { .. }) {
-            continue;
-        }
-        if let Some((after, result)) = timeout(&task.tracee)?
+        let State::Asleep { call, .. } = &task.state else { continue };
+        if let Some((after, result)) = timeout(&task.tracee, call)
             && earliest.as_ref().is_none_or(|first| after < first.after)
         {
-            earliest = Some(Timer { name: name.clone(), after, result });
+            earliest = Some(Timer { name: name.clone(), after, result, call: *call });
         }
     }
-    let Some(Timer { name, after, result }) = earliest else { return Ok(false) };
+    let Some(Timer { name, after, result, call: mut registers }) = earliest else { return Ok(false) };
     let state = &mut running.processes[process];
     if state.timers == MOST_TIMERS || running.interrupted() {
         return Ok(false);
@@ -44,7 +43,6 @@ pub fn run_out(running: &mut Running<'_>, process: usize) -> Result<bool, TraceE
     state.timers += 1;
     state.clock += after;
     let task = running.task(&name)?;
-    let mut registers = task.tracee.registers()?;
     registers.skip_with(result);
     task.tracee.set_registers(registers)?;
     task.state = State::Ready;
@@ -52,17 +50,16 @@ pub fn run_out(running: &mut Running<'_>, process: usize) -> Result<bool, TraceE
 }
 
 /// When the call that a task sleeps in ends by itself, in nanoseconds, and what it gives then.
-fn timeout(tracee: &Tracee) -> Result<Option<(u64, i64)>, TraceError> {
-    let registers = tracee.registers()?;
+fn timeout(tracee: &Tracee, registers: &Registers) -> Option<(u64, i64)> {
     let [_, second, third, fourth, fifth, _] = registers.arguments();
-    let Some(call) = usize::try_from(registers.call()).ok().and_then(Sysno::new) else { return Ok(None) };
+    let call = usize::try_from(registers.call()).ok().and_then(Sysno::new)?;
     let milliseconds = |count: u64| u64::try_from(count as u32 as i32).ok().map(|count| count * 1_000_000);
     let pair = |address: u64, unit: u64| {
         let numbers = tracee.read_numbers(address, 2).ok().filter(|_| address != 0)?;
         Some(numbers[0].saturating_mul(1_000_000_000).saturating_add(numbers[1] * unit))
     };
     let timed_out = -i64::from(libc::ETIMEDOUT);
-    Ok(match call {
+    match call {
         Sysno::poll => milliseconds(third).map(|after| (after, 0)),
         Sysno::epoll_wait | Sysno::epoll_pwait => milliseconds(fourth).map(|after| (after, 0)),
         Sysno::ppoll => pair(third, 1).map(|after| (after, 0)),
@@ -76,5 +73,5 @@ fn timeout(tracee: &Tracee) -> Result<Option<(u64, i64)>, TraceError> {
         }
         Sysno::rt_sigtimedwait => pair(third, 1).map(|after| (after, -i64::from(libc::EAGAIN))),
         _ => None,
-    })
+    }
 }

@@ -55,6 +55,8 @@ pub enum State {
     Asleep {
         /// How far the tree had moved when it fell asleep.
         since: u64,
+        /// The registers in the call.
+        call: Registers,
     },
     /// In the kernel until its child runs another program or ends.
     AwaitsChild,

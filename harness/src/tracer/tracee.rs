@@ -170,8 +170,8 @@ impl Tracee {
     pub fn wait(&self, stopping: &dyn Fn() -> bool) -> io::Result<Waited> {
         let mut looks = 0u32;
         loop {
-            if let Some(status) = sys::poll_status(self.task)? {
-                return self.stop(status).map(Waited::Stopped);
+            if let Some(stop) = self.poll()? {
+                return Ok(Waited::Stopped(stop));
             }
             if looks > 1 {
                 if stopping() {
@@ -179,15 +179,20 @@ impl Tracee {
                 }
                 if self.sleeps()? {
                     // It may have stopped between the two looks.
-                    return match sys::poll_status(self.task)? {
-                        Some(status) => self.stop(status).map(Waited::Stopped),
-                        None => Ok(Waited::Asleep),
-                    };
+                    return Ok(self.poll()?.map_or(Waited::Asleep, Waited::Stopped));
                 }
             }
             looks = looks.saturating_add(1);
             let _ = nix::sched::sched_yield();
         }
+    }
+
+    /// What it has come to, if it has stopped.
+    ///
+    /// # Errors
+    /// Where the task is unknown.
+    pub fn poll(&self) -> io::Result<Option<Stop>> {
+        sys::poll_status(self.task)?.map(|status| self.stop(status)).transpose()
     }
 
     /// Waits for a stop that is certain to come.
@@ -196,8 +201,8 @@ impl Tracee {
     /// Where the task is unknown.
     pub fn wait_for_stop(&self) -> io::Result<Stop> {
         loop {
-            if let Some(status) = sys::poll_status(self.task)? {
-                return self.stop(status);
+            if let Some(stop) = self.poll()? {
+                return Ok(stop);
             }
             let _ = nix::sched::sched_yield();
         }

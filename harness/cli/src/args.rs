@@ -1,0 +1,251 @@
+//! The command line: what can be said, and what of it is not built yet.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Explore every interleaving of real processes that share files.
+#[derive(Debug, Parser)]
+#[command(name = "cooks", version, max_term_width = 100, after_help = EXIT_CODES)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 clean, or every scenario as expected · 1 anomaly, or a scenario not as expected · 2 bad input or usage ·
+3 inconclusive · 4 this machine cannot trace · 5 divergence · 6 internal error · 130 interrupted";
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Explore the interleavings of these commands; no specification needed
+    Explore(Explore),
+    /// Run scenarios and hold them to their expected verdicts
+    Run(Run),
+    /// Run a recorded schedule again, exactly
+    Replay(Replay),
+    /// The same commands uncontrolled and really parallel (not built yet)
+    #[command(hide = true)]
+    Stress(Rest),
+    /// Who holds and waits for which lock in a live directory (not built yet)
+    #[command(hide = true)]
+    Diagnose(Rest),
+    /// The scenarios of the catalogue
+    List,
+    /// Whether this machine can trace, and how fast
+    Doctor,
+}
+
+/// Whatever follows.
+#[derive(Debug, Args)]
+pub struct Rest {
+    /// Ignored.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub rest: Vec<String>,
+}
+
+/// `cooks explore`
+#[derive(Debug, Args)]
+pub struct Explore {
+    /// A process: a command, run directly where it is plain words, by `sh -c` where it needs a shell; give it at least twice
+    #[arg(short = 'p', long = "process", value_name = "CMD", required = false)]
+    pub processes: Vec<String>,
+    /// The folder that each fresh workspace is a copy of [default: an empty one]
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+    /// Run once in a fresh workspace, unscheduled; each execution starts from the tree that it left
+    #[arg(long, value_name = "CMD")]
+    pub setup: Option<String>,
+    /// Run in the final workspace; what it prints stands for the tree in the outcome
+    #[arg(long, value_name = "CMD")]
+    pub canon: Option<String>,
+    /// Left out of the outcome; repeatable
+    #[arg(long, value_name = "GLOB")]
+    pub ignore: Vec<String>,
+    /// A file, or `stdout`, whose lines are compared in any order; repeatable
+    #[arg(long, value_name = "GLOB")]
+    pub unordered: Vec<String>,
+    /// An invariant, run in the final workspace; non-zero is an anomaly
+    #[arg(long, value_name = "CMD")]
+    pub check: Option<String>,
+    /// Run alone after all the others; its output is part of the outcome
+    #[arg(long = "final", value_name = "CMD")]
+    pub last: Option<String>,
+    /// What to make of a process that exits non-zero where no serial order lets it
+    #[arg(long, value_enum, default_value_t = Aborts::Fail)]
+    pub aborts: Aborts,
+    #[command(flatten)]
+    pub search: Search,
+    #[command(flatten)]
+    pub output: Output,
+    #[command(flatten)]
+    pub later: Later,
+    /// (not built yet)
+    #[arg(long, value_name = "CMD", hide = true)]
+    pub then: Vec<String>,
+    /// (not built yet)
+    #[arg(long, value_name = "FILE", hide = true)]
+    pub input: Vec<PathBuf>,
+}
+
+/// `cooks run`
+#[derive(Debug, Args)]
+pub struct Run {
+    /// Names in the catalogue, or folders with a `scenario.toml`
+    #[arg(value_name = "SCENARIO")]
+    pub scenarios: Vec<String>,
+    /// Every scenario of the catalogue
+    #[arg(long, conflicts_with = "scenarios")]
+    pub all: bool,
+    #[command(flatten)]
+    pub search: RunSearch,
+    #[command(flatten)]
+    pub output: Output,
+    #[command(flatten)]
+    pub later: Later,
+}
+
+/// `cooks replay`
+#[derive(Debug, Args)]
+pub struct Replay {
+    /// The file that `cooks` wrote when it found an anomaly
+    pub witness: PathBuf,
+    /// (not built yet)
+    #[arg(long, value_name = "FILE", hide = true)]
+    pub html: Option<PathBuf>,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// How to search.
+#[derive(Debug, Args)]
+pub struct Search {
+    /// Which executions to run
+    #[arg(long, value_enum, default_value_t = Strategy::Dpor)]
+    pub strategy: Strategy,
+    /// What decides where chance plays a part [default: one that is drawn and printed]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// End the search after this many executions
+    #[arg(long, value_name = "N")]
+    pub max_executions: Option<u64>,
+    /// End the search after this many seconds
+    #[arg(long, value_name = "SECONDS")]
+    pub time_limit: Option<f64>,
+    /// Steps that one execution may have; past it: livelock
+    #[arg(long, value_name = "N")]
+    pub max_steps: Option<u64>,
+    /// Go on after the first anomaly, and report each distinct one
+    #[arg(long)]
+    pub all: bool,
+}
+
+/// What `run` may say otherwise than the scenario.
+#[derive(Debug, Args)]
+pub struct RunSearch {
+    /// Which executions to run, other than the scenario says
+    #[arg(long, value_enum)]
+    pub strategy: Option<Strategy>,
+    /// What decides where chance plays a part
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// End each search after this many executions
+    #[arg(long, value_name = "N")]
+    pub max_executions: Option<u64>,
+    /// End each search after this many seconds
+    #[arg(long, value_name = "SECONDS")]
+    pub time_limit: Option<f64>,
+    /// Steps that one execution may have; past it: livelock
+    #[arg(long, value_name = "N")]
+    pub max_steps: Option<u64>,
+}
+
+/// How to tell.
+#[derive(Debug, Args)]
+pub struct Output {
+    /// How to print the result
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    pub format: Format,
+    /// Where to put witnesses
+    #[arg(long, value_name = "DIR", default_value = "cooks-output")]
+    pub output: PathBuf,
+    /// Print no progress, and of the result the verdict alone
+    #[arg(long)]
+    pub quiet: bool,
+}
+
+/// Options of the contract that are not built yet: refused by name, unless they say what is done anyway.
+#[derive(Debug, Args)]
+pub struct Later {
+    #[arg(long, value_name = "KIND", hide = true)]
+    crash: Option<String>,
+    #[arg(long, value_name = "LIST", hide = true)]
+    faults: Option<String>,
+    #[arg(long, value_name = "N", hide = true)]
+    jobs: Option<u32>,
+    #[arg(long, value_name = "K/N", hide = true)]
+    shard: Option<String>,
+    #[arg(long, value_name = "N", hide = true)]
+    preemptions: Option<u32>,
+    #[arg(long, value_name = "NAME", hide = true)]
+    equivalence: Option<String>,
+}
+
+impl Later {
+    /// The first option that asks for what is not built yet, as it was given.
+    pub fn refused(&self) -> Option<String> {
+        let text = |name: &str, value: &Option<String>, done: &[&str]| {
+            let value = value.as_deref().filter(|value| !done.contains(value))?;
+            Some(format!("--{name} {value}"))
+        };
+        text("crash", &self.crash, &["none"])
+            .or_else(|| text("faults", &self.faults, &[]))
+            .or_else(|| self.jobs.filter(|jobs| *jobs != 1).map(|jobs| format!("--jobs {jobs}")))
+            .or_else(|| text("shard", &self.shard, &["1/1"]))
+            .or_else(|| self.preemptions.map(|bound| format!("--preemptions {bound}")))
+            .or_else(|| text("equivalence", &self.equivalence, &["trace"]))
+    }
+}
+
+/// Which executions to run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Strategy {
+    /// One of each class of equivalent executions: every interleaving that matters
+    Dpor,
+    /// Every interleaving
+    Dfs,
+    /// By chance, uniformly at each step
+    Random,
+    /// (not built yet)
+    #[value(hide = true)]
+    Pct,
+    /// (not built yet)
+    #[value(hide = true)]
+    Pos,
+}
+
+/// What to make of a process that gives up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Aborts {
+    /// It failed
+    Fail,
+    /// It gave up, and that is fine where it had no effect
+    Allow,
+}
+
+/// How to print the result.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Format {
+    /// For people
+    Human,
+    /// One JSON object on standard output
+    Json,
+    /// (not built yet)
+    #[value(hide = true)]
+    Junit,
+    /// (not built yet)
+    #[value(hide = true)]
+    Github,
+}

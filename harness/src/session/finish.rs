@@ -1,0 +1,91 @@
+//! The commands that prepare a workspace, and those that look at it when all processes are over.
+
+use super::SessionError;
+use crate::model::{Ending, Execution, Tree};
+use crate::oracle::CheckRun;
+use crate::scenario::Scenario;
+use crate::tracer::{Alone, Program, TraceError, Tracer};
+
+/// Which of the tracer's other programs is which, with its command.
+#[derive(Debug, Default)]
+pub(super) struct Afterwards {
+    setup: Option<(usize, String)>,
+    last: Option<(usize, String)>,
+    canon: Option<(usize, String)>,
+    check: Option<(usize, String)>,
+}
+
+impl Afterwards {
+    /// The commands of a scenario, and the programs to give to the tracer for them.
+    pub(super) fn of(scenario: &Scenario) -> (Self, Vec<Program>) {
+        let mut programs = Vec::new();
+        let mut add = |command: &Option<String>| {
+            let command = command.clone()?;
+            programs.push(Program::parse(&command));
+            Some((programs.len() - 1, command))
+        };
+        let afterwards = Self {
+            setup: add(&scenario.setup),
+            last: add(&scenario.last),
+            canon: add(&scenario.canon),
+            check: add(&scenario.check),
+        };
+        (afterwards, programs)
+    }
+
+    /// Lays out the workspace that every execution begins with.
+    pub(super) fn set_up(&self, tracer: &mut Tracer) -> Result<(), SessionError> {
+        let Some((number, command)) = &self.setup else { return Ok(()) };
+        tracer.reset()?;
+        let alone = tracer.run_alone(*number)?;
+        if !alone.exit.is_success() {
+            return Err(failure("--setup", command, &alone));
+        }
+        tracer.begin_from_here()?;
+        Ok(())
+    }
+
+    /// Completes the outcome of an execution in which every process has exited: the last command, the canonical form, the check.
+    pub(super) fn finish(
+        &self,
+        tracer: &mut Tracer,
+        execution: &mut Execution,
+    ) -> Result<Option<CheckRun>, SessionError> {
+        if execution.ending != Ending::Complete {
+            return Ok(None);
+        }
+        if let Some((number, _)) = &self.last {
+            let alone = tracer.run_alone(*number)?;
+            execution.outcome.last = Some((alone.exit, text(&alone.stdout)));
+            execution.outcome.tree = tracer.capture()?;
+        }
+        if let Some((number, command)) = &self.canon {
+            let alone = tracer.run_alone(*number)?;
+            if !alone.exit.is_success() {
+                return Err(failure("--canon", command, &alone));
+            }
+            execution.outcome.canon = Some(text(&alone.stdout));
+            execution.outcome.tree = Tree::new();
+        }
+        let Some((number, command)) = &self.check else { return Ok(None) };
+        let alone = tracer.run_alone(*number)?;
+        let output = text(&[alone.stdout, alone.stderr].concat());
+        Ok(Some(CheckRun { command: command.clone(), exit: alone.exit, output }))
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn failure(option: &'static str, command: &str, alone: &Alone) -> SessionError {
+    let output = text(&[alone.stdout.as_slice(), &alone.stderr].concat());
+    let lines: String = output.lines().take(10).map(|line| format!("\n  {line}")).collect();
+    SessionError::Command { option, command: command.into(), exit: alone.exit, output: lines }
+}
+
+impl From<std::io::Error> for SessionError {
+    fn from(error: std::io::Error) -> Self {
+        Self::Trace(TraceError::from(error))
+    }
+}

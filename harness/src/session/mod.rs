@@ -1,0 +1,288 @@
+//! The loop that ties the parts together: serial runs, the search, the judging of each execution, the evidence for what is
+//! found; and replay.
+
+mod evidence;
+mod finish;
+mod serial;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+pub use self::evidence::{Replayed, replay};
+use self::finish::Afterwards;
+use crate::backend::{Backend, Detail};
+use crate::explore::{Counts, Dfs, Dpor, RandomWalk, Steering, Strategy};
+use crate::model::{Cut, Ending, Execution, Outcome, Tree, Verdict};
+use crate::oracle::{BadGlob, Case, CheckRun, Normalize, SerialOutcomes, candidate_orders, conflict_serializable, judge};
+use crate::report::{Finding, Report};
+use crate::scenario::{Scenario, StrategyName};
+use crate::tracer::{Program, TraceError, Tracer};
+use crate::witness::Divergence;
+
+/// How many steps one execution may have, unless the scenario says otherwise.
+const MOST_STEPS: u64 = 10_000;
+/// How many executions a random search makes, unless the scenario says otherwise.
+const RANDOM_EXECUTIONS: u64 = 1_000;
+/// Up to this number of processes every serial order is run.
+const ALL_ORDERS: usize = 5;
+
+/// Why an exploration or a replay came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    /// The machine, or an interruption.
+    #[error(transparent)]
+    Trace(#[from] TraceError),
+    /// A glob that is none.
+    #[error(transparent)]
+    Glob(#[from] BadGlob),
+    /// A command that prepares or looks at the workspace fails.
+    #[error("`{option}` fails ({exit}): {command}{output}")]
+    Command {
+        /// The option.
+        option: &'static str,
+        /// The command.
+        command: String,
+        /// How it ended.
+        exit: crate::model::Exit,
+        /// What it printed, on lines of its own.
+        output: String,
+    },
+    /// No order of the processes, one after another, comes to an end: there is nothing to hold outcomes against.
+    #[error("no serial order of the processes comes to an end: {0}")]
+    NoSerialOrder(String),
+    /// A schedule did not give the same execution again.
+    #[error("the execution does not repeat: {0}")]
+    Divergence(Box<Divergence>),
+}
+
+/// What to explore.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// The scenario.
+    pub scenario: Scenario,
+    /// What its processes run, in their order.
+    pub programs: Vec<Program>,
+    /// What its workspace holds, before `setup`.
+    pub tree: Tree,
+}
+
+/// How far an exploration has come.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress {
+    /// The executions so far.
+    pub counts: Counts,
+    /// The anomalies so far.
+    pub anomalies: usize,
+    /// How long it has taken.
+    pub elapsed: Duration,
+}
+
+/// An exploration that is going on.
+struct Session<'a> {
+    job: &'a Job,
+    tracer: Tracer,
+    afterwards: Afterwards,
+    serial: SerialOutcomes,
+    /// The canonical outcomes of the search so far.
+    outcomes: BTreeSet<Outcome>,
+    /// Those of them that are judged, with every check passed or the anomaly recorded.
+    judged: BTreeSet<(Outcome, bool)>,
+    counts: Counts,
+    findings: Vec<Finding>,
+    begun: Instant,
+}
+
+/// Explores the interleavings of a job's processes. `progress` is told of each execution. When `stop` becomes true the exploration
+/// ends with an error.
+///
+/// # Errors
+/// Where the machine does not let processes be traced, a command of the scenario's own fails, nothing serial comes to an end, an
+/// execution does not repeat, or the exploration is stopped.
+pub fn explore(
+    job: &Job,
+    stop: &Arc<AtomicBool>,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Report, SessionError> {
+    let mut session = Session::begin(job, stop)?;
+    session.run_serial_orders()?;
+    let came_to_its_end = session.search(progress)?;
+    Ok(session.report(came_to_its_end))
+}
+
+impl<'a> Session<'a> {
+    fn begin(job: &'a Job, stop: &Arc<AtomicBool>) -> Result<Self, SessionError> {
+        let begun = Instant::now();
+        let scenario = &job.scenario;
+        let rules = Normalize::new(&scenario.ignore, &scenario.unordered)?;
+        let (afterwards, others) = Afterwards::of(scenario);
+        let mut tracer = Tracer::new(&job.programs, &others, job.tree.clone(), Arc::clone(stop))?;
+        afterwards.set_up(&mut tracer)?;
+        Ok(Self {
+            job,
+            tracer,
+            afterwards,
+            serial: SerialOutcomes::new(scenario.aborts, rules),
+            outcomes: BTreeSet::new(),
+            judged: BTreeSet::new(),
+            counts: Counts::default(),
+            findings: Vec::new(),
+            begun,
+        })
+    }
+
+    fn most_steps(&self) -> usize {
+        usize::try_from(self.job.scenario.max_steps.unwrap_or(MOST_STEPS)).unwrap_or(usize::MAX)
+    }
+
+    fn strategy(&self) -> Box<dyn Strategy> {
+        let scenario = &self.job.scenario;
+        match scenario.strategy {
+            StrategyName::Dpor => Box::new(Dpor::new()),
+            StrategyName::Dfs => Box::new(Dfs::new()),
+            StrategyName::Random => {
+                let executions = scenario.max_executions.unwrap_or(RANDOM_EXECUTIONS);
+                Box::new(RandomWalk::new(scenario.seed.unwrap_or(0), executions))
+            }
+        }
+    }
+
+    /// Runs executions until the strategy has no more, a bound is reached or an anomaly is enough. Whether it covered everything.
+    fn search(&mut self, progress: &mut dyn FnMut(Progress)) -> Result<bool, SessionError> {
+        let mut strategy = self.strategy();
+        let max_steps = self.most_steps();
+        while strategy.begin() {
+            if self.bound_is_reached() {
+                return Ok(false);
+            }
+            let mut steering = Steering { strategy: strategy.as_mut(), max_steps };
+            let mut execution = self.tracer.execute(&mut steering, Detail::Search)?;
+            strategy.end(&execution);
+            self.counts.add(&execution);
+            let check = self.afterwards.finish(&mut self.tracer, &mut execution)?;
+            self.judge(&execution, check.as_ref())?;
+            let elapsed = self.begun.elapsed();
+            progress(Progress { counts: self.counts, anomalies: self.findings.len(), elapsed });
+            if !self.findings.is_empty() && !self.job.scenario.all {
+                return Ok(false);
+            }
+        }
+        Ok(strategy.is_exhaustive() && self.counts.overlong == 0)
+    }
+
+    fn bound_is_reached(&self) -> bool {
+        let scenario = &self.job.scenario;
+        let executions = scenario.max_executions.is_some_and(|most| self.counts.executions >= most);
+        let time = scenario.time_limit.is_some_and(|most| self.begun.elapsed().as_secs_f64() >= most);
+        executions || time
+    }
+
+    /// Holds an execution against the serial ones; records what is wrong with it, once for each outcome.
+    fn judge(&mut self, execution: &Execution, check: Option<&CheckRun>) -> Result<(), SessionError> {
+        if execution.ending == Ending::Cut(Cut::Redundant) {
+            return Ok(());
+        }
+        let complete = execution.ending == Ending::Complete;
+        if complete {
+            let normal = self.serial.rules().outcome(&execution.outcome);
+            self.outcomes.insert(normal.clone());
+            let failed = check.is_some_and(|check| !check.exit.is_success());
+            if !self.judged.insert((normal, failed)) {
+                return Ok(());
+            }
+            if !failed && self.is_serial(execution)? {
+                return Ok(());
+            }
+        }
+        self.record(execution)
+    }
+
+    /// Whether some serial order gives this outcome. Where too many orders could, those that the execution suggests are tried.
+    fn is_serial(&mut self, execution: &Execution) -> Result<bool, SessionError> {
+        self.run_orders_without_the_aborted(&execution.outcome)?;
+        if self.serial.contains(&execution.outcome) {
+            return Ok(true);
+        }
+        if self.serial.complete {
+            return Ok(false);
+        }
+        if conflict_serializable(execution) {
+            return Ok(true);
+        }
+        for order in candidate_orders(execution) {
+            self.run_order(order)?;
+            if self.serial.contains(&execution.outcome) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Gathers the evidence for an anomaly, and records it unless the same has been found.
+    fn record(&mut self, execution: &Execution) -> Result<(), SessionError> {
+        let (shown, check) = self.gather_evidence(execution)?;
+        let commands = self.commands();
+        let case = Case {
+            execution: &shown,
+            serial: &self.serial,
+            initial: self.tracer.initial(),
+            commands: &commands,
+            check: check.as_ref(),
+        };
+        let Some(anomaly) = judge(&case) else { return Ok(()) };
+        let same = |finding: &Finding| {
+            let other = &finding.anomaly;
+            (other.kind, &other.files, &other.keys, &other.processes)
+                == (anomaly.kind, &anomaly.files, &anomaly.keys, &anomaly.processes)
+        };
+        if self.findings.iter().any(same) {
+            return Ok(());
+        }
+        let switches = shown.schedule.windows(2).filter(|pair| pair[0] != pair[1]).count();
+        self.findings.push(Finding {
+            anomaly,
+            shown,
+            execution: self.counts.executions,
+            context_switches: switches as u64,
+            witness: None,
+            replayed: evidence::REPLAYS,
+        });
+        Ok(())
+    }
+
+    fn commands(&self) -> Vec<String> {
+        self.job.programs.iter().map(ToString::to_string).collect()
+    }
+
+    fn report(self, came_to_its_end: bool) -> Report {
+        let verdict = match (self.findings.is_empty(), came_to_its_end) {
+            (false, _) => Verdict::Anomaly,
+            (true, true) => Verdict::Clean,
+            (true, false) => Verdict::Inconclusive,
+        };
+        let mut not_covered = self.tracer.not_covered();
+        not_covered.extend(self.remarks());
+        let scenario = &self.job.scenario;
+        Report {
+            scenario: scenario.name.clone(),
+            verdict,
+            exhaustive: came_to_its_end,
+            not_covered,
+            strategy: scenario.strategy.name().into(),
+            seed: scenario.seed.unwrap_or(0),
+            commands: self.commands(),
+            executions: self.counts.executions,
+            complete: self.counts.complete,
+            blocked: self.counts.blocked,
+            redundant: self.counts.redundant,
+            serial_runs: self.serial.runs().len() as u64,
+            distinct_outcomes: self.outcomes.len() as u64,
+            serial_outcomes: self.serial.distinct() as u64,
+            steps: self.counts.steps,
+            elapsed_s: self.begun.elapsed().as_secs_f64(),
+            anomalies: self.findings,
+            expected: scenario.expect.clone(),
+        }
+    }
+}
