@@ -1,0 +1,81 @@
+//! Exhaustive: loom runs every order of dependent steps, each once.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::*;
+
+checker!(Loom, LoomMonitor, loom);
+
+/// Explores `body` in full, or with at most so many preemptions, and prints how many executions that took.
+fn explore(preemptions: Option<usize>, body: impl Fn() + Send + Sync + 'static) {
+    let executions = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&executions);
+    let mut builder = ::loom::model::Builder::new();
+    builder.preemption_bound = preemptions;
+    builder.check(move || {
+        counter.fetch_add(1, Ordering::Relaxed);
+        body();
+    });
+    println!("{} executions", executions.load(Ordering::Relaxed));
+}
+
+#[test]
+fn two_agents_lose_no_update() {
+    explore(None, || updates::<Loom>(2, &[]));
+}
+
+#[test]
+fn two_agents_lose_no_save() {
+    explore(None, || saves::<Loom>(2, &[]));
+}
+
+#[test]
+fn two_processes_with_one_agent_lose_no_update() {
+    explore(None, || same_agent::<Loom>(2, &[]));
+}
+
+#[test]
+fn a_reader_sees_the_state_before_or_after() {
+    explore(None, || readers::<Loom>(2, &[]));
+}
+
+#[test]
+fn two_agents_are_never_inside_together() {
+    explore(None, || exclusion::<Loom>(2, &[]));
+}
+
+#[test]
+fn opposite_orders_are_refused() {
+    explore(None, || {
+        assert_eq!(opposite_orders::<Loom>(&[]), 1, "the process that takes b first is refused")
+    });
+}
+
+#[test]
+fn finds_a_save_without_the_lock() {
+    assert_found(|| explore(None, || saves::<Loom>(2, &[Rule::WriterLocks])), "lost update");
+    assert_found(|| explore(None, || exclusion::<Loom>(2, &[Rule::WriterLocks])), "two inside");
+}
+
+#[test]
+fn finds_a_save_without_the_reload() {
+    assert_found(|| explore(None, || saves::<Loom>(2, &[Rule::SaveReloads])), "lost update");
+}
+
+#[test]
+fn finds_a_reader_without_the_lock_beside_a_writer_in_place() {
+    let rules = &[Rule::ReaderLocks, Rule::ReplaceWhole];
+    assert_found(|| explore(None, || readers::<Loom>(2, rules)), "torn read");
+}
+
+#[test]
+fn either_rule_alone_keeps_a_reader_from_half_a_file() {
+    explore(None, || readers::<Loom>(2, &[Rule::ReaderLocks]));
+    explore(None, || readers::<Loom>(2, &[Rule::ReplaceWhole]));
+}
+
+#[test]
+fn finds_the_deadlock_of_locks_without_an_order() {
+    assert_found(|| explore(None, || drop(opposite_orders::<Loom>(&[Rule::LockOrder]))), "deadlock");
+}
