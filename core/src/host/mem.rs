@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -82,6 +82,8 @@ struct Holders {
 pub struct MemFile<T: Threading> {
     inode: Arc<Inode<T>>,
     opening: u64,
+    /// Whether this opening holds the lock: no part of the model, since only its owner asks.
+    locked: AtomicBool,
 }
 
 impl MemHost<StdThreading> {
@@ -141,7 +143,8 @@ impl<T: Threading> MemHost<T> {
     }
 
     fn open(&self, inode: Arc<Inode<T>>) -> MemFile<T> {
-        MemFile { inode, opening: self.disk.openings.fetch_add(1, Ordering::Relaxed) }
+        let opening = self.disk.openings.fetch_add(1, Ordering::Relaxed);
+        MemFile { inode, opening, locked: AtomicBool::new(false) }
     }
 
     /// Fails if that was asked for.
@@ -183,17 +186,18 @@ impl<T: Threading> Host for MemHost<T> {
     fn lock(&self, file: &MemFile<T>, mode: Mode) -> io::Result<()> {
         self.meet_fault(Call::Lock)?;
         file.inode.lock.wait(|holders| holders.take(file.opening, mode).then_some(()));
+        file.locked.store(true, Ordering::Relaxed);
         Ok(())
     }
 
     fn try_lock(&self, file: &MemFile<T>, mode: Mode) -> io::Result<bool> {
-        Ok(file.inode.lock.with(|holders| holders.take(file.opening, mode)))
+        let taken = file.inode.lock.with(|holders| holders.take(file.opening, mode));
+        file.locked.fetch_or(taken, Ordering::Relaxed);
+        Ok(taken)
     }
 
     fn unlock(&self, file: &MemFile<T>) -> io::Result<()> {
-        if T::usable() {
-            file.free();
-        }
+        file.free();
         Ok(())
     }
 
@@ -277,6 +281,9 @@ impl<T: Threading> Host for MemHost<T> {
     }
 
     fn with_held<R>(&self, work: impl FnOnce(&mut HeldLocks) -> R) -> R {
+        if !T::usable() {
+            return work(&mut HeldLocks::default());
+        }
         let thread = T::current();
         let mut all = lock(&self.disk.held);
         let known = all.iter().position(|(process, of, _)| *process == self.process && *of == thread);
@@ -341,10 +348,6 @@ impl Holders {
         free
     }
 
-    fn holds(&self, opening: u64) -> bool {
-        self.exclusive == Some(opening) || self.shared.contains(&opening)
-    }
-
     fn free(&mut self, opening: u64) {
         if self.exclusive == Some(opening) {
             self.exclusive = None;
@@ -354,16 +357,17 @@ impl Holders {
 }
 
 impl<T: Threading> MemFile<T> {
+    /// Frees the lock if this opening holds it.
     fn free(&self) {
-        self.inode.lock.with(|holders| holders.free(self.opening));
-        self.inode.lock.notify();
+        if T::usable() && self.locked.swap(false, Ordering::Relaxed) {
+            self.inode.lock.with(|holders| holders.free(self.opening));
+            self.inode.lock.notify();
+        }
     }
 }
 
 impl<T: Threading> Drop for MemFile<T> {
     fn drop(&mut self) {
-        if T::usable() && self.inode.lock.with(|holders| holders.holds(self.opening)) {
-            self.free();
-        }
+        self.free();
     }
 }

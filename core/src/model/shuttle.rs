@@ -14,7 +14,7 @@ fn explore(scheduler: impl Scheduler + 'static, body: impl Fn() + Send + Sync + 
 
 #[test]
 fn x() {
-    explore(DfsScheduler::new(None, false), || drop(opposite_orders::<Shuttle>(&[])));
+    explore(DfsScheduler::new(None, false), || _ = opposite_orders::<Shuttle>(&[]));
     explore(RandomScheduler::new_from_seed(1, 100), || saves::<Shuttle>(8, &[]));
     explore(PctScheduler::new_from_seed(1, 3, 100), || saves::<Shuttle>(8, &[]));
 }
