@@ -116,7 +116,7 @@ impl<H: Host> Store<H> {
         file::sweep(&self.host, &self.path())
     }
 
-    fn metadata_lock(&self, mode: Mode) -> Result<Guard<H>, Error> {
+    pub(crate) fn metadata_lock(&self, mode: Mode) -> Result<Guard<H>, Error> {
         let key = LockKey { level: Level::Metadata, dir: self.dir.clone(), file: METADATA_LOCK.to_owned() };
         Guard::acquire(&self.host, self.rules, key, mode, self.wait)
     }

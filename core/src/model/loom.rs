@@ -1,4 +1,7 @@
-//! Exhaustive: loom runs every order of dependent steps, each once.
+//! Exhaustive: loom runs every order of dependent steps.
+//!
+//! Where that takes too long, the test's name says how many preemptions it allows: how often a process may be stopped
+//! that could have gone on.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -27,7 +30,27 @@ fn two_agents_lose_no_update() {
 
 #[test]
 fn two_agents_lose_no_save() {
-    explore(None, || saves::<Loom>(2, &[]));
+    explore(None, || saves_of_one_base::<Loom>(2, &[]));
+}
+
+#[test]
+fn two_agents_that_load_and_save_lose_nothing_with_6_preemptions() {
+    explore(Some(6), || saves::<Loom>(2, &[]));
+}
+
+#[test]
+fn three_agents_lose_no_update_with_4_preemptions() {
+    explore(Some(4), || updates::<Loom>(3, &[]));
+}
+
+#[test]
+fn three_agents_lose_no_save_with_3_preemptions() {
+    explore(Some(3), || saves_of_one_base::<Loom>(3, &[]));
+}
+
+#[test]
+fn two_readers_see_the_state_before_or_after_with_3_preemptions() {
+    explore(Some(3), || readers::<Loom>(3, 1, &[]));
 }
 
 #[test]
@@ -37,7 +60,7 @@ fn two_processes_with_one_agent_lose_no_update() {
 
 #[test]
 fn a_reader_sees_the_state_before_or_after() {
-    explore(None, || readers::<Loom>(2, &[]));
+    explore(None, || readers::<Loom>(2, 1, &[]));
 }
 
 #[test]
@@ -54,25 +77,26 @@ fn opposite_orders_are_refused() {
 
 #[test]
 fn finds_a_save_without_the_lock() {
-    assert_found(|| explore(None, || saves::<Loom>(2, &[Rule::WriterLocks])), "lost update");
+    assert_found(|| explore(None, || saves_of_one_base::<Loom>(2, &[Rule::WriterLocks])), "lost update");
+    assert_found(|| explore(None, || updates::<Loom>(2, &[Rule::WriterLocks])), "lost update");
     assert_found(|| explore(None, || exclusion::<Loom>(2, &[Rule::WriterLocks])), "two inside");
 }
 
 #[test]
 fn finds_a_save_without_the_reload() {
-    assert_found(|| explore(None, || saves::<Loom>(2, &[Rule::SaveReloads])), "lost update");
+    assert_found(|| explore(None, || saves_of_one_base::<Loom>(2, &[Rule::SaveReloads])), "lost update");
 }
 
 #[test]
 fn finds_a_reader_without_the_lock_beside_a_writer_in_place() {
     let rules = &[Rule::ReaderLocks, Rule::ReplaceWhole];
-    assert_found(|| explore(None, || readers::<Loom>(2, rules)), "torn read");
+    assert_found(|| explore(None, || readers::<Loom>(2, 1, rules)), "torn read");
 }
 
 #[test]
 fn either_rule_alone_keeps_a_reader_from_half_a_file() {
-    explore(None, || readers::<Loom>(2, &[Rule::ReaderLocks]));
-    explore(None, || readers::<Loom>(2, &[Rule::ReplaceWhole]));
+    explore(None, || readers::<Loom>(2, 1, &[Rule::ReaderLocks]));
+    explore(None, || readers::<Loom>(2, 1, &[Rule::ReplaceWhole]));
 }
 
 #[test]

@@ -8,9 +8,9 @@ use std::sync::{Arc, PoisonError};
 
 use serde_json::{Value, json};
 
-use crate::host::{MemHost, Monitor, Threading};
+use crate::host::{MemHost, Mode, Monitor, Threading};
 use crate::rules::Rule;
-use crate::{Error, METADATA_FILE, Metadata, Store};
+use crate::{Agent, Error, METADATA_FILE, Metadata, Store};
 
 const DIR: &str = "/d";
 
@@ -127,15 +127,32 @@ fn saves<C: Checker>(processes: u32, rules: &'static [Rule]) {
     let disk = MemHost::<C>::with_threading();
     let done = in_processes(processes, rules, &disk, |store, id| {
         let agent = store.agent(&id)?;
-        let base = store.load()?;
-        let mut mine = base.clone();
-        count_up(&mut mine, &id);
-        agent.save(&base, &mine).map(drop)
+        save_one_more(&agent, &store.load()?, &id)
     });
+    assert_all_saved(&disk, done);
+}
+
+/// The same, all from one base that was loaded before: half as many steps, and no less stale.
+fn saves_of_one_base<C: Checker>(processes: u32, rules: &'static [Rule]) {
+    let disk = MemHost::<C>::with_threading();
+    let done = in_processes(processes, rules, &disk, |store, id| {
+        save_one_more(&store.agent(&id)?, &Metadata::new(), &id)
+    });
+    assert_all_saved(&disk, done);
+}
+
+fn save_one_more<C: Checker>(agent: &Agent<MemHost<C>>, base: &Metadata, id: &str) -> Result<(), Error> {
+    let mut mine = base.clone();
+    count_up(&mut mine, id);
+    agent.save(base, &mine).map(drop)
+}
+
+fn assert_all_saved<C: Checker>(disk: &MemHost<C>, done: Vec<Result<(), Error>>) {
+    let processes = done.len() as u32;
     for result in done {
         result.expect("the save succeeds");
     }
-    assert_nothing_lost(&disk, processes);
+    assert_nothing_lost(disk, processes);
 }
 
 /// Agents of one id in several processes, so that the agent's lock is contended as well.
@@ -150,19 +167,19 @@ fn same_agent<C: Checker>(processes: u32, rules: &'static [Rule]) {
     assert_eq!(final_state(&disk).get("one"), Some(&json!(processes)), "lost update");
 }
 
-/// The first process updates, the others load: what they see is the state before or after.
-fn readers<C: Checker>(processes: u32, rules: &'static [Rule]) {
+/// The first process updates, the others load so many times: what they see is the state before or after.
+fn readers<C: Checker>(processes: u32, loads: usize, rules: &'static [Rule]) {
     let disk = MemHost::<C>::with_threading();
     disk.put(&Path::new(DIR).join(METADATA_FILE), br#"{ "other": 1 }"#);
     let seen = in_processes(processes, rules, &disk, |store, id| {
         if id != "agent-1" {
-            return store.load().map(Some);
+            return (0..loads).map(|_| store.load()).collect();
         }
-        store.agent(&id)?.update(|metadata| count_up(metadata, &id)).map(|()| None)
+        store.agent(&id)?.update(|metadata| count_up(metadata, &id)).map(|()| Vec::new())
     });
-    for state in seen {
-        let state = state.unwrap_or_else(|error| panic!("torn read: {error}"));
-        assert!(state.is_none_or(|state| state.get("other") == Some(&json!(1))), "torn read");
+    for states in seen {
+        let states: Vec<Metadata> = states.unwrap_or_else(|error| panic!("torn read: {error}"));
+        assert!(states.iter().all(|state| state.get("other") == Some(&json!(1))), "torn read");
     }
 }
 
@@ -191,6 +208,21 @@ fn opposite_orders<C: Checker>(rules: &'static [Rule]) -> usize {
         store.agent(second).map(drop)
     });
     done.into_iter().filter(|result| matches!(result, Err(Error::Order { .. }))).count()
+}
+
+/// Two processes take the bare metadata lock: never both.
+fn bare_lock<C: Checker>() {
+    let disk = MemHost::<C>::with_threading();
+    let inside = Arc::new(C::Monitor::new(0_u32));
+    let overlaps = in_processes(2, &[], &disk, move |store, _| {
+        let _lock = store.metadata_lock(Mode::Exclusive)?;
+        let others = inside.with(|inside| std::mem::replace(inside, *inside + 1));
+        inside.with(|inside| *inside -= 1);
+        Ok::<_, Error>(others)
+    });
+    for others in overlaps {
+        assert_eq!(others.expect("takes the lock"), 0, "two inside");
+    }
 }
 
 /// Runs a check that must fail, and gives the message with which it did.
