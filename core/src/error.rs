@@ -68,7 +68,7 @@ pub enum Error {
         path: PathBuf,
         /// Line, from 1.
         line: usize,
-        /// Column in bytes, from 1; 0 when the line is empty.
+        /// Column in bytes, from 1.
         column: usize,
         /// Offset of the byte at which reading stopped, from 0.
         byte: usize,

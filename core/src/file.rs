@@ -46,19 +46,22 @@ pub(crate) fn read<H: Host>(host: &H, path: &Path) -> Result<Current, Error> {
 
 fn parse(path: &Path, bytes: &[u8]) -> Result<Metadata, Error> {
     serde_json::from_slice(bytes).map_err(|error| {
-        let (line, column) = (error.line(), error.column());
+        let byte = if error.is_eof() { bytes.len() } else { offset(bytes, &error) };
+        let before = &bytes[..byte];
+        let line_start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
+        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
         // serde_json appends the place, which we say in our own words.
-        let detail = error.to_string();
-        let detail = detail.split(" at line ").next().unwrap_or_default().to_owned();
-        Error::Corrupt { path: path.to_owned(), line, column, byte: offset(bytes, line, column), detail }
+        let detail = error.to_string().split(" at line ").next().unwrap_or_default().to_owned();
+        Error::Corrupt { path: path.to_owned(), line, column: byte - line_start + 1, byte, detail }
     })
 }
 
-/// The offset of a place that is given by line and column, both from 1.
-fn offset(bytes: &[u8], line: usize, column: usize) -> usize {
-    let before: usize =
-        bytes.split_inclusive(|byte| *byte == b'\n').take(line.saturating_sub(1)).map(<[u8]>::len).sum();
-    (before + column.saturating_sub(1)).min(bytes.len())
+/// The offset of the last byte that the parser looked at. It says how many it took of which line, and 0 when the
+/// last was the line break before.
+fn offset(bytes: &[u8], error: &serde_json::Error) -> usize {
+    let lines = bytes.split_inclusive(|byte| *byte == b'\n');
+    let before: usize = lines.take(error.line().saturating_sub(1)).map(<[u8]>::len).sum();
+    (before + error.column()).saturating_sub(1).min(bytes.len())
 }
 
 /// Puts `metadata` in the place of what was read. The caller holds the metadata lock exclusively since before that.

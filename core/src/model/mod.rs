@@ -171,7 +171,7 @@ fn same_agent<C: Checker>(processes: u32, rules: &'static [Rule]) {
 fn readers<C: Checker>(processes: u32, loads: usize, rules: &'static [Rule]) {
     let disk = MemHost::<C>::with_threading();
     disk.put(&Path::new(DIR).join(METADATA_FILE), br#"{ "other": 1 }"#);
-    let seen = in_processes(processes, rules, &disk, |store, id| {
+    let seen = in_processes(processes, rules, &disk, move |store, id| {
         if id != "agent-1" {
             return (0..loads).map(|_| store.load()).collect();
         }
