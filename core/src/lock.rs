@@ -99,7 +99,9 @@ impl<H: Host> Guard<H> {
             take(host, &file, &path, mode, wait, &mut deadline)?;
             // Somebody may have removed or replaced the file while we waited, against the rules. Then the lock that
             // we hold is one that newcomers do not see.
-            if host.is_at(&file, &path).doing("examine the lock file", &path)? {
+            if !rules.keep(Rule::LockFileChecked)
+                || host.is_at(&file, &path).doing("examine the lock file", &path)?
+            {
                 break file;
             }
         };

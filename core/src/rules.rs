@@ -11,6 +11,8 @@ pub(crate) enum Rule {
     ReaderLocks,
     /// The file is replaced as a whole, never written in place.
     ReplaceWhole,
+    /// Whoever has a lock makes sure that the file it locked is still the lock file.
+    LockFileChecked,
     /// A thread takes locks in one order only.
     LockOrder,
 }

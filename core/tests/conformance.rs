@@ -218,11 +218,11 @@ fn a_corrupt_file_is_an_error_that_names_the_place_and_stays(world: &impl World)
     let agent = store.agent("a").expect("a");
     for (text, place, detail) in [
         ("", (1, 1, 0), "EOF while parsing a value"),
-        ("{\n  \"a\": 1,\n  \"b\": tru\n", (3, 10, 22), "expected ident"),
+        ("{\n  \"a\": 1,\n  \"b\": tru\n", (3, 11, 22), "expected ident"),
         ("{ \"a\": 1 } x", (1, 12, 11), "trailing characters"),
         ("{ \"a\": 1", (1, 9, 8), "EOF while parsing an object"),
         ("[]", (1, 1, 0), "invalid type: sequence, expected a map"),
-        ("{ \"ü\": ?}", (1, 8, 7), "expected value"),
+        ("{ \"ü\": ?}", (1, 9, 8), "expected value"),
     ] {
         world.put(&store.path(), text);
         let results = [
@@ -308,7 +308,7 @@ fn leftovers_of_dead_writers_are_swept_and_in_nobodys_way(world: &impl World) {
     world.put(&foreign, "mine");
     store.agent("a").expect("a").update(|metadata| metadata.insert("a".into(), json!(1))).expect("updates");
     assert_eq!(store.sweep().expect("sweeps"), [leftover]);
-    assert_eq!(store.sweep().expect("sweeps"), [PathBuf::new(); 0]);
+    assert_eq!(store.sweep().expect("sweeps"), Vec::<PathBuf>::new());
     assert_eq!(world.names(), [METADATA_LOCK, "a.lock", METADATA_FILE, "notes.tmp"]);
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ pub enum Call {
 /// The clock moves only by [`Host::pause`]. Every directory exists. Power is never lost.
 pub struct MemHost<T: Threading = StdThreading> {
     disk: Arc<Disk<T>>,
-    process: u32,
+    process: Arc<AtomicU32>,
 }
 
 /// A name: what the name stands for, if anything.
@@ -111,13 +111,19 @@ impl<T: Threading> MemHost<T> {
             clock: Mutex::default(),
             openings: AtomicU64::new(0),
         };
-        Self { disk: Arc::new(disk), process: 1 }
+        Self { disk: Arc::new(disk), process: Arc::new(AtomicU32::new(1)) }
     }
 
     /// The same file system, seen by another process.
     #[must_use]
     pub fn as_process(&self, process: u32) -> Self {
-        Self { disk: Arc::clone(&self.disk), process }
+        Self { disk: Arc::clone(&self.disk), process: Arc::new(AtomicU32::new(process)) }
+    }
+
+    /// Lets this host and its clones, and all that was made with them, find themselves in another process, as after
+    /// a fork.
+    pub fn become_process(&self, process: u32) {
+        self.process.store(process, Ordering::Relaxed);
     }
 
     /// Makes the next call of that kind fail. Several wait in line.
@@ -159,7 +165,7 @@ impl<T: Threading> MemHost<T> {
 
 impl<T: Threading> Clone for MemHost<T> {
     fn clone(&self) -> Self {
-        self.as_process(self.process)
+        Self { disk: Arc::clone(&self.disk), process: Arc::clone(&self.process) }
     }
 }
 
@@ -277,7 +283,7 @@ impl<T: Threading> Host for MemHost<T> {
     }
 
     fn process(&self) -> u32 {
-        self.process
+        self.process.load(Ordering::Relaxed)
     }
 
     fn with_held<R>(&self, work: impl FnOnce(&mut HeldLocks) -> R) -> R {
@@ -286,9 +292,9 @@ impl<T: Threading> Host for MemHost<T> {
         }
         let thread = T::current();
         let mut all = lock(&self.disk.held);
-        let known = all.iter().position(|(process, of, _)| *process == self.process && *of == thread);
+        let known = all.iter().position(|(process, of, _)| *process == self.process() && *of == thread);
         let at = known.unwrap_or_else(|| {
-            all.push((self.process, thread, HeldLocks::default()));
+            all.push((self.process(), thread, HeldLocks::default()));
             all.len() - 1
         });
         work(&mut all[at].2)

@@ -71,7 +71,7 @@ fn two_agents_are_never_inside_together() {
 #[test]
 fn opposite_orders_are_refused() {
     explore(None, || {
-        assert_eq!(opposite_orders::<Loom>(&[]), 1, "the process that takes b first is refused")
+        assert_eq!(opposite_orders::<Loom>(&[]), 1, "the process that takes b first is refused");
     });
 }
 
@@ -102,4 +102,10 @@ fn either_rule_alone_keeps_a_reader_from_half_a_file() {
 #[test]
 fn finds_the_deadlock_of_locks_without_an_order() {
     assert_found(|| explore(None, || _ = opposite_orders::<Loom>(&[Rule::LockOrder])), "deadlock");
+}
+
+#[test]
+fn a_lock_file_that_is_removed_while_others_wait_makes_no_second_holder_with_3_preemptions() {
+    explore(Some(3), || bare_lock::<Loom>(3, true, &[]));
+    assert_found(|| explore(Some(3), || bare_lock::<Loom>(3, true, &[Rule::LockFileChecked])), "two inside");
 }

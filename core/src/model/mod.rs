@@ -8,9 +8,9 @@ use std::sync::{Arc, PoisonError};
 
 use serde_json::{Value, json};
 
-use crate::host::{MemHost, Mode, Monitor, Threading};
+use crate::host::{Host, MemHost, Mode, Monitor, Threading};
 use crate::rules::Rule;
-use crate::{Agent, Error, METADATA_FILE, Metadata, Store};
+use crate::{Agent, Error, METADATA_FILE, METADATA_LOCK, Metadata, Store};
 
 const DIR: &str = "/d";
 
@@ -210,14 +210,20 @@ fn opposite_orders<C: Checker>(rules: &'static [Rule]) -> usize {
     done.into_iter().filter(|result| matches!(result, Err(Error::Order { .. }))).count()
 }
 
-/// Two processes take the bare metadata lock: never both.
-fn bare_lock<C: Checker>() {
+/// Processes take the bare metadata lock: never two. With `unlink`, each removes the lock file before it lets go, as
+/// a clean-up by another program would.
+fn bare_lock<C: Checker>(processes: u32, unlink: bool, rules: &'static [Rule]) {
     let disk = MemHost::<C>::with_threading();
     let inside = Arc::new(C::Monitor::new(0_u32));
-    let overlaps = in_processes(2, &[], &disk, move |store, _| {
+    let host = disk.clone();
+    let overlaps = in_processes(processes, rules, &disk, move |store, _| {
         let _lock = store.metadata_lock(Mode::Exclusive)?;
         let others = inside.with(|inside| std::mem::replace(inside, *inside + 1));
         inside.with(|inside| *inside -= 1);
+        if unlink {
+            // When a rule is broken, another may have removed it.
+            drop(host.remove(&Path::new(DIR).join(METADATA_LOCK)));
+        }
         Ok::<_, Error>(others)
     });
     for others in overlaps {

@@ -79,7 +79,7 @@ fn eight_agents_are_never_inside_together() {
 
 #[test]
 fn every_order_of_two_processes_at_the_bare_lock() {
-    in_full(bare_lock::<Shuttle>);
+    in_full(|| bare_lock::<Shuttle>(2, false, &[]));
 }
 
 #[test]
@@ -102,4 +102,10 @@ fn finds_a_reader_without_the_lock_beside_a_writer_in_place() {
 #[test]
 fn finds_the_deadlock_of_locks_without_an_order() {
     assert_both_find(|| _ = opposite_orders::<Shuttle>(&[Rule::LockOrder]), "deadlock");
+}
+
+#[test]
+fn a_lock_file_that_is_removed_while_others_wait_makes_no_second_holder() {
+    at_random(3000, || bare_lock::<Shuttle>(8, true, &[]));
+    assert_both_find(|| bare_lock::<Shuttle>(3, true, &[Rule::LockFileChecked]), "two inside");
 }
