@@ -31,6 +31,11 @@ pub struct Store<H: Host = OsHost> {
 ///
 /// It stays in the thread that made it. In a forked child it is of no use ([`Error::Forked`]), and dropping it there
 /// leaves the parent's lock alone.
+///
+/// ```compile_fail
+/// let agent = cooks_core::Store::open(".").unwrap().agent("a").unwrap();
+/// std::thread::spawn(move || drop(agent)); // error: it cannot be sent between threads
+/// ```
 pub struct Agent<H: Host = OsHost> {
     store: Store<H>,
     id: AgentId,

@@ -8,7 +8,7 @@ mod mem;
 mod os;
 mod threading;
 
-pub use mem::{Call, MemHost};
+pub use mem::{Call, MemFile, MemHost};
 pub use os::OsHost;
 pub use threading::{Monitor, StdThreading, Threading};
 

@@ -157,7 +157,11 @@ impl Host for OsHost {
     }
 
     fn with_held<R>(&self, work: impl FnOnce(&mut HeldLocks) -> R) -> R {
-        HELD.with_borrow_mut(work)
+        let mut work = Some(work);
+        let mut run = |held: &mut HeldLocks| work.take().map(|work| work(held));
+        // A handle that is dropped while its thread ends may come after the list: then there is nothing to keep.
+        let done = HELD.try_with(|held| run(&mut held.borrow_mut())).ok().flatten();
+        done.or_else(|| run(&mut HeldLocks::default())).expect("the work is done once")
     }
 
     fn now(&self) -> Duration {

@@ -34,8 +34,8 @@ fn two_agents_lose_no_save() {
 }
 
 #[test]
-fn two_agents_that_load_and_save_lose_nothing_with_6_preemptions() {
-    explore(Some(6), || saves::<Loom>(2, &[]));
+fn two_agents_that_load_and_save_lose_nothing_with_5_preemptions() {
+    explore(Some(5), || saves::<Loom>(2, &[]));
 }
 
 #[test]

@@ -1,17 +1,22 @@
 //! A file system in memory, whose every call is a step that a model checker can interleave with others.
 
+mod file;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rustix::io::Errno;
 
+use self::file::Inode;
 use super::threading::{Monitor, StdThreading, Threading, lock};
 use super::{Access, Found, Host, Mode};
 use crate::lock::HeldLocks;
+
+pub use self::file::MemFile;
 
 /// A call of [`Host`] that [`MemHost::fail_next`] can make fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,31 +64,6 @@ struct Disk<T: Threading> {
 enum Entry<T: Threading> {
     File(Arc<Inode<T>>),
     Link(PathBuf),
-}
-
-struct Inode<T: Threading> {
-    content: T::Monitor<Content>,
-    lock: T::Monitor<Holders>,
-}
-
-struct Content {
-    bytes: Vec<u8>,
-    access: Access,
-}
-
-/// The openings that hold a file's lock.
-#[derive(Default)]
-struct Holders {
-    exclusive: Option<u64>,
-    shared: Vec<u64>,
-}
-
-/// An open file of a [`MemHost`].
-pub struct MemFile<T: Threading> {
-    inode: Arc<Inode<T>>,
-    opening: u64,
-    /// Whether this opening holds the lock: no part of the model, since only its owner asks.
-    locked: AtomicBool,
 }
 
 impl MemHost<StdThreading> {
@@ -150,7 +130,7 @@ impl<T: Threading> MemHost<T> {
 
     fn open(&self, inode: Arc<Inode<T>>) -> MemFile<T> {
         let opening = self.disk.openings.fetch_add(1, Ordering::Relaxed);
-        MemFile { inode, opening, locked: AtomicBool::new(false) }
+        MemFile::new(inode, opening)
     }
 
     /// Fails if that was asked for.
@@ -327,53 +307,5 @@ impl<T: Threading> Entry<T> {
             Self::File(inode) => Ok(Arc::clone(inode)),
             Self::Link(target) => Err(target.clone()),
         }
-    }
-}
-
-impl<T: Threading> Inode<T> {
-    fn new(access: Access) -> Arc<Self> {
-        let content = T::Monitor::new(Content { bytes: Vec::new(), access });
-        Arc::new(Self { content, lock: T::Monitor::new(Holders::default()) })
-    }
-
-    fn append(&self, bytes: &[u8]) {
-        self.content.with(|content| content.bytes.extend_from_slice(bytes));
-    }
-}
-
-impl Holders {
-    /// Takes the lock if the other holders allow it.
-    fn take(&mut self, opening: u64, mode: Mode) -> bool {
-        let free = self.exclusive.is_none() && (mode == Mode::Shared || self.shared.is_empty());
-        if free {
-            match mode {
-                Mode::Shared => self.shared.push(opening),
-                Mode::Exclusive => self.exclusive = Some(opening),
-            }
-        }
-        free
-    }
-
-    fn free(&mut self, opening: u64) {
-        if self.exclusive == Some(opening) {
-            self.exclusive = None;
-        }
-        self.shared.retain(|holder| *holder != opening);
-    }
-}
-
-impl<T: Threading> MemFile<T> {
-    /// Frees the lock if this opening holds it.
-    fn free(&self) {
-        if T::usable() && self.locked.swap(false, Ordering::Relaxed) {
-            self.inode.lock.with(|holders| holders.free(self.opening));
-            self.inode.lock.notify();
-        }
-    }
-}
-
-impl<T: Threading> Drop for MemFile<T> {
-    fn drop(&mut self) {
-        self.free();
     }
 }
