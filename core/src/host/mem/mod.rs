@@ -1,0 +1,311 @@
+//! A file system in memory, whose every call is a step that a model checker can interleave with others.
+
+mod file;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use rustix::io::Errno;
+
+use self::file::Inode;
+use super::threading::{Monitor, StdThreading, Threading, lock};
+use super::{Access, Found, Host, Mode};
+use crate::lock::HeldLocks;
+
+pub use self::file::MemFile;
+
+/// A call of [`Host`] that [`MemHost::fail_next`] can make fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Call {
+    /// [`Host::lock`], before anything is locked.
+    Lock,
+    /// [`Host::write`], after half of the bytes.
+    Write,
+    /// [`Host::sync`].
+    Sync,
+    /// [`Host::rename`], before anything is renamed.
+    Rename,
+    /// [`Host::sync_dir`].
+    SyncDir,
+}
+
+/// Files, locks and a clock in memory, generic over what threads are made of.
+///
+/// Clones share the files. Each call takes at least one monitor, so that under loom and shuttle each is a scheduling
+/// point, and each name and file has monitors of its own, so that calls on different files are independent and a
+/// checker need not try both orders. A write appears in two pieces: whoever reads without a lock can see half.
+///
+/// The clock moves only by [`Host::pause`]. Every directory exists. Power is never lost.
+pub struct MemHost<T: Threading = StdThreading> {
+    disk: Arc<Disk<T>>,
+    process: Arc<AtomicU32>,
+}
+
+/// A name: what the name stands for, if anything.
+type Slot<T> = Arc<<T as Threading>::Monitor<Option<Entry<T>>>>;
+
+/// The locks that one thread of one process holds.
+type ThreadHeld<T> = (u32, <T as Threading>::ThreadId, HeldLocks);
+
+/// What is in a std mutex here is not part of the model: nothing that a process could see depends on the order in
+/// which threads come to it, and none is held across a step.
+struct Disk<T: Threading> {
+    slots: Mutex<BTreeMap<PathBuf, Slot<T>>>,
+    held: Mutex<Vec<ThreadHeld<T>>>,
+    faults: Mutex<Vec<(Call, Errno)>>,
+    clock: Mutex<Duration>,
+    openings: AtomicU64,
+}
+
+enum Entry<T: Threading> {
+    File(Arc<Inode<T>>),
+    Link(PathBuf),
+}
+
+impl MemHost<StdThreading> {
+    /// An empty file system for ordinary threads.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with_threading()
+    }
+}
+
+impl Default for MemHost<StdThreading> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T: Threading> MemHost<T> {
+    /// An empty file system for the threads of `T`.
+    #[must_use]
+    pub fn with_threading() -> Self {
+        let disk = Disk {
+            slots: Mutex::default(),
+            held: Mutex::default(),
+            faults: Mutex::default(),
+            clock: Mutex::default(),
+            openings: AtomicU64::new(0),
+        };
+        Self { disk: Arc::new(disk), process: Arc::new(AtomicU32::new(1)) }
+    }
+
+    /// The same file system, seen by another process.
+    #[must_use]
+    pub fn as_process(&self, process: u32) -> Self {
+        Self { disk: Arc::clone(&self.disk), process: Arc::new(AtomicU32::new(process)) }
+    }
+
+    /// Lets this host and its clones, and all that was made with them, find themselves in another process, as after
+    /// a fork.
+    pub fn become_process(&self, process: u32) {
+        self.process.store(process, Ordering::Relaxed);
+    }
+
+    /// Makes the next call of that kind fail. Several wait in line.
+    pub fn fail_next(&self, call: Call, error: Errno) {
+        lock(&self.disk.faults).push((call, error));
+    }
+
+    /// Puts a file there, as somebody outside the protocol would.
+    pub fn put(&self, path: &Path, bytes: &[u8]) {
+        let inode = Inode::<T>::new(Access { mode: 0o644, uid: 0, gid: 0 });
+        inode.content.with(|content| content.bytes = bytes.to_vec());
+        self.slot(path).with(|entry| *entry = Some(Entry::File(inode)));
+    }
+
+    /// Puts a symbolic link there.
+    pub fn put_link(&self, path: &Path, target: &Path) {
+        self.slot(path).with(|entry| *entry = Some(Entry::Link(target.to_owned())));
+    }
+
+    fn slot(&self, path: &Path) -> Slot<T> {
+        let new = || Arc::new(T::Monitor::new(None));
+        Arc::clone(lock(&self.disk.slots).entry(path.to_owned()).or_insert_with(new))
+    }
+
+    fn open(&self, inode: Arc<Inode<T>>) -> MemFile<T> {
+        let opening = self.disk.openings.fetch_add(1, Ordering::Relaxed);
+        MemFile::new(inode, opening)
+    }
+
+    /// Fails if that was asked for.
+    fn meet_fault(&self, call: Call) -> io::Result<()> {
+        let mut faults = lock(&self.disk.faults);
+        match faults.iter().position(|(planned, _)| *planned == call) {
+            Some(at) => Err(faults.remove(at).1.into()),
+            None => Ok(()),
+        }
+    }
+}
+
+impl<T: Threading> Clone for MemHost<T> {
+    fn clone(&self) -> Self {
+        Self { disk: Arc::clone(&self.disk), process: Arc::clone(&self.process) }
+    }
+}
+
+impl<T: Threading> Host for MemHost<T> {
+    type File = MemFile<T>;
+
+    fn canonical(&self, dir: &Path) -> io::Result<PathBuf> {
+        Ok(dir.to_owned())
+    }
+
+    fn open_lock(&self, path: &Path) -> io::Result<MemFile<T>> {
+        let inode = self.slot(path).with(|entry| match entry {
+            Some(Entry::Link(_)) => Err(io::Error::from(Errno::LOOP)),
+            Some(Entry::File(inode)) => Ok(Arc::clone(inode)),
+            None => {
+                let inode = Inode::<T>::new(Access { mode: 0o600, uid: 0, gid: 0 });
+                *entry = Some(Entry::File(Arc::clone(&inode)));
+                Ok(inode)
+            }
+        })?;
+        Ok(self.open(inode))
+    }
+
+    fn lock(&self, file: &MemFile<T>, mode: Mode) -> io::Result<()> {
+        self.meet_fault(Call::Lock)?;
+        file.inode.lock.wait(|holders| holders.take(file.opening, mode).then_some(()));
+        file.locked.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn try_lock(&self, file: &MemFile<T>, mode: Mode) -> io::Result<bool> {
+        let taken = file.inode.lock.with(|holders| holders.take(file.opening, mode));
+        file.locked.fetch_or(taken, Ordering::Relaxed);
+        Ok(taken)
+    }
+
+    fn unlock(&self, file: &MemFile<T>) -> io::Result<()> {
+        file.free();
+        Ok(())
+    }
+
+    fn is_at(&self, file: &MemFile<T>, path: &Path) -> io::Result<bool> {
+        let is_it = |entry: &mut Option<Entry<T>>| matches!(entry, Some(Entry::File(inode)) if Arc::ptr_eq(inode, &file.inode));
+        Ok(self.slot(path).with(is_it))
+    }
+
+    fn write_note(&self, file: &MemFile<T>, note: &[u8]) -> io::Result<()> {
+        file.inode.content.with(|content| {
+            let kept = content.bytes.split_off(note.len().min(content.bytes.len()));
+            content.bytes = [note, &kept].concat();
+        });
+        Ok(())
+    }
+
+    fn read(&self, path: &Path) -> io::Result<Found> {
+        let inode = match self.slot(path).with(|entry| entry.as_ref().map(Entry::look)) {
+            None => return Ok(Found::Missing),
+            Some(Err(target)) => return Ok(Found::Link(target)),
+            Some(Ok(inode)) => inode,
+        };
+        Ok(inode.content.with(|content| Found::File { bytes: content.bytes.clone(), access: content.access }))
+    }
+
+    fn create_new(&self, path: &Path, like: Option<Access>) -> io::Result<MemFile<T>> {
+        let inode = Inode::<T>::new(like.unwrap_or(Access { mode: 0o644, uid: 0, gid: 0 }));
+        self.slot(path).with(|entry| match entry {
+            Some(_) => Err(io::Error::from(Errno::EXIST)),
+            None => {
+                *entry = Some(Entry::File(Arc::clone(&inode)));
+                Ok(())
+            }
+        })?;
+        Ok(self.open(inode))
+    }
+
+    fn write(&self, file: &MemFile<T>, bytes: &[u8]) -> io::Result<()> {
+        let (first, second) = bytes.split_at(bytes.len() / 2);
+        file.inode.append(first);
+        self.meet_fault(Call::Write)?;
+        file.inode.append(second);
+        Ok(())
+    }
+
+    fn sync(&self, file: &MemFile<T>) -> io::Result<()> {
+        self.meet_fault(Call::Sync)?;
+        file.inode.content.with(|_| ());
+        Ok(())
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.meet_fault(Call::Rename)?;
+        // Two steps, but whoever looks at `to` sees the old entry or the new one, never none.
+        let entry = self.slot(from).with(Option::take).ok_or(Errno::NOENT)?;
+        self.slot(to).with(|place| *place = Some(entry));
+        Ok(())
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        self.meet_fault(Call::SyncDir)?;
+        self.slot(dir).with(|_| ());
+        Ok(())
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.slot(path).with(Option::take).map(drop).ok_or_else(|| Errno::NOENT.into())
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
+        let slots: Vec<_> =
+            lock(&self.disk.slots).iter().map(|(path, slot)| (path.clone(), Arc::clone(slot))).collect();
+        let inside = slots
+            .into_iter()
+            .filter(|(path, slot)| path.parent() == Some(dir) && slot.with(|entry| entry.is_some()));
+        Ok(inside.filter_map(|(path, _)| Some(path.file_name()?.to_str()?.to_owned())).collect())
+    }
+
+    fn process(&self) -> u32 {
+        self.process.load(Ordering::Relaxed)
+    }
+
+    fn with_held<R>(&self, work: impl FnOnce(&mut HeldLocks) -> R) -> R {
+        if !T::usable() {
+            return work(&mut HeldLocks::default());
+        }
+        let thread = T::current();
+        let mut all = lock(&self.disk.held);
+        let known = all.iter().position(|(process, of, _)| *process == self.process() && *of == thread);
+        let at = known.unwrap_or_else(|| {
+            all.push((self.process(), thread, HeldLocks::default()));
+            all.len() - 1
+        });
+        work(&mut all[at].2)
+    }
+
+    fn now(&self) -> Duration {
+        *lock(&self.disk.clock)
+    }
+
+    fn pause(&self, time: Duration) {
+        *lock(&self.disk.clock) += time;
+    }
+
+    #[cfg(test)]
+    fn overwrite(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let known = self.slot(path).with(|entry| entry.as_ref().map(Entry::look));
+        let file = match known {
+            Some(Ok(inode)) => self.open(inode),
+            Some(Err(_)) => return Err(Errno::LOOP.into()),
+            None => self.create_new(path, None)?,
+        };
+        file.inode.content.with(|content| content.bytes.clear());
+        self.write(&file, bytes)
+    }
+}
+
+impl<T: Threading> Entry<T> {
+    fn look(&self) -> Result<Arc<Inode<T>>, PathBuf> {
+        match self {
+            Self::File(inode) => Ok(Arc::clone(inode)),
+            Self::Link(target) => Err(target.clone()),
+        }
+    }
+}
