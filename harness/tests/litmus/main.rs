@@ -4,3 +4,4 @@
 mod check;
 mod locks;
 mod memory;
+mod files;

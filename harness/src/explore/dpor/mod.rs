@@ -15,8 +15,6 @@ pub struct Dpor {
     stack: Vec<Node>,
     /// What is to be run below the last of them.
     below: Tree,
-    /// The first step of the present execution that is not that of the one before.
-    fresh: usize,
     begun: bool,
     fault: Option<Fault>,
 }
@@ -71,7 +69,6 @@ impl Strategy for Dpor {
         while let Some(node) = self.stack.last_mut() {
             if let Some(below) = node.advance() {
                 self.below = below;
-                self.fresh = self.stack.len() - 1;
                 return true;
             }
             self.stack.pop();
@@ -95,7 +92,7 @@ impl Strategy for Dpor {
         if execution.ending == Ending::Cut(Cut::Redundant) {
             return;
         }
-        for race in Races::of(execution, self.fresh, self.fault) {
+        for race in Races::of(execution, self.fault) {
             let node = &mut self.stack[race.earlier()];
             let operation = race.operation(node.pending(race.process()));
             node.plan(race.sequence(&operation));

@@ -118,14 +118,14 @@ pub(super) struct Races<'a> {
 }
 
 impl<'a> Races<'a> {
-    /// The races whose later event is number `fresh` or after it: the others are those of an execution before.
-    pub(super) fn of(execution: &'a Execution, fresh: usize, fault: Option<Fault>) -> Vec<Race<'a>> {
+    /// All of them, those between events that an earlier execution had as well included: the steps that are independent of the
+    /// earlier event may lie anywhere up to the end, and that is new. (With only the races of new events, lastzero(10) comes to
+    /// 3312 classes instead of 3328 in some orders of its processes.)
+    pub(super) fn of(execution: &'a Execution, fault: Option<Fault>) -> Vec<Race<'a>> {
         let mut order = HappensBefore::default();
         let mut later = Vec::new();
-        for (number, event) in execution.trace.iter().enumerate() {
-            if number >= fresh {
-                later.push(Later::next(&order, event.process, &event.operation));
-            }
+        for event in &execution.trace {
+            later.push(Later::next(&order, event.process, &event.operation));
             order.push(event.process, &event.operation);
         }
         if let Ending::Blocked(waiting) = &execution.ending
