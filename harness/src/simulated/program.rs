@@ -31,8 +31,8 @@ impl Expr {
         match self {
             Self::Value(value) => *value,
             Self::Register(register) => registers[usize::from(*register)],
-            Self::Sum(of) => of.0.value(registers) + of.1.value(registers),
-            Self::Product(of) => of.0.value(registers) * of.1.value(registers),
+            Self::Sum(of) => of.0.value(registers).wrapping_add(of.1.value(registers)),
+            Self::Product(of) => of.0.value(registers).wrapping_mul(of.1.value(registers)),
             Self::Remainder(of) => of.0.value(registers).rem_euclid(of.1.value(registers)),
         }
     }

@@ -137,26 +137,26 @@ impl<'a> Races<'a> {
         later.iter().flat_map(|later| races.up_to(later)).collect()
     }
 
-    /// The races that end in this one.
+    /// The races that end in this one: with the events that conflict with it, except where there is another between the two that
+    /// it must first be reversed with. One that it cannot be reversed with (the lock being held from before it) is not in the way.
     fn up_to(&self, later: &Later<'a>) -> Vec<Race<'a>> {
-        let essential: Vec<usize> = later
-            .conflicting
-            .iter()
-            .copied()
-            .filter(|&event| {
-                self.fault == Some(Fault::ReleasesRace) || later.could_precede(&self.trace[event].operation)
-            })
-            .chain(later.before)
-            .collect();
-        let direct = |event: usize| {
-            !essential.iter().any(|&other| other != event && self.order.leads_to(event, other))
-        };
-        essential
-            .iter()
-            .copied()
-            .filter(|&event| self.trace[event].process != later.process && direct(event))
-            .filter_map(|event| self.race(event, later))
-            .collect()
+        let mut between: Vec<usize> = later.before.into_iter().collect();
+        let mut races = Vec::new();
+        for &event in &later.conflicting {
+            let Event { process, operation, .. } = &self.trace[event];
+            let is_release = self.fault != Some(Fault::ReleasesRace) && !later.could_precede(operation);
+            if *process == later.process
+                || is_release
+                || between.iter().any(|&other| self.order.leads_to(event, other))
+            {
+                continue;
+            }
+            if let Some(race) = self.race(event, later) {
+                between.push(event);
+                races.push(race);
+            }
+        }
+        races
     }
 
     /// The race between the two, where the later one can come first.

@@ -1,0 +1,29 @@
+//! The search held against all schedules, on thousands of random small programs; and faults planted in it, which that must find.
+
+mod classes;
+mod compare;
+mod programs;
+
+use cooks_harness::explore::Dpor;
+
+use crate::compare::compare;
+use crate::programs::{THEMES, simulation};
+
+/// Programs of each theme.
+const PROGRAMS: u64 = 600;
+
+#[test]
+fn optimal_on_random_programs() {
+    for theme in THEMES {
+        let mut schedules = 0;
+        let mut bad = 0;
+        for seed in 0..PROGRAMS {
+            let mut program = simulation(seed, theme);
+            match compare(&mut (if std::env::var_os("STAY").is_some() { Dpor::with_fault(cooks_harness::explore::Fault::AccessesStay) } else { Dpor::new() }), &mut program) {
+                Ok(seen) => schedules += seen.counts.executions,
+                Err(reason) => { bad += 1; if bad < 5 { println!("{theme:?}, seed {seed}: {reason}\n{program:?}") } }
+            }
+        }
+        println!("{theme:?}: {schedules} schedules, {bad} bad");
+    }
+}
