@@ -27,3 +27,28 @@ fn optimal_on_random_programs() {
         println!("{theme:?}: {schedules} schedules, {bad} bad");
     }
 }
+
+#[test]
+fn minimize() {
+    use cooks_harness::simulated::{Initial, Simulation};
+    for seed in 0..4000 {
+        let programs = crate::programs::programs(seed, crate::programs::Theme::Names);
+        let make = |p: &Vec<Vec<cooks_harness::simulated::Instruction>>| Simulation::new(Initial::files(2).named("a", 7), p.clone());
+        let fails = |p: &Vec<_>| compare(&mut Dpor::new(), &mut make(p)).is_err();
+        if !fails(&programs) { continue; }
+        let mut best = programs;
+        'again: loop {
+            for p in 0..best.len() {
+                for i in 0..best[p].len() {
+                    let mut smaller = best.clone();
+                    smaller[p].remove(i);
+                    if fails(&smaller) { best = smaller; continue 'again; }
+                }
+            }
+            break;
+        }
+        let size: usize = best.iter().map(Vec::len).sum();
+        println!("SEED {seed} size {size}: {:?}", compare(&mut Dpor::new(), &mut make(&best)).err());
+        for p in &best { println!("   {p:?}"); }
+    }
+}

@@ -25,11 +25,15 @@ const R: u8 = 0;
 
 /// The program of a seed. Small enough that all its schedules can be run, some thousands at most.
 pub fn simulation(seed: u64, theme: Theme) -> Simulation {
+    Simulation::new(Initial::files(2).named("a", 7), programs(seed, theme))
+}
+
+/// Its processes.
+pub fn programs(seed: u64, theme: Theme) -> Vec<Program> {
     let mut draw = Draw { random: SplitMix64::new(seed), theme };
     let most = [5, 3, 2];
     let size = draw.random.below(most.len());
-    let programs = (0..size + 2).map(|_| draw.program(most[size])).collect();
-    Simulation::new(Initial::files(2).named("a", 7), programs)
+    (0..size + 2).map(|_| draw.program(most[size])).collect()
 }
 
 struct Draw {

@@ -1,4 +1,4 @@
-use super::wakeup::{Step, Tree, insert, is_weak_initial};
+use super::wakeup::{Branch, Step, Tree, is_weak_initial, steps};
 use crate::model::{Operation, ProcessId, View};
 
 /// A point of the present execution where a choice was made.
@@ -11,27 +11,36 @@ pub(super) struct Node {
     /// The process that was chosen.
     chosen: ProcessId,
     /// What is to be run from here after that.
-    branches: Tree,
+    tree: Tree,
 }
 
 impl Node {
     /// The node that `view` shows, with its sleep set and what is to be run from it; and what is to be run below the process that
     /// is chosen. `None` where all that is enabled is asleep.
-    pub(super) fn new(view: View<'_>, sleep: Vec<ProcessId>, mut branches: Tree) -> Option<(Self, Tree)> {
+    pub(super) fn new(view: View<'_>, sleep: Vec<ProcessId>, tree: Tree) -> Option<(Self, Tree)> {
         let awake: Vec<ProcessId> = view.enabled().filter(|process| !sleep.contains(process)).collect();
         let pending = view.processes.iter().map(|status| status.operation().cloned()).collect();
-        let (chosen, below) = match branches.first() {
-            Some(branch) if awake.contains(&branch.process) => {
-                let branch = branches.remove(0);
-                (branch.process, branch.below)
-            }
+        let mut node = Self { pending, sleep, chosen: *awake.first()?, tree: Tree::default() };
+        let below = match tree.branches.first().map(|branch| branch.process) {
+            Some(process) if awake.contains(&process) => node.adopt(tree),
             // Free to choose; or the backend broke the invariant of accesses, and to search freely is what remains sound.
-            _ => {
-                branches.clear();
-                (*awake.first()?, Tree::new())
-            }
+            _ => Tree::default(),
         };
-        Some((Self { pending, sleep, chosen, branches }, below))
+        Some((node, below))
+    }
+
+    /// Takes over what is to be run from here, now that what each process would do is known, and chooses the first of it.
+    fn adopt(&mut self, tree: Tree) -> Tree {
+        self.tree.branches = tree.branches;
+        for branch in &mut self.tree.branches {
+            settle(branch, &self.pending);
+        }
+        for sequence in &tree.undecided {
+            self.plan(steps(sequence));
+        }
+        let first = self.tree.branches.remove(0);
+        self.chosen = first.process;
+        first.below
     }
 
     /// The process that is chosen here.
@@ -46,10 +55,10 @@ impl Node {
 
     /// Chooses what is to be run next from here, and gives what is to be run below it; `None` where nothing is left.
     pub(super) fn advance(&mut self) -> Option<Tree> {
-        if self.branches.is_empty() {
+        if self.tree.branches.is_empty() {
             return None;
         }
-        let branch = self.branches.remove(0);
+        let branch = self.tree.branches.remove(0);
         self.sleep.push(self.chosen);
         self.chosen = branch.process;
         Some(branch.below)
@@ -70,12 +79,17 @@ impl Node {
         if was_run {
             return;
         }
-        insert(&mut self.branches, sequence);
-        // What is first here is known exactly, even where it is the last of its sequence.
-        if let Some(branch) = self.branches.last_mut()
-            && let Some(held) = &self.pending[branch.process.0]
-        {
-            branch.operation.clone_from(held);
+        self.tree.insert(sequence);
+        if let Some(added) = self.tree.branches.last_mut() {
+            settle(added, &self.pending);
         }
+    }
+}
+
+/// What a branch would do is known at its node, even where it is the last step of its sequence.
+fn settle(branch: &mut Branch, pending: &[Option<Operation>]) {
+    if let Some(Some(held)) = pending.get(branch.process.0) {
+        branch.operation.clone_from(held);
+        branch.exact = true;
     }
 }

@@ -72,17 +72,17 @@ impl<'a> Race<'a> {
         self.process
     }
 
-    /// What is certain of the operation that overtakes, where its process is held at `pending` before the earlier event.
+    /// What is certain of the operation that overtakes, and whether that is all of it, where its process is held at `pending` before the earlier event.
     ///
     /// It need not do what it did after the earlier event. If it is held already, and nothing that goes before it conflicts with
     /// what it would do now, it does that. If nothing that the earlier event changed is among what it touched, it does what it
     /// did; neither does an acquisition that waits ever touch anything else. Else it looks where it looked, up to the first thing
     /// that the earlier event changed, and from there on it may take any other way.
-    pub(super) fn operation(&self, pending: Option<&Operation>) -> Cow<'a, Operation> {
+    pub(super) fn operation(&self, pending: Option<&Operation>) -> (Cow<'a, Operation>, bool) {
         if let (true, Some(pending)) = (self.held && !self.exact, pending)
             && !self.independent.iter().any(|&event| self.trace[event].operation.conflicts(pending))
         {
-            return Cow::Owned(pending.clone());
+            return (Cow::Owned(pending.clone()), true);
         }
         let accesses = &self.operation.accesses;
         let changed = |access: &Access| {
@@ -92,19 +92,19 @@ impl<'a> Race<'a> {
         match accesses.iter().position(changed) {
             Some(first) if !self.exact => {
                 let looks = accesses[..=first].iter().map(|access| Access::read(access.location.clone()));
-                Cow::Owned(Operation { accesses: looks.collect(), ..Operation::default() })
+                (Cow::Owned(Operation { accesses: looks.collect(), ..Operation::default() }), false)
             }
-            _ => Cow::Borrowed(self.operation),
+            _ => (Cow::Borrowed(self.operation), true),
         }
     }
 
     /// The sequence: what is independent of the earlier event, then the operation.
-    pub(super) fn sequence<'s>(&'s self, operation: &'s Operation) -> Vec<Step<'s>> {
+    pub(super) fn sequence<'s>(&'s self, operation: &'s Operation, exact: bool) -> Vec<Step<'s>> {
         let step = |&event: &usize| {
             let Event { process, operation, .. } = &self.trace[event];
-            Step { process: *process, operation }
+            Step { process: *process, operation, exact: true }
         };
-        let last = Step { process: self.process, operation };
+        let last = Step { process: self.process, operation, exact };
         self.independent.iter().map(step).chain([last]).collect()
     }
 }

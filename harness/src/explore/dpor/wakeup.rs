@@ -1,21 +1,31 @@
 use crate::model::{Operation, ProcessId};
 
-/// One step of a sequence that is to be run from some node: who, and what is known of the operation.
+/// One step of a sequence that is to be run from some node.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Step<'a> {
     pub(super) process: ProcessId,
+    /// What it touches: a part of it, where it is not exact.
     pub(super) operation: &'a Operation,
+    /// Whether that is all that it touches.
+    pub(super) exact: bool,
 }
 
-/// A wakeup tree, as the ordered list of its branches: sequences that must still be run, none of them equivalent to the beginning
-/// of another. A branch with nothing below it is run on freely.
-pub(super) type Tree = Vec<Branch>;
+/// A wakeup tree: sequences that must still be run, none of them equivalent to the beginning of another.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(super) struct Tree {
+    /// In the order in which they are to be run.
+    pub(super) branches: Vec<Branch>,
+    /// Sequences of which only the run will tell whether they are among the branches: they are to be put in when it comes here.
+    pub(super) undecided: Vec<Branch>,
+}
 
-/// One branch of a wakeup tree.
-#[derive(Clone, Debug)]
+/// One branch of a wakeup tree. With nothing below it, it is run on freely.
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Branch {
     pub(super) process: ProcessId,
     pub(super) operation: Operation,
+    /// As of a step. It is not exact only where nothing is below it: the last step of a sequence.
+    pub(super) exact: bool,
     pub(super) below: Tree,
 }
 
@@ -28,35 +38,50 @@ pub(super) fn is_weak_initial(process: ProcessId, operation: &Operation, sequenc
         .all(|step| !step.operation.conflicts(operation))
 }
 
-/// Makes sure that some sequence of the tree is equivalent to a beginning of a continuation of this one: it is there already, or
-/// it is added as the last branch of the node where it leaves the tree.
-pub(super) fn insert(tree: &mut Tree, mut sequence: Vec<Step<'_>>) {
-    for branch in tree.iter_mut() {
-        if !is_weak_initial(branch.process, &branch.operation, &sequence) {
-            continue;
+impl Tree {
+    /// Makes sure that some sequence of the tree is equivalent to a beginning of a continuation of this one: it is there already,
+    /// or it is added as the last branch of the node where it leaves the tree.
+    pub(super) fn insert(&mut self, mut sequence: Vec<Step<'_>>) {
+        let begins = |branch: &&mut Branch| is_weak_initial(branch.process, &branch.operation, &sequence);
+        let Some(branch) = self.branches.iter_mut().find(begins) else {
+            self.branches.extend(chain(&sequence));
+            return;
+        };
+        let at = sequence.iter().position(|step| step.process == branch.process);
+        if !branch.exact && at != Some(0) {
+            // What is not known of the branch may conflict with what the sequence has before it.
+            let sequence = chain(&sequence);
+            self.undecided.extend(sequence.filter(|sequence| !self.undecided.contains(sequence)));
+            return;
         }
-        if let Some(first) = sequence.iter().position(|step| step.process == branch.process) {
-            sequence.remove(first);
+        if let Some(at) = at {
+            sequence.remove(at);
         }
-        if !sequence.is_empty() && !branch.below.is_empty() {
-            insert(&mut branch.below, sequence);
+        if !sequence.is_empty() && !branch.below.branches.is_empty() {
+            branch.below.insert(sequence);
         }
-        return;
     }
-    tree.extend(chain(&sequence));
 }
 
 /// The sequence as a tree without forks.
 fn chain(sequence: &[Step<'_>]) -> Option<Branch> {
     sequence.iter().rev().fold(None, |below, step| {
-        let operation = step.operation.clone();
-        Some(Branch { process: step.process, operation, below: below.into_iter().collect() })
+        let Step { process, operation, exact } = *step;
+        let below = Tree { branches: below.into_iter().collect(), undecided: Vec::new() };
+        Some(Branch { process, operation: operation.clone(), exact, below })
     })
+}
+
+/// The sequence that is this tree without forks.
+pub(super) fn steps(chain: &Branch) -> Vec<Step<'_>> {
+    std::iter::successors(Some(chain), |branch| branch.below.branches.first())
+        .map(|Branch { process, operation, exact, .. }| Step { process: *process, operation, exact: *exact })
+        .collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Step, Tree, insert, is_weak_initial};
+    use super::{Step, Tree, is_weak_initial, steps};
     use crate::model::{Access, Location, ObjectId, Operation, ProcessId};
 
     fn write(object: u32) -> Operation {
@@ -64,9 +89,13 @@ mod tests {
         Operation { accesses: vec![Access::write(location)], ..Operation::default() }
     }
 
+    fn step(process: usize, operation: &Operation) -> Step<'_> {
+        Step { process: ProcessId(process), operation, exact: true }
+    }
+
     /// The tree in one line: `A(B) C`.
     fn show(tree: &Tree) -> String {
-        let branches = tree.iter().map(|branch| match branch.below.is_empty() {
+        let branches = tree.branches.iter().map(|branch| match branch.below.branches.is_empty() {
             true => branch.process.to_string(),
             false => format!("{}({})", branch.process, show(&branch.below)),
         });
@@ -76,27 +105,40 @@ mod tests {
     #[test]
     fn a_sequence_is_added_once_whatever_the_order_of_its_independent_steps() {
         let (x, y) = (write(1), write(2));
-        let [a, b, c] =
-            [(0, &x), (1, &y), (2, &x)].map(|(p, operation)| Step { process: ProcessId(p), operation });
-        let mut tree = Tree::new();
-        insert(&mut tree, vec![a, b]);
-        insert(&mut tree, vec![b, a]);
+        let [a, b, c] = [step(0, &x), step(1, &y), step(2, &x)];
+        let mut tree = Tree::default();
+        tree.insert(vec![a, b]);
+        tree.insert(vec![b, a]);
         assert_eq!(show(&tree), "A(B)");
-        insert(&mut tree, vec![b, c]);
+        tree.insert(vec![b, c]);
         assert_eq!(show(&tree), "A(B) B(C)", "C conflicts with A, so it cannot follow it");
-        insert(&mut tree, vec![c, b]);
+        tree.insert(vec![c, b]);
         assert_eq!(show(&tree), "A(B) B(C)");
-        insert(&mut tree, vec![a, b, c]);
+        tree.insert(vec![a, b, c]);
         assert_eq!(show(&tree), "A(B) B(C)", "what extends a leaf is found from there");
     }
 
     #[test]
     fn weak_initials_are_first_or_independent() {
         let (x, y) = (write(1), write(2));
-        let sequence = [Step { process: ProcessId(0), operation: &x }, Step { process: ProcessId(1), operation: &x }];
+        let sequence = [step(0, &x), step(1, &x)];
         assert!(is_weak_initial(ProcessId(0), &x, &sequence));
         assert!(!is_weak_initial(ProcessId(1), &x, &sequence));
         assert!(is_weak_initial(ProcessId(2), &y, &sequence));
         assert!(!is_weak_initial(ProcessId(2), &x, &sequence));
+    }
+
+    #[test]
+    fn what_an_inexact_branch_may_conflict_with_is_left_undecided() {
+        let (x, y) = (write(1), write(2));
+        let mut tree = Tree::default();
+        tree.insert(vec![Step { exact: false, ..step(0, &x) }]);
+        for _ in 0..2 {
+            tree.insert(vec![step(1, &y), step(0, &x)]);
+        }
+        tree.insert(vec![step(0, &x), step(1, &y)]);
+        assert_eq!((show(&tree).as_str(), tree.undecided.len()), ("A", 1));
+        let sequence: Vec<_> = steps(&tree.undecided[0]).iter().map(|step| step.process.0).collect();
+        assert_eq!(sequence, [1, 0]);
     }
 }
