@@ -16,9 +16,7 @@ pub use self::words::*;
 pub use self::world::Initial;
 use self::world::World;
 use crate::backend::{Backend, Chooser, Detail};
-use crate::model::{
-    Choice, Ending, Event, Execution, Exit, Outcome, ProcessId, Status, View, Waiting,
-};
+use crate::model::{Choice, Ending, Event, Execution, Exit, Outcome, ProcessId, Status, View, Waiting};
 
 /// Scripted processes and the state that they start from.
 ///

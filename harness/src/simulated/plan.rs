@@ -265,9 +265,7 @@ impl Planner<'_> {
             return Self::look("unlink", name).fails("ENOENT", Some(into));
         }
         let accesses = vec![Access::write(name_of(name)), Access::join(Location::Listing(ROOT))];
-        Plan::new("unlink", name.to_owned(), accesses)
-            .does([Effect::Unbind(name.to_owned())])
-            .gives(1, into)
+        Plan::new("unlink", name.to_owned(), accesses).does([Effect::Unbind(name.to_owned())]).gives(1, into)
     }
 
     fn rename(&self, from: &str, to: &str, into: Register) -> Plan {

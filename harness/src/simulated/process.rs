@@ -56,7 +56,8 @@ impl<'p> Process<'p> {
         }
         self.descriptors.extend(opened);
         self.operations += 1;
-        self.at = if matches!(self.instruction(), Some(Instruction::Exit)) { usize::MAX } else { self.at + 1 };
+        self.at =
+            if matches!(self.instruction(), Some(Instruction::Exit)) { usize::MAX } else { self.at + 1 };
         self.compute();
     }
 

@@ -55,7 +55,8 @@ pub(super) fn initial(number: usize) -> ObjectId {
 
 impl World {
     pub(super) fn new(start: &Initial) -> Self {
-        let contents = start.contents.iter().enumerate().map(|(index, content)| (initial(index + 1), *content));
+        let contents =
+            start.contents.iter().enumerate().map(|(index, content)| (initial(index + 1), *content));
         let names = start.names.iter().map(|(name, number)| (name.clone(), initial(*number)));
         Self { contents: contents.collect(), names: names.collect(), locks: BTreeMap::new() }
     }

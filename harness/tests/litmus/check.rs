@@ -35,11 +35,16 @@ impl Expected {
 /// Explores a program with the processes in every order (24 of them where there are more than four) and holds it to the numbers.
 pub fn check(name: &str, initial: &Initial, programs: &[Program], expected: Expected) {
     for order in orders(programs.len()) {
-        let arranged = || Simulation::new(initial.clone(), order.iter().map(|&at| programs[at].clone()).collect());
+        let arranged =
+            || Simulation::new(initial.clone(), order.iter().map(|&at| programs[at].clone()).collect());
         let counts = run(&mut Dpor::new(), &mut arranged());
         let Expected { complete, blocked, schedules } = expected;
         let wanted = Counts { executions: complete + blocked, complete, blocked, ..Counts::default() };
-        assert_eq!(Counts { steps: 0, ..counts }, wanted, "{name}, processes in order {order:?} (seed {SEED})");
+        assert_eq!(
+            Counts { steps: 0, ..counts },
+            wanted,
+            "{name}, processes in order {order:?} (seed {SEED})"
+        );
         // Every order where that is cheap, the given one where it is not.
         if let Some(schedules) = schedules
             && (schedules < 500 || order.is_sorted())
@@ -51,7 +56,8 @@ pub fn check(name: &str, initial: &Initial, programs: &[Program], expected: Expe
 
 pub fn run(strategy: &mut dyn Strategy, simulation: &mut Simulation) -> Counts {
     let seen = &mut |_: &_| ControlFlow::Continue(());
-    let exploration = explore(strategy, simulation, MAX_STEPS, seen).expect("strategies choose enabled processes");
+    let exploration =
+        explore(strategy, simulation, MAX_STEPS, seen).expect("strategies choose enabled processes");
     assert!(exploration.exhaustive);
     exploration.counts
 }

@@ -6,8 +6,8 @@ use std::ops::ControlFlow;
 use cooks_harness::explore::{Dpor, explore};
 use cooks_harness::model::Tree;
 use cooks_harness::simulated::{
-    Initial, Name, Program, Simulation, create, jump_if, lock, open_truncate, read_name, reg, rename, stat, store,
-    unlink, unlock, write_name,
+    Initial, Name, Program, Simulation, create, jump_if, lock, open_truncate, read_name, reg, rename, stat,
+    store, unlink, unlock, write_name,
 };
 
 use crate::check::{Expected, check, complete};

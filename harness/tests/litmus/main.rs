@@ -2,6 +2,6 @@
 //! processes are given, and none is redundant.
 
 mod check;
+mod files;
 mod locks;
 mod memory;
-mod files;

@@ -44,7 +44,13 @@ fn readers_13() {
 fn lastzero(size: i64) -> Vec<Program> {
     n_times(size + 1, |me| {
         if me == 0 {
-            vec![set(0, size), load(reg(0) + 1, 1), jump_if(reg(1), 0, 5), set(0, reg(0) + -1), jump_if(0, 0, 1)]
+            vec![
+                set(0, size),
+                load(reg(0) + 1, 1),
+                jump_if(reg(1), 0, 5),
+                set(0, reg(0) + -1),
+                jump_if(0, 0, 1),
+            ]
         } else {
             vec![load(me, 0), store(me + 1, reg(0) + 1)]
         }
@@ -100,12 +106,8 @@ fn classical_tests_of_two_processes() {
 
 #[test]
 fn iriw() {
-    let programs = [
-        vec![store(X, 1)],
-        vec![store(Y, 1)],
-        vec![load(X, 0), load(Y, 1)],
-        vec![load(Y, 0), load(X, 1)],
-    ];
+    let programs =
+        [vec![store(X, 1)], vec![store(Y, 1)], vec![load(X, 0), load(Y, 1)], vec![load(Y, 0), load(X, 1)]];
     check("IRIW", &Initial::files(2), &programs, complete(15).of(180));
 }
 

@@ -21,7 +21,8 @@ pub fn class(execution: &Execution) -> Class {
         let depends = |earlier: &Event| {
             earlier.process == event.process || earlier.operation.conflicts(&event.operation)
         };
-        let level = (0..at).filter(|&earlier| depends(&trace[earlier])).map(|earlier| levels[earlier] + 1).max();
+        let level =
+            (0..at).filter(|&earlier| depends(&trace[earlier])).map(|earlier| levels[earlier] + 1).max();
         let level = level.unwrap_or(0);
         let ordinal = trace[..at].iter().filter(|earlier| earlier.process == event.process).count();
         levels.push(level);

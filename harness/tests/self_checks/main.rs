@@ -19,9 +19,21 @@ fn optimal_on_random_programs() {
         let mut bad = 0;
         for seed in 0..PROGRAMS {
             let mut program = simulation(seed, theme);
-            match compare(&mut (if std::env::var_os("STAY").is_some() { Dpor::with_fault(cooks_harness::explore::Fault::AccessesStay) } else { Dpor::new() }), &mut program) {
+            match compare(
+                &mut (if std::env::var_os("STAY").is_some() {
+                    Dpor::with_fault(cooks_harness::explore::Fault::AccessesStay)
+                } else {
+                    Dpor::new()
+                }),
+                &mut program,
+            ) {
                 Ok(seen) => schedules += seen.counts.executions,
-                Err(reason) => { bad += 1; if bad < 5 { println!("{theme:?}, seed {seed}: {reason}\n{program:?}") } }
+                Err(reason) => {
+                    bad += 1;
+                    if bad < 5 {
+                        println!("{theme:?}, seed {seed}: {reason}\n{program:?}")
+                    }
+                }
             }
         }
         println!("{theme:?}: {schedules} schedules, {bad} bad");
@@ -31,24 +43,44 @@ fn optimal_on_random_programs() {
 #[test]
 fn minimize() {
     use cooks_harness::simulated::{Initial, Simulation};
-    for seed in 0..4000 {
-        let programs = crate::programs::programs(seed, crate::programs::Theme::Names);
-        let make = |p: &Vec<Vec<cooks_harness::simulated::Instruction>>| Simulation::new(Initial::files(2).named("a", 7), p.clone());
-        let fails = |p: &Vec<_>| compare(&mut Dpor::new(), &mut make(p)).is_err();
-        if !fails(&programs) { continue; }
-        let mut best = programs;
-        'again: loop {
-            for p in 0..best.len() {
-                for i in 0..best[p].len() {
-                    let mut smaller = best.clone();
-                    smaller[p].remove(i);
-                    if fails(&smaller) { best = smaller; continue 'again; }
+    let (mut n, mut total) = (0, 0);
+    let from: u64 = std::env::var("FROM").unwrap().parse().unwrap();
+    let to: u64 = std::env::var("TO").unwrap().parse().unwrap();
+    for seed in from..to {
+        for theme in THEMES {
+            n += 1;
+            let programs = programs::programs(seed, theme);
+            let make = |p: &Vec<Vec<cooks_harness::simulated::Instruction>>| {
+                Simulation::new(Initial::files(2).named("a", 7), p.clone())
+            };
+            let fails = |p: &Vec<_>| compare(&mut Dpor::new(), &mut make(p)).is_err();
+            match compare(&mut Dpor::new(), &mut make(&programs)) {
+                Ok(seen) => {
+                    total += seen.counts.executions;
+                    continue;
                 }
+                Err(_) => {}
             }
-            break;
+            let mut best = programs;
+            'again: loop {
+                for p in 0..best.len() {
+                    for i in 0..best[p].len() {
+                        let mut smaller = best.clone();
+                        smaller[p].remove(i);
+                        if fails(&smaller) {
+                            best = smaller;
+                            continue 'again;
+                        }
+                    }
+                }
+                break;
+            }
+            let size: usize = best.iter().map(Vec::len).sum();
+            println!("SEED {seed} size {size}: {:?}", compare(&mut Dpor::new(), &mut make(&best)).err());
+            for p in &best {
+                println!("   {p:?}");
+            }
         }
-        let size: usize = best.iter().map(Vec::len).sum();
-        println!("SEED {seed} size {size}: {:?}", compare(&mut Dpor::new(), &mut make(&best)).err());
-        for p in &best { println!("   {p:?}"); }
     }
+    println!("SEEDS {n} schedules {total}");
 }

@@ -2,8 +2,9 @@
 
 use cooks_harness::explore::SplitMix64;
 use cooks_harness::simulated::{
-    Expr, Initial, Instruction, Program, Simulation, create, increment, jump_if, list, load, lock, lock_shared, open,
-    open_truncate, read_name, reg, rename, set, stat, store, try_lock, try_lock_shared, unlink, unlock, write_name,
+    Expr, Initial, Instruction, Program, Simulation, create, increment, jump_if, list, load, lock,
+    lock_shared, open, open_truncate, read_name, reg, rename, set, stat, store, try_lock, try_lock_shared,
+    unlink, unlock, write_name,
 };
 
 /// What a program is about, so that what can conflict often does.
@@ -78,7 +79,10 @@ impl Draw {
                 program.push(jump_if(reg(R), -1, END));
             } else if self.random.below(6) == 0 {
                 // Local computation, and a way to go on that depends on what was seen.
-                program.extend([set(2, reg(R) + reg(2)), jump_if(reg(2), self.one_of(&[-1, 0, 3]), program.len() + 3)]);
+                program.extend([
+                    set(2, reg(R) + reg(2)),
+                    jump_if(reg(2), self.one_of(&[-1, 0, 3]), program.len() + 3),
+                ]);
             }
         }
         program

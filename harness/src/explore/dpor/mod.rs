@@ -94,8 +94,8 @@ impl Strategy for Dpor {
         }
         for race in Races::of(execution, self.fault) {
             let node = &mut self.stack[race.earlier()];
-            let (operation, exact) = race.operation(node.pending(race.process()));
-            node.plan(race.sequence(&operation, exact));
+            let (operation, known) = race.operation(node.pending(race.process()));
+            node.plan(race.sequence(&operation, known));
         }
     }
 

@@ -1,4 +1,4 @@
-use super::wakeup::{Branch, Step, Tree, is_weak_initial, steps};
+use super::wakeup::{Branch, Known, Step, Tree, is_weak_initial, steps};
 use crate::model::{Operation, ProcessId, View};
 
 /// A point of the present execution where a choice was made.
@@ -66,7 +66,8 @@ impl Node {
 
     /// The processes that sleep on once `done` has been done here: those that nobody could tell from having come first.
     pub(super) fn sleep_after(&self, done: &Operation) -> Vec<ProcessId> {
-        let undisturbed = |process: &ProcessId| self.pending(*process).is_some_and(|held| !held.conflicts(done));
+        let undisturbed =
+            |process: &ProcessId| self.pending(*process).is_some_and(|held| !held.conflicts(done));
         self.sleep.iter().copied().filter(undisturbed).collect()
     }
 
@@ -74,7 +75,9 @@ impl Node {
     pub(super) fn plan(&mut self, sequence: Vec<Step<'_>>) {
         let pending = &self.pending;
         let was_run = self.sleep.iter().any(|process| {
-            pending[process.0].as_ref().is_some_and(|held| is_weak_initial(*process, held, &sequence))
+            pending[process.0].as_ref().is_some_and(|operation| {
+                is_weak_initial(&Step { process: *process, operation, known: Known::All }, &sequence)
+            })
         });
         if was_run {
             return;
@@ -90,6 +93,6 @@ impl Node {
 fn settle(branch: &mut Branch, pending: &[Option<Operation>]) {
     if let Some(Some(held)) = pending.get(branch.process.0) {
         branch.operation.clone_from(held);
-        branch.exact = true;
+        branch.known = Known::All;
     }
 }

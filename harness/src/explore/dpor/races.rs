@@ -2,9 +2,10 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::Fault;
-use super::wakeup::Step;
+use super::wakeup::{Known, Step};
 use crate::model::{
-    Access, AccessKind, Acquisition, Ending, Event, Execution, HappensBefore, LockMode, Operation, ProcessId,
+    Access, AccessKind, Acquisition, Ending, Event, Execution, HappensBefore, Location, LockMode, Operation,
+    ProcessId,
 };
 
 /// The end of a race: an event, or the acquisition that a process waits for when nothing goes on.
@@ -58,7 +59,8 @@ pub(super) struct Race<'a> {
     operation: &'a Operation,
     /// Whether the process has no event from the earlier one on: then it is held at the operation there already.
     held: bool,
-    exact: bool,
+    /// Whether it does the same when it comes first, whatever it touches.
+    same: bool,
 }
 
 impl<'a> Race<'a> {
@@ -72,39 +74,53 @@ impl<'a> Race<'a> {
         self.process
     }
 
-    /// What is certain of the operation that overtakes, and whether that is all of it, where its process is held at `pending` before the earlier event.
+    /// What is known of the operation that overtakes, where its process is held at `pending` before the earlier event.
     ///
     /// It need not do what it did after the earlier event. If it is held already, and nothing that goes before it conflicts with
     /// what it would do now, it does that. If nothing that the earlier event changed is among what it touched, it does what it
     /// did; neither does an acquisition that waits ever touch anything else. Else it looks where it looked, up to the first thing
     /// that the earlier event changed, and from there on it may take any other way.
-    pub(super) fn operation(&self, pending: Option<&Operation>) -> (Cow<'a, Operation>, bool) {
-        if let (true, Some(pending)) = (self.held && !self.exact, pending)
+    pub(super) fn operation(&self, pending: Option<&Operation>) -> (Cow<'a, Operation>, Known) {
+        if let (true, Some(pending)) = (self.held && !self.same, pending)
             && !self.independent.iter().any(|&event| self.trace[event].operation.conflicts(pending))
         {
-            return (Cow::Owned(pending.clone()), true);
+            return (Cow::Owned(pending.clone()), Known::All);
         }
         let accesses = &self.operation.accesses;
-        let changed = |access: &Access| {
-            let changes = &self.trace[self.earlier].operation.accesses;
-            changes.iter().any(|change| change.kind != AccessKind::Read && change.conflicts(access))
-        };
+        let changed = |access: &Access| self.changed(access).is_some();
         match accesses.iter().position(changed) {
-            Some(first) if !self.exact => {
+            Some(first) if !self.same => {
                 let looks = accesses[..=first].iter().map(|access| Access::read(access.location.clone()));
-                (Cow::Owned(Operation { accesses: looks.collect(), ..Operation::default() }), false)
+                let looks = Operation { accesses: looks.collect(), ..Operation::default() };
+                (Cow::Owned(looks), if self.is_try(first) { Known::Try } else { Known::Beginning })
             }
-            _ => (Cow::Borrowed(self.operation), true),
+            _ => (Cow::Borrowed(self.operation), Known::All),
         }
     }
 
+    /// How the earlier event changed what this access is on.
+    fn changed(&self, access: &Access) -> Option<AccessKind> {
+        let changes = &self.trace[self.earlier].operation.accesses;
+        let change =
+            changes.iter().find(|change| change.kind != AccessKind::Read && change.conflicts(access));
+        change.map(|change| change.kind)
+    }
+
+    /// Whether the access is a try that may take the lock shared when it comes first. What a shared acquisition or its release
+    /// makes a difference to is a try for the exclusive lock.
+    fn is_try(&self, access: usize) -> bool {
+        let on = &self.operation.accesses[access];
+        let is_lock = matches!(on.location, Location::Lock(_) | Location::RecordLock { .. });
+        is_lock && access == 0 && self.changed(on) == Some(AccessKind::Write)
+    }
+
     /// The sequence: what is independent of the earlier event, then the operation.
-    pub(super) fn sequence<'s>(&'s self, operation: &'s Operation, exact: bool) -> Vec<Step<'s>> {
+    pub(super) fn sequence<'s>(&'s self, operation: &'s Operation, known: Known) -> Vec<Step<'s>> {
         let step = |&event: &usize| {
             let Event { process, operation, .. } = &self.trace[event];
-            Step { process: *process, operation, exact: true }
+            Step { process: *process, operation, known: Known::All }
         };
-        let last = Step { process: self.process, operation, exact };
+        let last = Step { process: self.process, operation, known };
         self.independent.iter().map(step).chain([last]).collect()
     }
 }
@@ -184,13 +200,18 @@ impl<'a> Races<'a> {
             process: later.process,
             operation: later.operation,
             held: later.before.is_none_or(|before| before < earlier),
-            exact: waited.is_some() || self.fault == Some(Fault::AccessesStay),
+            same: waited.is_some() || self.fault == Some(Fault::AccessesStay),
         })
     }
 
     /// Those of the events (all after `start`) that leave the lock free for this acquisition: without the acquisitions that are
     /// not given back among them, and what comes of these. `None` where it is held from before.
-    fn with_lock_free(&self, start: usize, mut events: Vec<usize>, waited: &Acquisition) -> Option<Vec<usize>> {
+    fn with_lock_free(
+        &self,
+        start: usize,
+        mut events: Vec<usize>,
+        waited: &Acquisition,
+    ) -> Option<Vec<usize>> {
         loop {
             let holders = self.holders((0..start).chain(events.iter().copied()), waited);
             let Some(&taken) = holders.values().next() else { return Some(events) };
@@ -202,7 +223,11 @@ impl<'a> Races<'a> {
     }
 
     /// Who holds the lock against this acquisition after these events, with the events that took it.
-    fn holders(&self, events: impl Iterator<Item = usize>, waited: &Acquisition) -> BTreeMap<ProcessId, usize> {
+    fn holders(
+        &self,
+        events: impl Iterator<Item = usize>,
+        waited: &Acquisition,
+    ) -> BTreeMap<ProcessId, usize> {
         let mut holders = BTreeMap::new();
         for event in events {
             let Event { process, operation, .. } = &self.trace[event];

@@ -1,13 +1,37 @@
-use crate::model::{Operation, ProcessId};
+use crate::model::{AccessKind, Location, Operation, ProcessId};
+
+/// How much is known of an operation that was not run in this order yet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Known {
+    /// All that it touches, and how.
+    All,
+    /// What it looks at first; it may change that, and go on to other things.
+    Beginning,
+    /// That it tries to take a lock: a look where it is refused, a change that commutes with its like if the lock is shared.
+    Try,
+}
 
 /// One step of a sequence that is to be run from some node.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Step<'a> {
     pub(super) process: ProcessId,
-    /// What it touches: a part of it, where it is not exact.
     pub(super) operation: &'a Operation,
-    /// Whether that is all that it touches.
-    pub(super) exact: bool,
+    pub(super) known: Known,
+}
+
+impl Step<'_> {
+    /// Whether the two conflict, whatever is not known of them.
+    fn surely_conflicts(&self, other: &Self) -> bool {
+        let holds = |a: &Self, b: &Self| a.known != Known::Try || b.changes_what_is_tried(a);
+        self.operation.conflicts(other.operation) && holds(self, other) && holds(other, self)
+    }
+
+    fn changes_what_is_tried(&self, tried: &Self) -> bool {
+        let mut changes = self.operation.accesses.iter().filter(|access| access.kind == AccessKind::Write);
+        let is_tried =
+            |lock: &Location| tried.operation.accesses.iter().any(|look| look.location.overlaps(lock));
+        changes.any(|change| is_tried(&change.location))
+    }
 }
 
 /// A wakeup tree: sequences that must still be run, none of them equivalent to the beginning of another.
@@ -24,31 +48,35 @@ pub(super) struct Tree {
 pub(super) struct Branch {
     pub(super) process: ProcessId,
     pub(super) operation: Operation,
-    /// As of a step. It is not exact only where nothing is below it: the last step of a sequence.
-    pub(super) exact: bool,
+    /// Not all only where nothing is below it: at the last step of a sequence.
+    pub(super) known: Known,
     pub(super) below: Tree,
 }
 
 /// Whether some continuation of the sequence is equivalent to one that begins with this process (the paper's weak initials, WI):
 /// its first step in the sequence depends on none before, or it has no step there and depends on none at all.
-pub(super) fn is_weak_initial(process: ProcessId, operation: &Operation, sequence: &[Step<'_>]) -> bool {
-    sequence
-        .iter()
-        .take_while(|step| step.process != process)
-        .all(|step| !step.operation.conflicts(operation))
+pub(super) fn is_weak_initial(first: &Step<'_>, sequence: &[Step<'_>]) -> bool {
+    sequence.iter().take_while(|step| step.process != first.process).all(|step| !step.surely_conflicts(first))
+}
+
+impl Branch {
+    /// Its step.
+    fn step(&self) -> Step<'_> {
+        Step { process: self.process, operation: &self.operation, known: self.known }
+    }
 }
 
 impl Tree {
     /// Makes sure that some sequence of the tree is equivalent to a beginning of a continuation of this one: it is there already,
     /// or it is added as the last branch of the node where it leaves the tree.
     pub(super) fn insert(&mut self, mut sequence: Vec<Step<'_>>) {
-        let begins = |branch: &&mut Branch| is_weak_initial(branch.process, &branch.operation, &sequence);
+        let begins = |branch: &&mut Branch| is_weak_initial(&branch.step(), &sequence);
         let Some(branch) = self.branches.iter_mut().find(begins) else {
             self.branches.extend(chain(&sequence));
             return;
         };
         let at = sequence.iter().position(|step| step.process == branch.process);
-        if !branch.exact && at != Some(0) {
+        if branch.known != Known::All && at != Some(0) {
             // What is not known of the branch may conflict with what the sequence has before it.
             let sequence = chain(&sequence);
             self.undecided.extend(sequence.filter(|sequence| !self.undecided.contains(sequence)));
@@ -66,22 +94,20 @@ impl Tree {
 /// The sequence as a tree without forks.
 fn chain(sequence: &[Step<'_>]) -> Option<Branch> {
     sequence.iter().rev().fold(None, |below, step| {
-        let Step { process, operation, exact } = *step;
+        let Step { process, operation, known } = *step;
         let below = Tree { branches: below.into_iter().collect(), undecided: Vec::new() };
-        Some(Branch { process, operation: operation.clone(), exact, below })
+        Some(Branch { process, operation: operation.clone(), known, below })
     })
 }
 
 /// The sequence that is this tree without forks.
 pub(super) fn steps(chain: &Branch) -> Vec<Step<'_>> {
-    std::iter::successors(Some(chain), |branch| branch.below.branches.first())
-        .map(|Branch { process, operation, exact, .. }| Step { process: *process, operation, exact: *exact })
-        .collect()
+    std::iter::successors(Some(chain), |branch| branch.below.branches.first()).map(Branch::step).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Step, Tree, is_weak_initial, steps};
+    use super::{Known, Step, Tree, is_weak_initial, steps};
     use crate::model::{Access, Location, ObjectId, Operation, ProcessId};
 
     fn write(object: u32) -> Operation {
@@ -90,7 +116,7 @@ mod tests {
     }
 
     fn step(process: usize, operation: &Operation) -> Step<'_> {
-        Step { process: ProcessId(process), operation, exact: true }
+        Step { process: ProcessId(process), operation, known: Known::All }
     }
 
     /// The tree in one line: `A(B) C`.
@@ -122,17 +148,17 @@ mod tests {
     fn weak_initials_are_first_or_independent() {
         let (x, y) = (write(1), write(2));
         let sequence = [step(0, &x), step(1, &x)];
-        assert!(is_weak_initial(ProcessId(0), &x, &sequence));
-        assert!(!is_weak_initial(ProcessId(1), &x, &sequence));
-        assert!(is_weak_initial(ProcessId(2), &y, &sequence));
-        assert!(!is_weak_initial(ProcessId(2), &x, &sequence));
+        assert!(is_weak_initial(&step(0, &x), &sequence));
+        assert!(!is_weak_initial(&step(1, &x), &sequence));
+        assert!(is_weak_initial(&step(2, &y), &sequence));
+        assert!(!is_weak_initial(&step(2, &x), &sequence));
     }
 
     #[test]
-    fn what_an_inexact_branch_may_conflict_with_is_left_undecided() {
+    fn what_a_branch_of_which_only_the_beginning_is_known_may_conflict_with_is_left_undecided() {
         let (x, y) = (write(1), write(2));
         let mut tree = Tree::default();
-        tree.insert(vec![Step { exact: false, ..step(0, &x) }]);
+        tree.insert(vec![Step { known: Known::Beginning, ..step(0, &x) }]);
         for _ in 0..2 {
             tree.insert(vec![step(1, &y), step(0, &x)]);
         }
