@@ -1,4 +1,16 @@
-//! The strategies: which execution to run next, step by step. Pure: sees only [`crate::model`].
+//! The strategies: which execution to run next, step by step. Pure: sees only [`crate::model`], and the two seams.
+
+mod dfs;
+mod dpor;
+mod drive;
+mod random;
+
+pub use self::dfs::Dfs;
+pub use self::dpor::Dpor;
+#[doc(hidden)]
+pub use self::dpor::Fault;
+pub use self::drive::{Counts, Exploration, Steering, explore};
+pub use self::random::{RandomWalk, SplitMix64};
 
 use crate::model::{Choice, Cut, Execution, View};
 

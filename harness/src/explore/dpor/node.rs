@@ -1,0 +1,98 @@
+use super::wakeup::{Branch, Known, Step, Tree, is_weak_initial, steps};
+use crate::model::{Operation, ProcessId, View};
+
+/// A point of the present execution where a choice was made.
+#[derive(Clone, Debug)]
+pub(super) struct Node {
+    /// What each process is held at; `None` for one that is over.
+    pending: Vec<Option<Operation>>,
+    /// The sleep set: processes whose operation, done next, leads to nothing new. Those that were chosen here before are in it.
+    sleep: Vec<ProcessId>,
+    /// The process that was chosen.
+    chosen: ProcessId,
+    /// What is to be run from here after that.
+    tree: Tree,
+}
+
+impl Node {
+    /// The node that `view` shows, with its sleep set and what is to be run from it; and what is to be run below the process that
+    /// is chosen. `None` where all that is enabled is asleep.
+    pub(super) fn new(view: View<'_>, sleep: Vec<ProcessId>, tree: Tree) -> Option<(Self, Tree)> {
+        let awake: Vec<ProcessId> = view.enabled().filter(|process| !sleep.contains(process)).collect();
+        let pending = view.processes.iter().map(|status| status.operation().cloned()).collect();
+        let mut node = Self { pending, sleep, chosen: *awake.first()?, tree: Tree::default() };
+        let below = match tree.branches.first().map(|branch| branch.process) {
+            Some(process) if awake.contains(&process) => node.adopt(tree),
+            // Free to choose; or the backend broke the invariant of accesses, and to search freely is what remains sound.
+            _ => Tree::default(),
+        };
+        Some((node, below))
+    }
+
+    /// Takes over what is to be run from here, now that what each process would do is known, and chooses the first of it.
+    fn adopt(&mut self, tree: Tree) -> Tree {
+        self.tree.branches = tree.branches;
+        for branch in &mut self.tree.branches {
+            settle(branch, &self.pending);
+        }
+        for sequence in &tree.undecided {
+            self.plan(steps(sequence));
+        }
+        let first = self.tree.branches.remove(0);
+        self.chosen = first.process;
+        first.below
+    }
+
+    /// The process that is chosen here.
+    pub(super) fn chosen(&self) -> ProcessId {
+        self.chosen
+    }
+
+    /// What a process is held at here.
+    pub(super) fn pending(&self, process: ProcessId) -> Option<&Operation> {
+        self.pending.get(process.0)?.as_ref()
+    }
+
+    /// Chooses what is to be run next from here, and gives what is to be run below it; `None` where nothing is left.
+    pub(super) fn advance(&mut self) -> Option<Tree> {
+        if self.tree.branches.is_empty() {
+            return None;
+        }
+        let branch = self.tree.branches.remove(0);
+        self.sleep.push(self.chosen);
+        self.chosen = branch.process;
+        Some(branch.below)
+    }
+
+    /// The processes that sleep on once `done` has been done here: those that nobody could tell from having come first.
+    pub(super) fn sleep_after(&self, done: &Operation) -> Vec<ProcessId> {
+        let undisturbed =
+            |process: &ProcessId| self.pending(*process).is_some_and(|held| !held.conflicts(done));
+        self.sleep.iter().copied().filter(undisturbed).collect()
+    }
+
+    /// Sees to it that a sequence equivalent to this one is run from here, if none was.
+    pub(super) fn plan(&mut self, sequence: Vec<Step<'_>>) {
+        let pending = &self.pending;
+        let was_run = self.sleep.iter().any(|process| {
+            pending[process.0].as_ref().is_some_and(|operation| {
+                is_weak_initial(&Step { process: *process, operation, known: Known::All }, &sequence)
+            })
+        });
+        if was_run {
+            return;
+        }
+        self.tree.insert(sequence);
+        if let Some(added) = self.tree.branches.last_mut() {
+            settle(added, &self.pending);
+        }
+    }
+}
+
+/// What a branch would do is known at its node, even where it is the last step of its sequence.
+fn settle(branch: &mut Branch, pending: &[Option<Operation>]) {
+    if let Some(Some(held)) = pending.get(branch.process.0) {
+        branch.operation.clone_from(held);
+        branch.known = Known::All;
+    }
+}

@@ -1,0 +1,288 @@
+use super::process::Process;
+use super::program::{Instruction, Name, Register};
+use super::world::{Effect, World};
+use crate::model::{
+    Access, Acquisition, Call, CallResult, Location, LockMode, ObjectId, Operation, ProcessId,
+};
+
+/// What an operation would do in the present state. Doing it is applying this, so that a pending operation and its execution
+/// cannot disagree.
+///
+/// Accesses are in the order in which the call looks: what a later one is on, an earlier one has found out.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) operation: Operation,
+    pub(super) result: CallResult,
+    /// What its register receives.
+    pub(super) value: i64,
+    pub(super) into: Option<Register>,
+    pub(super) effects: Vec<Effect>,
+    pub(super) opened: Option<ObjectId>,
+    /// Who holds the lock against it, where it has to wait.
+    pub(super) holders: Vec<ProcessId>,
+}
+
+/// Plans for one process in one state.
+pub(super) struct Planner<'a> {
+    pub(super) world: &'a World,
+    pub(super) id: ProcessId,
+    pub(super) process: &'a Process<'a>,
+}
+
+const ROOT: ObjectId = ObjectId::Initial(0);
+
+impl Plan {
+    fn new(name: &str, path: String, accesses: Vec<Access>) -> Self {
+        let call = Call { name: name.to_owned(), path: Some(path), ..Call::default() };
+        Self {
+            operation: Operation { call, accesses, acquires: None },
+            result: CallResult::Value(0),
+            value: 0,
+            into: None,
+            effects: Vec::new(),
+            opened: None,
+            holders: Vec::new(),
+        }
+    }
+
+    fn detail(mut self, detail: &str) -> Self {
+        detail.clone_into(&mut self.operation.call.detail);
+        self
+    }
+
+    fn gives(mut self, value: i64, into: Register) -> Self {
+        self.result = CallResult::Value(value);
+        (self.value, self.into) = (value, Some(into));
+        self
+    }
+
+    fn fails(mut self, error: &str, into: Option<Register>) -> Self {
+        self.result = CallResult::Error(error.to_owned());
+        (self.value, self.into) = (-1, into);
+        self
+    }
+
+    fn does(mut self, effects: impl IntoIterator<Item = Effect>) -> Self {
+        self.effects.extend(effects);
+        self
+    }
+}
+
+fn data(object: ObjectId) -> Location {
+    Location::Data { object, start: 0, end: 1 }
+}
+
+fn name_of(name: &str) -> Location {
+    Location::Name { dir: ROOT, name: name.to_owned() }
+}
+
+fn path_of(object: ObjectId) -> String {
+    match object {
+        ObjectId::Initial(number) => format!("#{number}"),
+        ObjectId::Made { process, operation } => format!("#{}.{operation}", ProcessId(process.into())),
+    }
+}
+
+/// Two shared holders go together; nothing else does.
+fn excludes(a: LockMode, b: LockMode) -> bool {
+    a == LockMode::Exclusive || b == LockMode::Exclusive
+}
+
+/// Taking and giving back a shared lock commute with their like: nobody can see their order.
+fn lock_access(object: ObjectId, mode: LockMode) -> Access {
+    match mode {
+        LockMode::Shared => Access::join(Location::Lock(object)),
+        LockMode::Exclusive => Access::write(Location::Lock(object)),
+    }
+}
+
+impl Planner<'_> {
+    /// What the process's operation would do.
+    pub(super) fn plan(&self, instruction: &Instruction) -> Plan {
+        use Instruction as I;
+        match instruction {
+            I::Load { file, .. }
+            | I::Store { file, .. }
+            | I::Increment { file }
+            | I::Lock { file, .. }
+            | I::TryLock { file, .. }
+            | I::Unlock { file } => match self.process.object(file) {
+                Some(object) => self.on_descriptor(instruction, object),
+                None => Plan::new("fcntl", "#".to_owned(), Vec::new()).fails("EBADF", None),
+            },
+            I::Create { name, into } => self.create(&self.text(name), *into),
+            I::Open { name, create, truncate, into } => {
+                self.open(&self.text(name), *create, *truncate, *into)
+            }
+            I::ReadName { name, into } => self.read_name(&self.text(name), *into),
+            I::WriteName { name, value } => self.write_name(&self.text(name), self.process.value(value)),
+            I::Unlink { name, into } => self.unlink(&self.text(name), *into),
+            I::Rename { from, to, into } => self.rename(&self.text(from), &self.text(to), *into),
+            I::Stat { name, into } => self.stat(&self.text(name), *into),
+            I::List { into } => {
+                Plan::new("getdents64", ".".to_owned(), vec![Access::read(Location::Listing(ROOT))])
+                    .gives(self.world.listing(), *into)
+            }
+            I::Exit => self.exit(),
+            I::Set { .. } | I::Jump { .. } => unreachable!("local instructions are never held at"),
+        }
+    }
+
+    fn text(&self, name: &Name) -> String {
+        name.text(self.process.registers())
+    }
+
+    /// The object that this operation makes, if it makes one.
+    fn made(&self) -> ObjectId {
+        let process = u16::try_from(self.id.0).expect("a handful of processes");
+        ObjectId::Made { process, operation: self.process.operations() }
+    }
+
+    fn on_descriptor(&self, instruction: &Instruction, object: ObjectId) -> Plan {
+        let path = path_of(object);
+        let content = self.world.content(object);
+        match instruction {
+            Instruction::Load { into, .. } => {
+                Plan::new("pread64", path, vec![Access::read(data(object))]).gives(content, *into)
+            }
+            Instruction::Store { value, .. } => {
+                Plan::new("pwrite64", path, vec![Access::write(data(object))])
+                    .does([Effect::Content(object, self.process.value(value))])
+            }
+            Instruction::Increment { .. } => {
+                Plan::new("increment", path, vec![Access::read(data(object)), Access::write(data(object))])
+                    .does([Effect::Content(object, content + 1)])
+            }
+            Instruction::Lock { mode, .. } => self.lock(object, *mode, None),
+            Instruction::TryLock { mode, into, .. } => self.lock(object, *mode, Some(*into)),
+            _ => self.unlock(object),
+        }
+    }
+
+    /// A blocking request (`tried` is `None`), or a try.
+    fn lock(&self, object: ObjectId, mode: LockMode, tried: Option<Register>) -> Plan {
+        let against = self.world.holders(object).iter().filter(|(_, held)| excludes(mode, *held));
+        let holders: Vec<ProcessId> = against.map(|(holder, _)| *holder).collect();
+        let lock = Location::Lock(object);
+        let word = if mode == LockMode::Shared { "shared" } else { "exclusive" };
+        if let (Some(into), false) = (tried, holders.is_empty()) {
+            return Plan::new("flock", path_of(object), vec![Access::read(lock)])
+                .detail(&format!("{word}, try"))
+                .fails("EWOULDBLOCK", Some(into));
+        }
+        let word = if tried.is_some() { format!("{word}, try") } else { word.to_owned() };
+        let mut plan = Plan::new("flock", path_of(object), vec![lock_access(object, mode)])
+            .detail(&word)
+            .does([Effect::Acquire(object, self.id, mode)]);
+        plan.operation.acquires = Some(Acquisition { lock, mode, blocking: tried.is_none() });
+        (plan.value, plan.into) = (1, tried);
+        plan.holders = holders;
+        plan
+    }
+
+    fn unlock(&self, object: ObjectId) -> Plan {
+        let held = self.world.held_by(self.id).into_iter().find(|(lock, _)| *lock == object);
+        let access = held.map(|(lock, mode)| lock_access(lock, mode));
+        Plan::new("flock", path_of(object), access.into_iter().collect())
+            .detail("unlock")
+            .does([Effect::Release(object, self.id)])
+    }
+
+    fn exit(&self) -> Plan {
+        let held = self.world.held_by(self.id);
+        let accesses = held.iter().map(|(lock, mode)| lock_access(*lock, *mode)).collect();
+        Plan::new("exit_group", ".".to_owned(), accesses)
+            .does(held.iter().map(|(lock, _)| Effect::Release(*lock, self.id)))
+    }
+
+    /// The plan of a call that makes a name that is not there.
+    fn make(&self, name: &str, content: i64) -> Plan {
+        let accesses = vec![Access::write(name_of(name)), Access::join(Location::Listing(ROOT))];
+        Plan::new("openat", name.to_owned(), accesses)
+            .does([Effect::Bind(name.to_owned(), self.made()), Effect::Content(self.made(), content)])
+    }
+
+    /// The plan of a call that looks at a name and changes nothing.
+    fn look(call: &str, name: &str) -> Plan {
+        Plan::new(call, name.to_owned(), vec![Access::read(name_of(name))])
+    }
+
+    fn create(&self, name: &str, into: Register) -> Plan {
+        match self.world.lookup(name) {
+            Some(_) => Self::look("openat", name).fails("EEXIST", Some(into)),
+            None => self.make(name, 0).gives(1, into),
+        }
+        .detail("create, exclusive")
+    }
+
+    fn open(&self, name: &str, create: bool, truncate: bool, into: Register) -> Plan {
+        let mut plan = match self.world.lookup(name) {
+            Some(object) => {
+                let mut plan = Self::look("openat", name);
+                if truncate {
+                    plan.operation.accesses.push(Access::write(data(object)));
+                    plan.effects.push(Effect::Content(object, 0));
+                }
+                plan.opened = Some(object);
+                plan
+            }
+            None if create => {
+                let mut plan = self.make(name, 0);
+                plan.opened = Some(self.made());
+                plan
+            }
+            None => return Self::look("openat", name).fails("ENOENT", Some(into)),
+        };
+        plan = plan.detail(match (create, truncate) {
+            (true, true) => "create, truncate",
+            (true, false) => "create",
+            (false, true) => "truncate",
+            (false, false) => "",
+        });
+        plan.gives(self.process.next_descriptor(), into)
+    }
+
+    fn read_name(&self, name: &str, into: Register) -> Plan {
+        let Some(object) = self.world.lookup(name) else {
+            return Self::look("read", name).fails("ENOENT", Some(into));
+        };
+        let mut plan = Self::look("read", name).gives(self.world.content(object), into);
+        plan.operation.accesses.push(Access::read(data(object)));
+        plan
+    }
+
+    fn write_name(&self, name: &str, value: i64) -> Plan {
+        let Some(object) = self.world.lookup(name) else {
+            return self.make(name, value).detail("create, truncate, write");
+        };
+        let mut plan = Self::look("openat", name).does([Effect::Content(object, value)]);
+        plan.operation.accesses.push(Access::write(data(object)));
+        plan.detail("truncate, write")
+    }
+
+    fn unlink(&self, name: &str, into: Register) -> Plan {
+        if self.world.lookup(name).is_none() {
+            return Self::look("unlink", name).fails("ENOENT", Some(into));
+        }
+        let accesses = vec![Access::write(name_of(name)), Access::join(Location::Listing(ROOT))];
+        Plan::new("unlink", name.to_owned(), accesses).does([Effect::Unbind(name.to_owned())]).gives(1, into)
+    }
+
+    fn rename(&self, from: &str, to: &str, into: Register) -> Plan {
+        let Some(object) = self.world.lookup(from) else {
+            return Self::look("rename", from).fails("ENOENT", Some(into));
+        };
+        let names = [from, to].map(|name| Access::write(name_of(name)));
+        let accesses = names.into_iter().chain([Access::join(Location::Listing(ROOT))]).collect();
+        let mut plan = Plan::new("rename", from.to_owned(), accesses)
+            .does([Effect::Unbind(from.to_owned()), Effect::Bind(to.to_owned(), object)])
+            .gives(1, into);
+        plan.operation.call.target = Some(to.to_owned());
+        plan
+    }
+
+    fn stat(&self, name: &str, into: Register) -> Plan {
+        let there = i64::from(self.world.lookup(name).is_some());
+        Self::look("newfstatat", name).gives(there, into)
+    }
+}

@@ -1,0 +1,126 @@
+//! Short constructors of instructions, for tests that read like the programs they stand for.
+
+use std::cmp::Ordering;
+
+use super::program::{Expr, Instruction, Name, Register};
+use crate::model::LockMode;
+
+/// Computes.
+#[must_use]
+pub fn set(into: Register, value: impl Into<Expr>) -> Instruction {
+    Instruction::Set { into, value: value.into() }
+}
+
+/// Goes on at instruction `to` if the two are equal.
+#[must_use]
+pub fn jump_if(left: impl Into<Expr>, right: impl Into<Expr>, to: usize) -> Instruction {
+    Instruction::Jump { left: left.into(), is: Ordering::Equal, right: right.into(), to }
+}
+
+/// Goes on at instruction `to` if the first is less.
+#[must_use]
+pub fn jump_if_less(left: impl Into<Expr>, right: impl Into<Expr>, to: usize) -> Instruction {
+    Instruction::Jump { left: left.into(), is: Ordering::Less, right: right.into(), to }
+}
+
+/// Reads by descriptor.
+#[must_use]
+pub fn load(file: impl Into<Expr>, into: Register) -> Instruction {
+    Instruction::Load { file: file.into(), into }
+}
+
+/// Writes by descriptor.
+#[must_use]
+pub fn store(file: impl Into<Expr>, value: impl Into<Expr>) -> Instruction {
+    Instruction::Store { file: file.into(), value: value.into() }
+}
+
+/// Adds 1, indivisibly.
+#[must_use]
+pub fn increment(file: impl Into<Expr>) -> Instruction {
+    Instruction::Increment { file: file.into() }
+}
+
+/// Takes a lock exclusively, waiting for it.
+#[must_use]
+pub fn lock(file: impl Into<Expr>) -> Instruction {
+    Instruction::Lock { file: file.into(), mode: LockMode::Exclusive }
+}
+
+/// Takes a lock shared, waiting for it.
+#[must_use]
+pub fn lock_shared(file: impl Into<Expr>) -> Instruction {
+    Instruction::Lock { file: file.into(), mode: LockMode::Shared }
+}
+
+/// Takes a lock exclusively if it can be had now.
+#[must_use]
+pub fn try_lock(file: impl Into<Expr>, into: Register) -> Instruction {
+    Instruction::TryLock { file: file.into(), mode: LockMode::Exclusive, into }
+}
+
+/// Takes a lock shared if it can be had now.
+#[must_use]
+pub fn try_lock_shared(file: impl Into<Expr>, into: Register) -> Instruction {
+    Instruction::TryLock { file: file.into(), mode: LockMode::Shared, into }
+}
+
+/// Gives a lock back.
+#[must_use]
+pub fn unlock(file: impl Into<Expr>) -> Instruction {
+    Instruction::Unlock { file: file.into() }
+}
+
+/// `open(O_CREAT|O_EXCL)`.
+#[must_use]
+pub fn create(name: impl Into<Name>, into: Register) -> Instruction {
+    Instruction::Create { name: name.into(), into }
+}
+
+/// Opens what is there.
+#[must_use]
+pub fn open(name: impl Into<Name>, into: Register) -> Instruction {
+    Instruction::Open { name: name.into(), create: false, truncate: false, into }
+}
+
+/// `open(O_CREAT|O_TRUNC)`.
+#[must_use]
+pub fn open_truncate(name: impl Into<Name>, into: Register) -> Instruction {
+    Instruction::Open { name: name.into(), create: true, truncate: true, into }
+}
+
+/// Opens and reads, as one step.
+#[must_use]
+pub fn read_name(name: impl Into<Name>, into: Register) -> Instruction {
+    Instruction::ReadName { name: name.into(), into }
+}
+
+/// `open(O_CREAT|O_TRUNC)` and write, as one step.
+#[must_use]
+pub fn write_name(name: impl Into<Name>, value: impl Into<Expr>) -> Instruction {
+    Instruction::WriteName { name: name.into(), value: value.into() }
+}
+
+/// Removes a name.
+#[must_use]
+pub fn unlink(name: impl Into<Name>, into: Register) -> Instruction {
+    Instruction::Unlink { name: name.into(), into }
+}
+
+/// Renames, over what is there.
+#[must_use]
+pub fn rename(from: impl Into<Name>, to: impl Into<Name>, into: Register) -> Instruction {
+    Instruction::Rename { from: from.into(), to: to.into(), into }
+}
+
+/// Whether a name is there.
+#[must_use]
+pub fn stat(name: impl Into<Name>, into: Register) -> Instruction {
+    Instruction::Stat { name: name.into(), into }
+}
+
+/// A number that stands for the set of names.
+#[must_use]
+pub fn list(into: Register) -> Instruction {
+    Instruction::List { into }
+}

@@ -1,0 +1,123 @@
+use std::collections::BTreeMap;
+
+use crate::model::{Entry, LockMode, ObjectId, ProcessId, Tree};
+
+/// The shared state before the first step: files that are open in every process, and names in the directory.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Initial {
+    contents: Vec<i64>,
+    names: BTreeMap<String, usize>,
+}
+
+impl Initial {
+    /// `count` files that hold 0, with the descriptors `1..=count` (0 is the directory).
+    #[must_use]
+    pub fn files(count: usize) -> Self {
+        Self { contents: vec![0; count], names: BTreeMap::new() }
+    }
+
+    /// A further file, with a name.
+    #[must_use]
+    pub fn named(mut self, name: &str, content: i64) -> Self {
+        self.contents.push(content);
+        self.names.insert(name.to_owned(), self.contents.len());
+        self
+    }
+
+    /// How many objects there are, the directory included.
+    pub(super) fn objects(&self) -> usize {
+        self.contents.len() + 1
+    }
+}
+
+/// The shared state: what files hold, what names lead to, who holds which lock.
+#[derive(Clone, Debug)]
+pub(super) struct World {
+    contents: BTreeMap<ObjectId, i64>,
+    names: BTreeMap<String, ObjectId>,
+    locks: BTreeMap<ObjectId, Vec<(ProcessId, LockMode)>>,
+}
+
+/// One change of the shared state.
+#[derive(Clone, Debug)]
+pub(super) enum Effect {
+    Content(ObjectId, i64),
+    Bind(String, ObjectId),
+    Unbind(String),
+    Acquire(ObjectId, ProcessId, LockMode),
+    Release(ObjectId, ProcessId),
+}
+
+/// The object of an initial descriptor.
+pub(super) fn initial(number: usize) -> ObjectId {
+    ObjectId::Initial(u32::try_from(number).expect("a handful of objects"))
+}
+
+impl World {
+    pub(super) fn new(start: &Initial) -> Self {
+        let contents =
+            start.contents.iter().enumerate().map(|(index, content)| (initial(index + 1), *content));
+        let names = start.names.iter().map(|(name, number)| (name.clone(), initial(*number)));
+        Self { contents: contents.collect(), names: names.collect(), locks: BTreeMap::new() }
+    }
+
+    pub(super) fn apply(&mut self, effect: Effect) {
+        match effect {
+            Effect::Content(object, content) => {
+                self.contents.insert(object, content);
+            }
+            Effect::Bind(name, object) => {
+                self.names.insert(name, object);
+            }
+            Effect::Unbind(name) => {
+                self.names.remove(&name);
+            }
+            Effect::Acquire(object, process, mode) => {
+                self.locks.entry(object).or_default().push((process, mode));
+            }
+            Effect::Release(object, process) => {
+                self.locks.entry(object).or_default().retain(|(holder, _)| *holder != process);
+            }
+        }
+    }
+
+    pub(super) fn content(&self, object: ObjectId) -> i64 {
+        self.contents.get(&object).copied().unwrap_or(0)
+    }
+
+    pub(super) fn lookup(&self, name: &str) -> Option<ObjectId> {
+        self.names.get(name).copied()
+    }
+
+    pub(super) fn holders(&self, object: ObjectId) -> &[(ProcessId, LockMode)] {
+        self.locks.get(&object).map_or(&[], Vec::as_slice)
+    }
+
+    /// The locks that a process holds, with their modes.
+    pub(super) fn held_by(&self, process: ProcessId) -> Vec<(ObjectId, LockMode)> {
+        let of = |(object, holders): (&ObjectId, &Vec<(ProcessId, LockMode)>)| {
+            holders.iter().find(|(holder, _)| *holder == process).map(|(_, mode)| (*object, *mode))
+        };
+        self.locks.iter().filter_map(of).collect()
+    }
+
+    /// A number that stands for the set of names (FNV-1a over them, 0 bytes between).
+    pub(super) fn listing(&self) -> i64 {
+        let bytes = self.names.keys().flat_map(|name| name.bytes().chain([0]));
+        let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+        (hash >> 1).cast_signed()
+    }
+
+    /// What somebody can see of it: the named files under their names, the initial ones without a name as `#` and their number.
+    pub(super) fn tree(&self) -> Tree {
+        let file = |content: i64| Entry::File { mode: 0o644, content: content.to_string().into_bytes() };
+        let named = self.names.iter().map(|(name, object)| (name.clone(), file(self.content(*object))));
+        let open = self.contents.iter().filter_map(|(object, content)| match object {
+            ObjectId::Initial(number) => Some((format!("#{number}"), file(*content))),
+            ObjectId::Made { .. } => None,
+        });
+        named.chain(open).collect()
+    }
+}

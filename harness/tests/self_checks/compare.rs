@@ -1,0 +1,48 @@
+//! One exploration held against all schedules.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+
+use cooks_harness::backend::Backend;
+use cooks_harness::explore::{Counts, Dfs, Strategy, explore};
+use cooks_harness::model::Outcome;
+
+use crate::classes::{Class, class};
+
+/// What an exploration has seen.
+#[derive(Debug, Default)]
+pub struct Seen {
+    pub counts: Counts,
+    pub outcomes: BTreeSet<Outcome>,
+    pub classes: BTreeSet<Class>,
+}
+
+pub fn see<B: Backend>(strategy: &mut dyn Strategy, backend: &mut B) -> Seen {
+    let mut seen = Seen::default();
+    let result = explore(strategy, backend, 200, &mut |execution| {
+        if !matches!(execution.ending, cooks_harness::model::Ending::Cut(_)) {
+            seen.outcomes.insert(execution.outcome.clone());
+            seen.classes.insert(class(execution));
+        }
+        ControlFlow::Continue(())
+    });
+    seen.counts = result.expect("strategies choose enabled processes").counts;
+    seen
+}
+
+/// Holds a strategy against all schedules: the same outcomes, the same classes, each once, and none redundant.
+pub fn compare<B: Backend>(strategy: &mut dyn Strategy, backend: &mut B) -> Result<Seen, String> {
+    let all = see(&mut Dfs::new(), backend);
+    let found = see(strategy, backend);
+    if found.outcomes != all.outcomes {
+        return Err(format!("{} outcomes instead of {}", found.outcomes.len(), all.outcomes.len()));
+    }
+    if found.classes != all.classes {
+        return Err(format!("{} classes instead of {}", found.classes.len(), all.classes.len()));
+    }
+    let Counts { complete, blocked, redundant, executions, .. } = found.counts;
+    if complete + blocked != all.classes.len() as u64 || redundant != 0 || executions != complete + blocked {
+        return Err(format!("{} classes, but {:?}", all.classes.len(), found.counts));
+    }
+    Ok(all)
+}

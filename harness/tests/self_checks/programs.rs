@@ -1,0 +1,140 @@
+//! Random small programs.
+
+use cooks_harness::explore::SplitMix64;
+use cooks_harness::simulated::{
+    Expr, Initial, Instruction, Program, Simulation, create, increment, jump_if, list, load, lock,
+    lock_shared, open, open_truncate, read_name, reg, rename, set, stat, store, try_lock, try_lock_shared,
+    unlink, unlock, write_name,
+};
+
+/// What a program is about, so that what can conflict often does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Theme {
+    Data,
+    Locks,
+    Names,
+    Mixed,
+}
+
+pub const THEMES: [Theme; 4] = [Theme::Data, Theme::Locks, Theme::Names, Theme::Mixed];
+
+/// Past the end of any program: a jump there ends the process.
+const END: usize = 99;
+
+/// The register that operations fill; the next ones use it.
+const R: u8 = 0;
+
+/// The program of a seed. Small enough that all its schedules can be run, some thousands at most.
+pub fn simulation(seed: u64, theme: Theme) -> Simulation {
+    Simulation::new(Initial::files(2).named("a", 7), programs(seed, theme))
+}
+
+/// Its processes.
+pub fn programs(seed: u64, theme: Theme) -> Vec<Program> {
+    let mut draw = Draw { random: SplitMix64::new(seed), theme };
+    let most = [5, 3, 2];
+    let size = draw.random.below(most.len());
+    (0..size + 2).map(|_| draw.program(most[size])).collect()
+}
+
+struct Draw {
+    random: SplitMix64,
+    theme: Theme,
+}
+
+impl Draw {
+    fn one_of<T: Copy>(&mut self, of: &[T]) -> T {
+        of[self.random.below(of.len())]
+    }
+
+    fn name(&mut self) -> &'static str {
+        self.one_of(&["a", "b", "c"])
+    }
+
+    /// A file that is open from the start, or the one that was opened last.
+    fn file(&mut self) -> Expr {
+        match self.random.below(if self.theme == Theme::Names { 2 } else { 5 }) {
+            0 => reg(1),
+            1 => 3.into(),
+            _ => self.fixed(),
+        }
+    }
+
+    fn fixed(&mut self) -> Expr {
+        self.one_of(&[1, 2]).into()
+    }
+
+    fn value(&mut self) -> Expr {
+        if self.random.below(2) == 0 { reg(R) + 1 } else { self.one_of(&[3, 4, 5]).into() }
+    }
+
+    fn program(&mut self, most: usize) -> Program {
+        let operations = 1 + self.random.below(most);
+        let mut program = Vec::new();
+        for _ in 0..operations {
+            let instruction = self.operation();
+            let result = matches!(instruction, Instruction::TryLock { .. } | Instruction::Create { .. });
+            program.push(instruction);
+            if result && self.random.below(3) > 0 {
+                program.push(jump_if(reg(R), -1, END));
+            } else if self.random.below(6) == 0 {
+                // Local computation, and a way to go on that depends on what was seen.
+                program.extend([
+                    set(2, reg(R) + reg(2)),
+                    jump_if(reg(2), self.one_of(&[-1, 0, 3]), program.len() + 3),
+                ]);
+            }
+        }
+        program
+    }
+
+    fn operation(&mut self) -> Instruction {
+        match self.theme {
+            Theme::Data => self.on_data(),
+            Theme::Locks if self.random.below(4) > 0 => self.on_locks(),
+            Theme::Locks => self.on_data(),
+            Theme::Names => self.on_names(),
+            Theme::Mixed => match self.random.below(4) {
+                0 => self.on_data(),
+                1 => self.on_locks(),
+                _ => self.on_names(),
+            },
+        }
+    }
+
+    fn on_data(&mut self) -> Instruction {
+        let file = self.file();
+        match self.random.below(5) {
+            0 | 1 => load(file, R),
+            2 | 3 => store(file, self.value()),
+            _ => increment(file),
+        }
+    }
+
+    fn on_locks(&mut self) -> Instruction {
+        let file = self.fixed();
+        match self.random.below(12) {
+            0..=2 => lock(file),
+            3 | 4 => lock_shared(file),
+            5 => try_lock(file, R),
+            6 => try_lock_shared(file, R),
+            7..=10 => unlock(file),
+            _ => Instruction::Exit,
+        }
+    }
+
+    fn on_names(&mut self) -> Instruction {
+        let name = self.name();
+        match self.random.below(11) {
+            0 | 1 => create(name, R),
+            2 => unlink(name, R),
+            3 | 4 => rename(name, self.name(), R),
+            5 => stat(name, R),
+            6 => list(R),
+            7 => open(name, 1),
+            8 => open_truncate(name, 1),
+            9 => write_name(name, self.value()),
+            _ => read_name(name, R),
+        }
+    }
+}
