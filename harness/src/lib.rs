@@ -7,3 +7,5 @@ pub mod backend;
 pub mod explore;
 pub mod model;
 pub mod oracle;
+pub mod report;
+pub mod scenario;

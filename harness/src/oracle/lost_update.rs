@@ -188,7 +188,7 @@ fn how(loss: &Loss<'_>) -> String {
     match look.deed {
         Deed::FoundNone => format!("{who} {verb} at step {step}, having found no such file at step {seen}"),
         _ if verb == "overwrote it" => {
-            format!("{who} overwrote it at step {step} with what it had made of its read at step {seen}")
+            format!("{who} overwrote it at step {step} with what it had read at step {seen}")
         }
         _ => format!("{who} {verb} at step {step} on the strength of its read at step {seen}"),
     }

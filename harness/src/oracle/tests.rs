@@ -43,8 +43,8 @@ fn a_lost_key_is_named_with_its_writer_and_who_overwrote_it() {
     assert_eq!(anomaly.kind, Kind::LostUpdate);
     assert_eq!(
         anomaly.summary,
-        "agent_metadata.json: B's \"agent-b\" (written at step 6) is gone: A overwrote it at step 8 with what it had made of \
-         its read at step 2"
+        "agent_metadata.json: B's \"agent-b\" (written at step 6) is gone: A overwrote it at step 8 with what it had \
+         read at step 2"
     );
     assert_eq!(
         (anomaly.files.as_slice(), anomaly.keys.as_slice()),
@@ -80,8 +80,8 @@ fn a_lost_key_is_found_through_renames_of_temporary_files_and_below_other_keys()
     let anomaly = judged(&script, &serial, &tree(&[(FILE, "{\"agents\":{}}")])).unwrap();
     assert_eq!(
         anomaly.summary,
-        "agent_metadata.json: A's \"agents.a\" (written at step 5) is gone: B overwrote it at step 8 with what it had made of \
-         its read at step 2"
+        "agent_metadata.json: A's \"agents.a\" (written at step 5) is gone: B overwrote it at step 8 with what it had \
+         read at step 2"
     );
     assert_eq!(anomaly.keys, ["agents.a"]);
 }
@@ -105,7 +105,7 @@ fn a_counter_and_a_plain_text_lose_updates_too() {
         let anomaly =
             judged(&script.leaves(path, one), &both_leave(path, two), &tree(&[(path, old)])).unwrap();
         assert_eq!(anomaly.kind, Kind::LostUpdate);
-        let how = "B overwrote it at step 4 with what it had made of its read at step 2";
+        let how = "B overwrote it at step 4 with what it had read at step 2";
         assert_eq!(anomaly.summary, format!("{what}: {how}"));
         assert_eq!(anomaly.keys, keys);
         assert_eq!(notes(&anomaly)[0], (1, "reads the file before A changes it"));
@@ -126,7 +126,7 @@ fn a_deletion_that_is_undone_is_a_lost_update() {
     let anomaly = judged(&script, &both_leave(FILE, "{\"a\":1}"), &tree(&[(FILE, "{\"x\":1}")])).unwrap();
     assert_eq!(
         anomaly.summary,
-        "agent_metadata.json: \"x\", taken out by B at step 5, is back: A overwrote it at step 7 with what it had made of its \
+        "agent_metadata.json: \"x\", taken out by B at step 5, is back: A overwrote it at step 7 with what it had \
          read at step 1"
     );
 }
@@ -420,7 +420,7 @@ fn without_the_bytes_the_pattern_is_still_found_where_the_accesses_tell() {
     let anomaly = judged(&script.leaves("f", "1"), &both_leave("f", "2"), &tree(&[("f", "0")])).unwrap();
     assert_eq!(
         anomaly.summary,
-        "f: B's change (step 3) is lost: A overwrote it at step 4 with what it had made of its read at step 1"
+        "f: B's change (step 3) is lost: A overwrote it at step 4 with what it had read at step 1"
     );
 }
 
