@@ -9,3 +9,4 @@ pub mod model;
 pub mod oracle;
 pub mod report;
 pub mod scenario;
+pub mod witness;

@@ -136,12 +136,12 @@ fn file(who: &str, compared: &Compared<'_>, path: &str) -> Vec<String> {
     distinct.dedup();
     if let ([Some(Entry::File { content: serial, mode: a })], Some(Entry::File { content, mode: b })) =
         (distinct.as_slice(), here)
+        && a == b
+        && [serial, content].iter().any(|bytes| lines(bytes).len() > 1)
     {
-        if a == b && [serial, content].iter().any(|bytes| lines(bytes).len() > 1) {
-            let mut found = vec![format!("{path}, as {who} gives it (-) and as this one does (+):")];
-            found.extend(changed_lines(&lines(serial), &lines(content)));
-            return found;
-        }
+        let mut found = vec![format!("{path}, as {who} gives it (-) and as this one does (+):")];
+        found.extend(changed_lines(&lines(serial), &lines(content)));
+        return found;
     }
     let values: Vec<String> =
         compared.serial.iter().map(|(_, serial)| entry(serial.tree.get(path))).collect();

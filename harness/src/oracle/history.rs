@@ -226,7 +226,7 @@ impl History {
             }
             Some(file) if creat || has("truncate") => {
                 self.change(step, event, file, How::Resize, WHOLE, |content| {
-                    *content = Content::Bytes(Vec::new())
+                    *content = Content::Bytes(Vec::new());
                 });
             }
             _ => {}

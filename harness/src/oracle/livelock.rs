@@ -41,14 +41,13 @@ impl Oracle for Livelock {
 
 /// The call that each process made most often, and how often; of several, the first in alphabetical order.
 fn habits(trace: &[Event]) -> BTreeMap<ProcessId, (&Call, usize)> {
-    let mut counts: BTreeMap<(ProcessId, &str, Option<&str>, &str), (&Call, usize)> = BTreeMap::new();
+    let mut counts: BTreeMap<(ProcessId, String), (&Call, usize)> = BTreeMap::new();
     for event in trace {
         let call = &event.operation.call;
-        let key = (event.process, call.name.as_str(), call.path.as_deref(), call.detail.as_str());
-        counts.entry(key).or_insert((call, 0)).1 += 1;
+        counts.entry((event.process, words(call))).or_insert((call, 0)).1 += 1;
     }
     let mut habits: BTreeMap<ProcessId, (&Call, usize)> = BTreeMap::new();
-    for ((process, ..), (call, count)) in counts {
+    for ((process, _), (call, count)) in counts {
         let best = habits.entry(process).or_insert((call, count));
         if count > best.1 {
             *best = (call, count);
