@@ -50,6 +50,24 @@ pub struct Witness {
     pub environment: BTreeMap<String, String>,
 }
 
+impl Witness {
+    /// A witness of an execution, in the present format and by this version, without anything for people yet.
+    #[must_use]
+    pub fn new(scenario: Scenario, initial: Tree, verdict: Verdict, recording: Recording) -> Self {
+        Self {
+            format: FORMAT,
+            cooks: env!("CARGO_PKG_VERSION").to_owned(),
+            scenario,
+            initial,
+            verdict,
+            anomaly: None,
+            recording,
+            versions: Vec::new(),
+            environment: BTreeMap::new(),
+        }
+    }
+}
+
 /// An execution as a replay must find it.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Recording {

@@ -26,6 +26,11 @@ impl Oracle for Serializability {
             .or_else(|| dirty_read(&compared, &history, trace))
             .or_else(|| failure(&compared, &history, trace, false))
             .unwrap_or_else(|| non_serializable(trace));
+        if anomaly.kind == Kind::ProcessFailure {
+            let commands =
+                anomaly.processes.iter().filter_map(|process| Some((process, case.commands.get(process.0)?)));
+            anomaly.explanation.extend(commands.map(|(process, command)| format!("{process} is: {command}")));
+        }
         anomaly.explanation.extend(explain(case.serial, &compared));
         Some(anomaly)
     }

@@ -18,28 +18,37 @@ struct Loss<'h> {
     keys: Vec<KeyDifference>,
 }
 
-/// The first file, by path, of which an update is lost.
+/// The first file, by path, of which an update is lost: first those where a key tells.
 pub(super) fn find(compared: &Compared<'_>, history: &History) -> Option<Anomaly> {
-    let loss = compared.paths().iter().find_map(|path| in_file(compared, history, path));
-    // Where a canonical form stands for the tree, the files are only known from the trace.
-    let canonical = || {
-        let differs = compared.serial.iter().all(|(_, serial)| serial.canon != compared.here.canon);
-        let paths = history.paths().filter(|_| differs && compared.here.canon.is_some());
-        paths.filter_map(|path| overwritten(history, path)).max_by_key(|loss| loss.by.step)
-    };
-    let loss = loss.or_else(canonical)?;
+    let files: Vec<(String, Vec<KeyDifference>)> =
+        compared.paths().into_iter().map(|path| (path.clone(), compared.keys(&path))).collect();
+    let by_keys = files.iter().find_map(|(path, keys)| of_keys(history, path, keys));
+    let by_steps = || files.iter().find_map(|(path, keys)| of_steps(compared, history, path, keys));
+    let loss = by_keys.or_else(by_steps).or_else(|| behind_canon(compared, history))?;
     Some(anomaly(history, &loss))
 }
 
-fn in_file<'h>(compared: &Compared<'_>, history: &'h History, path: &str) -> Option<Loss<'h>> {
-    let keys = compared.keys(path);
-    if let Some(loss) = of_keys(history, path, &keys) {
-        return Some(loss);
-    }
+/// By what the steps did, whatever the file holds. A file that nobody may leave is another matter.
+fn of_steps<'h>(
+    compared: &Compared<'_>,
+    history: &'h History,
+    path: &str,
+    keys: &[KeyDifference],
+) -> Option<Loss<'h>> {
     if !compared.some_serial_has(path) && *history.after(path, None) == Content::Absent {
         return None;
     }
-    overwritten(history, path).or_else(|| astray(history, path)).map(|loss| Loss { keys, ..loss })
+    let loss = overwritten(history, path).or_else(|| astray(history, path))?;
+    Some(Loss { keys: keys.to_vec(), ..loss })
+}
+
+/// Where a canonical form stands for the tree, the files are known from the trace alone.
+fn behind_canon<'h>(compared: &Compared<'_>, history: &'h History) -> Option<Loss<'h>> {
+    compared.here.canon.as_ref()?;
+    if compared.serial.iter().any(|(_, serial)| serial.canon == compared.here.canon) {
+        return None;
+    }
+    history.paths().filter_map(|path| overwritten(history, path)).max_by_key(|loss| loss.by.step)
 }
 
 /// The keys whose right value was there at some time, and the step that undid it. Of several steps the first; with it, the keys

@@ -26,6 +26,15 @@ pub struct Order {
     pub left_out: Vec<ProcessId>,
 }
 
+impl Order {
+    /// The same order, with these processes (sorted) left out.
+    #[must_use]
+    pub fn without(&self, left_out: &[ProcessId]) -> Self {
+        let processes = self.processes.iter().copied().filter(|process| !left_out.contains(process));
+        Self { processes: processes.collect(), left_out: left_out.to_vec() }
+    }
+}
+
 /// A serial run that was made.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct SerialRun {
@@ -211,6 +220,8 @@ mod tests {
         assert_eq!(orders(5).len(), 120);
         assert_eq!(shown(&orders_without(3, &[ProcessId(1)])), ["AC", "CA"]);
         assert_eq!(shown(&orders_of_subsets(2)), ["AB", "BA", "B", "A", ""]);
+        let without = orders(3)[5].without(&[ProcessId(1)]);
+        assert_eq!((shown(&[without.clone()])[0].as_str(), without.left_out), ("CA", vec![ProcessId(1)]));
         assert_eq!((orders_of_subsets(4).len(), orders_of_subsets(5).len()), (65, 326));
     }
 

@@ -113,6 +113,26 @@ fn a_counter_and_a_plain_text_lose_updates_too() {
 }
 
 #[test]
+fn a_lost_update_is_found_behind_a_canonical_form() {
+    let script = Script::new(2).read(0, "db", "0").read(1, "db", "0").write(0, "db", "1").write(1, "db", "1");
+    let canon = |text: &str| Outcome { canon: Some(text.into()), ..Script::new(2).outcome() };
+    let mut execution = script.execution();
+    execution.outcome = canon("1 row");
+    let (serial, initial) = (serial_of_two(canon("2 rows"), canon("2 rows")), tree(&[("db", "0")]));
+    let case = Case { execution: &execution, serial: &serial, initial: &initial, commands: &[], check: None };
+    let anomaly = judge(&case).unwrap();
+    assert_eq!(
+        anomaly.summary,
+        "db: A's change (step 3) is lost: B overwrote it at step 4 with what it had read at step 2"
+    );
+    let expected = [
+        "every serial order gives: the canonical form \"2 rows\"",
+        "this one gives: the canonical form \"1 row\"",
+    ];
+    assert_eq!(anomaly.explanation, expected);
+}
+
+#[test]
 fn a_deletion_that_is_undone_is_a_lost_update() {
     let script = Script::new(2)
         .read(0, FILE, "{\"x\":1}")
@@ -255,7 +275,8 @@ fn a_process_that_dies_of_a_half_written_file_has_failed() {
         "B fails (exit 1), which no serial order lets it: it read agent_metadata.json at step 2 while A was writing it and got \
          0 bytes"
     );
-    assert_eq!(anomaly.explanation, ["every serial order gives: B exit 0", "this one gives: B exit 1"]);
+    let expected = ["A is: a", "B is: b", "every serial order gives: B exit 0", "this one gives: B exit 1"];
+    assert_eq!(anomaly.explanation, expected);
     let killed = judged(&script.exit(1, Exit::Signal(11)), &serial, &initial).unwrap();
     assert!(killed.summary.starts_with("B is killed by signal 11: "), "{}", killed.summary);
 }

@@ -2,6 +2,7 @@
 //!
 //! Pure: writes to a given writer; knows neither terminals nor files.
 
+mod ci;
 mod human;
 mod json;
 mod layout;
@@ -13,6 +14,7 @@ pub mod words;
 use crate::model::{Anomaly, Execution, Verdict};
 use crate::scenario::Expect;
 
+pub use ci::{github, junit};
 pub use human::{human, overview};
 pub use json::{json, json_of_many};
 pub use layout::Style;

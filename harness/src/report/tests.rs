@@ -2,7 +2,7 @@
 
 use expect_test::{Expect, expect};
 
-use super::{Finding, Report, Style, human, json, json_of_many, overview};
+use super::{Finding, Report, Style, github, human, json, json_of_many, junit, overview};
 use crate::model::{Execution, Kind, Tree, Verdict};
 use crate::oracle::testing::{Script, serial_of_two, tree};
 use crate::oracle::{Case, SerialOutcomes, judge};
@@ -417,4 +417,43 @@ fn several_scenarios_are_held_to_what_is_expected() {
         as_expected.contains("\nnot as expected: the verdict is anomaly, expected clean\n"),
         "{as_expected}"
     );
+}
+
+#[test]
+fn reports_for_continuous_integration() {
+    let mut reports = [
+        lost_update(),
+        lost_update(),
+        report(Verdict::Clean, &["a", "b"], Vec::new()),
+        report(Verdict::Inconclusive, &["a", "b"], Vec::new()),
+    ];
+    reports[1].expected = expected(Verdict::Anomaly, &[Kind::LostUpdate], None);
+    let shown = |write: &dyn Fn(&mut Vec<u8>)| {
+        let mut out = Vec::new();
+        write(&mut out);
+        let text = String::from_utf8(out).unwrap();
+        // The reports for people in them have tests of their own.
+        let line = |line: &str| line.chars().take(150).collect::<String>() + "\n";
+        text.lines().filter(|line| line.contains("<") || line.starts_with("::")).map(line).collect::<String>()
+    };
+    expect![[r#"
+        <?xml version="1.0" encoding="UTF-8"?>
+        <testsuite name="cooks" tests="4" failures="1" skipped="1" time="1.648">
+          <testcase classname="cooks" name="two-agents" time="0.412">
+            <failure type="anomaly" message="lost-update: agent_metadata.json: B's &quot;agent-b&quot; (written at step 8) is gone: A overwrote it at step 11 
+        </failure>
+          </testcase>
+          <testcase classname="cooks" name="two-agents" time="0.412"/>
+          <testcase classname="cooks" name="two-agents" time="0.412"/>
+          <testcase classname="cooks" name="two-agents" time="0.412">
+            <skipped message="inconclusive"/>
+          </testcase>
+        </testsuite>
+    "#]].assert_eq(&shown(&|out| junit(&reports, out).unwrap()));
+    expect![[r#"
+        ::error title=cooks%3A two-agents%3A anomaly::anomaly: lost-update%0A%0Aagent_metadata.json: B's "agent-b" (written at step 8) is gone: A overwrote it
+        ::notice title=cooks%3A two-agents%3A as it should be::anomaly: lost-update%0A%0Aagent_metadata.json: B's "agent-b" (written at step 8) is gone: A ove
+        ::notice title=cooks%3A two-agents%3A as it should be::clean: every interleaving of A and B was tried (30 complete executions,%0A  exhaustive), and ea
+        ::warning title=cooks%3A two-agents%3A inconclusive::inconclusive: nothing found in 34 executions, but not every interleaving of A%0A  and B was tried
+    "#]].assert_eq(&shown(&|out| github(&reports, out).unwrap()));
 }

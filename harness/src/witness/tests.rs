@@ -1,8 +1,6 @@
 use std::path::Path;
 
-use super::{
-    FORMAT, Recorded, Recording, Witness, WitnessError, check_step, compare, parse, read, to_text, write,
-};
+use super::{Recorded, Recording, Witness, WitnessError, check_step, compare, parse, read, to_text, write};
 use crate::model::{Choice, Ending, Exit, Operation, ProcessId, Status, Verdict, View};
 use crate::oracle::testing::{Script, serial_of_two, tree};
 use crate::oracle::{Case, Normalize, judge, versions};
@@ -32,16 +30,12 @@ fn witness() -> Witness {
     let case = Case { execution: &execution, serial: &serial, initial: &initial, commands: &[], check: None };
     let toml =
         "time-limit = 0.1\nfinal = \"cat f\"\n[[process]]\ncommand = \"a\"\n[[process]]\nclosure = \"b\"\n";
+    let scenario = Scenario::parse(toml, "scenario.toml").unwrap();
     Witness {
-        format: FORMAT,
-        cooks: "0.1.0".into(),
-        scenario: Scenario::parse(toml, "scenario.toml").unwrap(),
-        initial: initial.clone(),
-        verdict: Verdict::Anomaly,
         anomaly: judge(&case),
-        recording: recording(&script()),
         versions: versions(&execution, &initial, &["f".to_owned()]),
         environment: [("kernel".to_owned(), "6.18".to_owned())].into(),
+        ..Witness::new(scenario, initial.clone(), Verdict::Anomaly, recording(&script()))
     }
 }
 
