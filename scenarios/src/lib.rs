@@ -1,1 +1,79 @@
-//! scenarios
+//! The catalogue: incidents replayed, each with the verdict that it must give; and the agents of the native ones.
+
+mod agents;
+
+use std::collections::BTreeMap;
+
+use cooks_harness::model::{Entry, Tree};
+use cooks_harness::scenario::{Scenario, ScenarioError};
+use cooks_harness::tracer::Program;
+use include_dir::{Dir, DirEntry, include_dir};
+
+/// The folders of the catalogue, as they were when this was built.
+static CATALOGUE: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/catalogue");
+
+/// The names of the catalogue, sorted.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    let mut folders: Vec<&Dir<'_>> = CATALOGUE.dirs().collect();
+    folders.sort_by_key(|folder| folder.path());
+    folders.into_iter().filter_map(|folder| folder.path().to_str())
+}
+
+/// A scenario of the catalogue, with its workspace; `None` where there is none of this name.
+pub fn find(name: &str) -> Option<Result<(Scenario, Tree), ScenarioError>> {
+    let folder = CATALOGUE.dirs().find(|folder| folder.path().to_str() == Some(name))?;
+    let text = folder.get_file(folder.path().join("scenario.toml"))?.contents_utf8()?;
+    Some(Scenario::parse(text, &format!("{name}/scenario.toml")).map(|mut scenario| {
+        scenario.name = name.to_owned();
+        let workspace = folder.get_dir(folder.path().join("workspace"));
+        (scenario, workspace.map(tree).unwrap_or_default())
+    }))
+}
+
+/// What a folder of the catalogue holds. Modes are not kept in it: everybody may read, programs begin with `#!`.
+fn tree(folder: &Dir<'_>) -> Tree {
+    let mut tree = Tree::new();
+    let mut left = vec![folder];
+    while let Some(next) = left.pop() {
+        for entry in next.entries() {
+            let Some(path) = entry.path().strip_prefix(folder.path()).ok().and_then(|path| path.to_str()) else {
+                continue;
+            };
+            let found = match entry {
+                DirEntry::Dir(dir) => {
+                    left.push(dir);
+                    Entry::Dir { mode: 0o755 }
+                }
+                DirEntry::File(file) => {
+                    let content = file.contents().to_vec();
+                    let mode = if content.starts_with(b"#!") { 0o755 } else { 0o644 };
+                    Entry::File { mode, content }
+                }
+            };
+            tree.insert(path.to_owned(), found);
+        }
+    }
+    tree
+}
+
+/// A native agent: it is given its id, and gives its exit status.
+type Agent = fn(&str) -> i32;
+
+fn agents() -> BTreeMap<&'static str, Agent> {
+    BTreeMap::from([("unlocked", agents::unlocked as Agent), ("core", agents::core as Agent)])
+}
+
+/// The closure that these words name: `unlocked agent-a`.
+#[must_use]
+pub fn closure(words: &str) -> Option<Program> {
+    let (name, id) = words.split_once(' ')?;
+    let agent = *agents().get(name)?;
+    let id = id.to_owned();
+    Some(Program::closure(words, move || agent(&id)))
+}
+
+/// The names of the closures.
+#[must_use]
+pub fn closure_names() -> Vec<&'static str> {
+    agents().into_keys().collect()
+}

@@ -22,7 +22,8 @@ pub struct Counts {
 }
 
 impl Counts {
-    fn add(&mut self, execution: &Execution) {
+    /// Counts an execution.
+    pub fn add(&mut self, execution: &Execution) {
         self.executions += 1;
         self.steps += execution.trace.len() as u64;
         *match &execution.ending {

@@ -1,66 +1,127 @@
 //! The evidence for an anomaly: its schedule run again, with the bytes that calls moved, and compared; and the replay of a witness.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use super::finish::Afterwards;
 use super::{Session, SessionError};
 use crate::backend::{Backend, Chooser, Detail};
-use crate::model::{Choice, Cut, Execution, Status, View};
-use crate::oracle::CheckRun;
+use crate::model::{Anomaly, Choice, Cut, Ending, Event, Execution, Outcome, Status, Verdict, View};
+use crate::oracle::{CheckRun, Normalize, versions};
+use crate::report::words;
 use crate::tracer::{Program, Tracer};
-use crate::witness::{Divergence, Witness};
+use crate::witness::{Divergence, FORMAT, Recorded, Recording, Witness, compare};
 
 /// How often an anomaly is run again before it is reported.
 pub(super) const REPLAYS: u32 = 3;
 
-/// Follows a schedule; at each step keeps what could have been chosen.
+/// Follows a schedule; records what stood to choose at each step.
 #[derive(Debug)]
-pub(super) struct Recorded<'a> {
+struct Following<'a> {
     schedule: &'a [Choice],
-    /// The processes that were enabled, at each step.
-    pub(super) enabled: Vec<Vec<crate::model::ProcessId>>,
+    recorded: Vec<Recorded>,
 }
 
-impl<'a> Recorded<'a> {
-    pub(super) fn new(schedule: &'a [Choice]) -> Self {
-        Self { schedule, enabled: Vec::new() }
-    }
-}
-
-impl Chooser for Recorded<'_> {
+impl Chooser for Following<'_> {
     fn choose(&mut self, view: View<'_>) -> Result<Choice, Cut> {
-        let step = view.trace.len();
-        self.enabled.push(view.enabled().collect());
-        match self.schedule.get(step) {
-            Some(choice @ Choice::Process(process)) if view.processes.get(process.0).is_some_and(Status::is_enabled) => {
-                Ok(*choice)
+        match self.schedule.get(view.trace.len()) {
+            Some(choice @ Choice::Process(process)) => {
+                self.recorded.push(Recorded::at(&view, *choice));
+                let enabled = view.processes.get(process.0).is_some_and(Status::is_enabled);
+                if enabled { Ok(*choice) } else { Err(Cut::Steps) }
             }
-            // The schedule ends here, or does not fit: what has been run so far is compared.
-            _ => Err(Cut::Steps),
+            // The schedule ends here: of a livelock, or of a replay that does not match.
+            None => Err(Cut::Steps),
         }
     }
+}
+
+/// An execution run again.
+#[derive(Debug)]
+pub(super) struct Again {
+    pub(super) execution: Execution,
+    pub(super) check: Option<CheckRun>,
+    pub(super) recording: Recording,
+}
+
+fn run_again(
+    tracer: &mut Tracer,
+    afterwards: &Afterwards,
+    schedule: &[Choice],
+) -> Result<Again, SessionError> {
+    let mut following = Following { schedule, recorded: Vec::new() };
+    let mut execution = tracer.execute(&mut following, Detail::Evidence)?;
+    let check = afterwards.finish(tracer, &mut execution)?;
+    let recording = Recording {
+        schedule: following.recorded,
+        ending: execution.ending.clone(),
+        outcome: execution.outcome.clone(),
+    };
+    Ok(Again { execution, check, recording })
 }
 
 impl Session<'_> {
-    /// Runs the schedule of an anomaly again, three times, and compares each with the first run.
-    pub(super) fn gather_evidence(
-        &mut self,
-        execution: &Execution,
-    ) -> Result<(Execution, Option<CheckRun>), SessionError> {
-        let mut shown = None;
-        for _ in 0..REPLAYS {
-            let mut recorded = Recorded::new(&execution.schedule);
-            let mut again = self.tracer.execute(&mut recorded, Detail::Evidence)?;
-            let check = self.afterwards.finish(&mut self.tracer, &mut again)?;
-            if let Some(divergence) = Divergence::between(execution, &again) {
+    /// Runs the schedule of an anomaly again, three times, and compares each with the first run, event by event.
+    pub(super) fn gather_evidence(&mut self, execution: &Execution) -> Result<Again, SessionError> {
+        let mut evidence = run_again(&mut self.tracer, &self.afterwards, &execution.schedule)?;
+        let mut round = 1;
+        loop {
+            if let Some(divergence) = difference(execution, &evidence.execution) {
                 return Err(SessionError::Divergence(Box::new(divergence)));
             }
-            shown = Some((again, check));
+            if round == REPLAYS {
+                return Ok(evidence);
+            }
+            round += 1;
+            evidence = run_again(&mut self.tracer, &self.afterwards, &execution.schedule)?;
         }
-        // REPLAYS is not 0.
-        shown.ok_or_else(|| SessionError::NoSerialOrder("nothing was replayed".into()))
     }
+
+    /// The file that replays an anomaly.
+    pub(super) fn witness(&self, evidence: &Again, anomaly: &Anomaly) -> Witness {
+        let initial = self.tracer.initial().clone();
+        let versions = versions(&evidence.execution, &initial, &anomaly.files);
+        Witness {
+            format: FORMAT,
+            cooks: env!("CARGO_PKG_VERSION").into(),
+            scenario: self.job.scenario.clone(),
+            versions,
+            initial,
+            verdict: Verdict::Anomaly,
+            anomaly: Some(anomaly.clone()),
+            recording: evidence.recording.clone(),
+            environment: environment(),
+        }
+    }
+}
+
+/// Where two runs of one schedule differ: in an event, its result included, or in what they left.
+fn difference(first: &Execution, second: &Execution) -> Option<Divergence> {
+    let same = |(a, b): (&Event, &Event)| Event { payload: None, ..b.clone() } == Event { payload: None, ..a.clone() };
+    let steps = first.trace.len().max(second.trace.len());
+    let differs = (0..steps).find(|&step| match (first.trace.get(step), second.trace.get(step)) {
+        (Some(a), Some(b)) => !same((a, b)),
+        _ => true,
+    });
+    if let Some(step) = differs {
+        let shown = |event: Option<&Event>| {
+            event.map_or("the end".into(), |event| format!("{}: {}", event.process, words::event(event)))
+        };
+        let (expected, actual) = (shown(first.trace.get(step)), shown(second.trace.get(step)));
+        return Some(Divergence { step: Some(step), what: "the event".into(), expected, actual });
+    }
+    let left = |outcome: &Outcome| serde_json::to_string(outcome).unwrap_or_default();
+    let (expected, actual) = (left(&first.outcome), left(&second.outcome));
+    (expected != actual).then(|| Divergence { step: None, what: "what is left".into(), expected, actual })
+}
+
+/// What an execution may depend on that the tracer does not fix.
+fn environment() -> BTreeMap<String, String> {
+    let uname = nix::sys::utsname::uname();
+    let kernel = uname.map(|name| format!("{} {}", name.sysname().display(), name.release().display()));
+    let path = std::env::var("PATH").unwrap_or_default();
+    BTreeMap::from([("kernel".into(), kernel.unwrap_or_default()), ("PATH".into(), path)])
 }
 
 /// What a replay came to.
@@ -77,12 +138,15 @@ pub struct Replayed {
 /// # Errors
 /// Where the machine does not let processes be traced, or the replay is stopped.
 pub fn replay(witness: &Witness, programs: &[Program], stop: &Arc<AtomicBool>) -> Result<Replayed, SessionError> {
+    let rules = Normalize::new(&witness.scenario.ignore, &witness.scenario.unordered)?;
     let (afterwards, others) = Afterwards::of(&witness.scenario);
     let mut tracer = Tracer::new(programs, &others, witness.initial.clone(), Arc::clone(stop))?;
-    let schedule = witness.schedule();
-    let mut recorded = Recorded::new(&schedule);
-    let mut execution = tracer.execute(&mut recorded, Detail::Evidence)?;
-    afterwards.finish(&mut tracer, &mut execution)?;
-    let divergence = witness.compare(&execution, &recorded.enabled);
-    Ok(Replayed { execution, divergence })
+    let schedule: Vec<Choice> = witness.recording.schedule.iter().map(|recorded| recorded.choice).collect();
+    let again = run_again(&mut tracer, &afterwards, &schedule)?;
+    let mut divergence = compare(&witness.recording, &again.recording, &rules);
+    if witness.recording.ending == Ending::Cut(Cut::Steps) && again.recording.ending == witness.recording.ending {
+        // What a livelock leaves is not recorded.
+        divergence = divergence.filter(|divergence| divergence.step.is_some());
+    }
+    Ok(Replayed { execution: again.execution, divergence })
 }

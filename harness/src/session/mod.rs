@@ -19,7 +19,7 @@ use crate::oracle::{BadGlob, Case, CheckRun, Normalize, SerialOutcomes, candidat
 use crate::report::{Finding, Report};
 use crate::scenario::{Scenario, StrategyName};
 use crate::tracer::{Program, TraceError, Tracer};
-use crate::witness::Divergence;
+use crate::witness::{Divergence, Witness};
 
 /// How many steps one execution may have, unless the scenario says otherwise.
 const MOST_STEPS: u64 = 10_000;
@@ -91,7 +91,17 @@ struct Session<'a> {
     judged: BTreeSet<(Outcome, bool)>,
     counts: Counts,
     findings: Vec<Finding>,
+    witnesses: Vec<Witness>,
     begun: Instant,
+}
+
+/// What an exploration came to.
+#[derive(Clone, Debug)]
+pub struct Explored {
+    /// The report. Its findings name no witness files yet.
+    pub report: Report,
+    /// For each of its findings what replays it.
+    pub witnesses: Vec<Witness>,
 }
 
 /// Explores the interleavings of a job's processes. `progress` is told of each execution. When `stop` becomes true the exploration
@@ -104,7 +114,7 @@ pub fn explore(
     job: &Job,
     stop: &Arc<AtomicBool>,
     progress: &mut dyn FnMut(Progress),
-) -> Result<Report, SessionError> {
+) -> Result<Explored, SessionError> {
     let mut session = Session::begin(job, stop)?;
     session.run_serial_orders()?;
     let came_to_its_end = session.search(progress)?;
@@ -128,6 +138,7 @@ impl<'a> Session<'a> {
             judged: BTreeSet::new(),
             counts: Counts::default(),
             findings: Vec::new(),
+            witnesses: Vec::new(),
             begun,
         })
     }
@@ -221,14 +232,14 @@ impl<'a> Session<'a> {
 
     /// Gathers the evidence for an anomaly, and records it unless the same has been found.
     fn record(&mut self, execution: &Execution) -> Result<(), SessionError> {
-        let (shown, check) = self.gather_evidence(execution)?;
+        let evidence = self.gather_evidence(execution)?;
         let commands = self.commands();
         let case = Case {
-            execution: &shown,
+            execution: &evidence.execution,
             serial: &self.serial,
             initial: self.tracer.initial(),
             commands: &commands,
-            check: check.as_ref(),
+            check: evidence.check.as_ref(),
         };
         let Some(anomaly) = judge(&case) else { return Ok(()) };
         let same = |finding: &Finding| {
@@ -239,6 +250,8 @@ impl<'a> Session<'a> {
         if self.findings.iter().any(same) {
             return Ok(());
         }
+        self.witnesses.push(self.witness(&evidence, &anomaly));
+        let shown = evidence.execution;
         let switches = shown.schedule.windows(2).filter(|pair| pair[0] != pair[1]).count();
         self.findings.push(Finding {
             anomaly,
@@ -255,7 +268,7 @@ impl<'a> Session<'a> {
         self.job.programs.iter().map(ToString::to_string).collect()
     }
 
-    fn report(self, came_to_its_end: bool) -> Report {
+    fn report(self, came_to_its_end: bool) -> Explored {
         let verdict = match (self.findings.is_empty(), came_to_its_end) {
             (false, _) => Verdict::Anomaly,
             (true, true) => Verdict::Clean,
@@ -264,7 +277,7 @@ impl<'a> Session<'a> {
         let mut not_covered = self.tracer.not_covered();
         not_covered.extend(self.remarks());
         let scenario = &self.job.scenario;
-        Report {
+        let report = Report {
             scenario: scenario.name.clone(),
             verdict,
             exhaustive: came_to_its_end,
@@ -283,6 +296,7 @@ impl<'a> Session<'a> {
             elapsed_s: self.begun.elapsed().as_secs_f64(),
             anomalies: self.findings,
             expected: scenario.expect.clone(),
-        }
+        };
+        Explored { report, witnesses: self.witnesses }
     }
 }

@@ -1,0 +1,102 @@
+//! `cooks explore`
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use cooks_harness::model::{Tree, Verdict};
+use cooks_harness::oracle;
+use cooks_harness::scenario::{Program, Scenario, StrategyName};
+
+use crate::args::{Aborts, Explore, Strategy};
+use crate::failure::{ANOMALY, CLEAN, Failure, INCONCLUSIVE};
+use crate::{input, output};
+
+/// Explores the commands that were given.
+pub fn explore(args: &Explore, stop: &Arc<AtomicBool>) -> Result<u8, Failure> {
+    refuse_what_is_not_built(args)?;
+    match args.processes.len() {
+        0 => return Err(Failure::usage("nothing to explore: give two commands or more, each with -p CMD")),
+        1 => return Err(Failure::usage("one process cannot race: give a second command with -p CMD")),
+        _ => {}
+    }
+    let tree = args.dir.as_deref().map_or_else(|| Ok(Tree::new()), input::tree)?;
+    let job = input::job(scenario(args)?, tree)?;
+    let report = output::explored(&job, &args.output, stop)?;
+    output::print(&report, &args.output)?;
+    Ok(match report.verdict {
+        Verdict::Clean => CLEAN,
+        Verdict::Anomaly => ANOMALY,
+        Verdict::Inconclusive => INCONCLUSIVE,
+    })
+}
+
+fn refuse_what_is_not_built(args: &Explore) -> Result<(), Failure> {
+    output::check_format(&args.output)?;
+    if let Some(option) = args.later.refused() {
+        return Err(Failure::not_built(&option));
+    }
+    if !args.then.is_empty() {
+        return Err(Failure::not_built("--then"));
+    }
+    if !args.input.is_empty() {
+        return Err(Failure::not_built("--input"));
+    }
+    Ok(())
+}
+
+/// The strategy by its name; refuses those that are not built yet.
+pub fn strategy(name: Strategy) -> Result<StrategyName, Failure> {
+    match name {
+        Strategy::Dpor => Ok(StrategyName::Dpor),
+        Strategy::Dfs => Ok(StrategyName::Dfs),
+        Strategy::Random => Ok(StrategyName::Random),
+        Strategy::Pct => Err(Failure::not_built("--strategy pct")),
+        Strategy::Pos => Err(Failure::not_built("--strategy pos")),
+    }
+}
+
+/// A time limit that can be one.
+pub fn time_limit(seconds: Option<f64>) -> Result<Option<f64>, Failure> {
+    match seconds {
+        Some(seconds) if !(seconds.is_finite() && seconds >= 0.0) => {
+            Err(Failure::usage(format!("--time-limit {seconds}: give a number of seconds")))
+        }
+        seconds => Ok(seconds),
+    }
+}
+
+fn scenario(args: &Explore) -> Result<Scenario, Failure> {
+    let search = &args.search;
+    let strategy = strategy(search.strategy)?;
+    Ok(Scenario {
+        name: args.dir.as_deref().map_or_else(|| "explore".into(), output::name_of),
+        dir: args.dir.as_ref().map(|dir| dir.display().to_string()),
+        setup: args.setup.clone(),
+        canon: args.canon.clone(),
+        ignore: args.ignore.clone(),
+        unordered: args.unordered.clone(),
+        check: args.check.clone(),
+        last: args.last.clone(),
+        aborts: match args.aborts {
+            Aborts::Fail => oracle::Aborts::Fail,
+            Aborts::Allow => oracle::Aborts::Allow,
+        },
+        strategy,
+        seed: seed(strategy, search.seed),
+        max_executions: search.max_executions,
+        time_limit: time_limit(search.time_limit)?,
+        max_steps: search.max_steps,
+        all: search.all,
+        processes: args.processes.iter().map(|command| Program::Command(command.clone())).collect(),
+        ..Scenario::default()
+    })
+}
+
+/// The seed: as given; where chance plays a part and none was given, one that is drawn here, and printed in the report.
+fn seed(strategy: StrategyName, given: Option<u64>) -> Option<u64> {
+    let drawn = || {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        now.map_or(0, |time| u64::from(time.subsec_nanos()))
+    };
+    given.or_else(|| (strategy == StrategyName::Random).then(drawn))
+}

@@ -1,0 +1,74 @@
+//! From what the user says to what can be run: programs, trees.
+
+use std::path::Path;
+
+use cooks_harness::model::{Entry, ProcessId, Tree};
+use cooks_harness::scenario::{self, Scenario};
+use cooks_harness::session::Job;
+use cooks_harness::tracer::Program;
+use cooks_harness::workspace;
+
+use crate::failure::Failure;
+
+/// What a scenario's processes run. `tree` is the workspace that they begin in, so far as it is known.
+pub fn programs(scenario: &Scenario, tree: &Tree) -> Result<Vec<Program>, Failure> {
+    let mut programs = Vec::new();
+    for (number, process) in scenario.processes.iter().enumerate() {
+        let id = ProcessId(number);
+        programs.push(match process {
+            scenario::Program::Command(command) => {
+                let program = Program::parse(command);
+                look_for(&program, tree, scenario.setup.is_some()).map_err(|problem| {
+                    Failure::usage(format!("process {id} cannot be run: `{command}`: {problem}"))
+                })?;
+                program
+            }
+            scenario::Program::Closure(words) => cooks_scenarios::closure(words).ok_or_else(|| {
+                let known = cooks_scenarios::closure_names().join(", ");
+                Failure::usage(format!("process {id}: there is no closure `{words}`; there are: {known}"))
+            })?,
+        });
+    }
+    Ok(programs)
+}
+
+/// The job that a scenario is, with its workspace.
+pub fn job(scenario: Scenario, tree: Tree) -> Result<Job, Failure> {
+    let programs = programs(&scenario, &tree)?;
+    Ok(Job { scenario, programs, tree })
+}
+
+/// Whether a program is there to be run, before anything is.
+fn look_for(program: &Program, tree: &Tree, made_later: bool) -> Result<(), String> {
+    let Program::Command(words) = program else { return Ok(()) };
+    let Some(name) = words.first() else { return Err("there is nothing to run".into()) };
+    if !name.contains('/') {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let found = std::env::split_paths(&path).any(|folder| folder.join(name).is_file());
+        return if found { Ok(()) } else { Err(format!("`{name}` is not found along PATH")) };
+    }
+    if name.starts_with('/') {
+        return if Path::new(name).is_file() { Ok(()) } else { Err(format!("there is no file {name}")) };
+    }
+    let inside = name.trim_start_matches("./");
+    match tree.get(inside) {
+        Some(Entry::File { mode, .. }) if mode & 0o111 == 0 => {
+            Err(format!("{name} in the workspace is not executable: chmod +x {name}"))
+        }
+        None if !made_later && !inside.contains("..") => {
+            Err(format!("there is no {name} in the workspace (processes start in it: see --dir)"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What a folder holds.
+pub fn tree(folder: &Path) -> Result<Tree, Failure> {
+    let say = |problem: String| Failure::usage(format!("the workspace folder {}: {problem}", folder.display()));
+    match std::fs::metadata(folder) {
+        Err(error) => return Err(say(error.to_string())),
+        Ok(status) if !status.is_dir() => return Err(say("is not a folder".into())),
+        Ok(_) => {}
+    }
+    workspace::capture(folder).map_err(|error| say(format!("cannot be read: {error}")))
+}

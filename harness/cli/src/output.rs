@@ -1,0 +1,100 @@
+//! What is printed, and the files that are written. Nothing else prints.
+
+use std::io::{self, IsTerminal, Write};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use cooks_harness::report::{self, Report, Style};
+use cooks_harness::session::{Explored, Job, Progress, explore};
+use cooks_harness::witness;
+
+use crate::args::{Format, Output};
+use crate::failure::Failure;
+
+/// How often the progress line is written anew.
+const REFRESH: Duration = Duration::from_millis(200);
+
+/// Refuses formats that are not built yet.
+pub fn check_format(output: &Output) -> Result<(), Failure> {
+    match output.format {
+        Format::Human | Format::Json => Ok(()),
+        Format::Junit => Err(Failure::not_built("--format junit")),
+        Format::Github => Err(Failure::not_built("--format github")),
+    }
+}
+
+/// Explores a job with a progress line on a terminal, and writes the witnesses of what is found.
+pub fn explored(job: &Job, output: &Output, stop: &Arc<AtomicBool>) -> Result<Report, Failure> {
+    let shown = io::stderr().is_terminal() && !output.quiet;
+    let mut last = Duration::ZERO;
+    let result = explore(job, stop, &mut |progress| {
+        if shown && progress.elapsed >= last + REFRESH {
+            last = progress.elapsed;
+            eprint!("\r\x1b[K{}", line(&progress));
+        }
+    });
+    if shown {
+        eprint!("\r\x1b[K");
+    }
+    let Explored { mut report, witnesses } = result?;
+    for (number, (finding, witness)) in report.anomalies.iter_mut().zip(&witnesses).enumerate() {
+        let name = format!("{}-{}-{}.json", job.scenario.name, number + 1, finding.anomaly.kind);
+        let path = output.output.join(name);
+        witness::write(witness, &path)?;
+        finding.witness = Some(path.display().to_string());
+    }
+    Ok(report)
+}
+
+fn line(progress: &Progress) -> String {
+    let counts = &progress.counts;
+    let rate = counts.executions as f64 / progress.elapsed.as_secs_f64().max(0.001);
+    let found = match progress.anomalies {
+        0 => String::new(),
+        some => format!(", {some} found"),
+    };
+    format!("{} executions, {} steps, {rate:.0} a second{found}", counts.executions, counts.steps)
+}
+
+/// How to write for people here: colour and the terminal's width where there is one, 80 columns elsewhere.
+pub fn style() -> Style {
+    let terminal = io::stdout().is_terminal();
+    let columns = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
+    let width = if terminal { columns.or_else(width) } else { None };
+    let color = terminal && std::env::var_os("NO_COLOR").is_none();
+    Style { width: width.unwrap_or(80), color }
+}
+
+/// The terminal's width.
+fn width() -> Option<usize> {
+    terminal_size::terminal_size().map(|(width, _)| usize::from(width.0))
+}
+
+/// Prints one report.
+pub fn print(report: &Report, output: &Output) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    match output.format {
+        Format::Json => report::json(report, &mut out)?,
+        _ if output.quiet => report::verdict_line(report, &style(), &mut out)?,
+        _ => report::human(report, &style(), &mut out)?,
+    }
+    Ok(out.flush()?)
+}
+
+/// Prints the reports of several scenarios.
+pub fn print_many(reports: &[Report], output: &Output) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    match output.format {
+        Format::Json => report::json_of_many(reports, &mut out)?,
+        _ => report::overview(reports, &style(), &mut out)?,
+    }
+    Ok(out.flush()?)
+}
+
+/// The name that witnesses of a folder are called by.
+pub fn name_of(folder: &Path) -> String {
+    let name = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    name.file_name().map_or_else(|| "explore".into(), |name| name.to_string_lossy().into_owned())
+}

@@ -1,0 +1,190 @@
+//! The processes' conflict graph: P → Q where an operation of P comes before one of Q that it does not commute with.
+
+use std::collections::BTreeSet;
+
+use super::Order;
+use crate::model::{Ending, Event, Execution, HappensBefore, ProcessId};
+
+/// Two operations of different processes that do not commute, in the order in which they came.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Conflict {
+    /// The earlier step.
+    pub first: usize,
+    /// The later step.
+    pub second: usize,
+}
+
+/// Whether an execution is equivalent to a serial one: complete, and its processes' conflict graph has no cycle.
+///
+/// Then its outcome is a serial outcome by construction, and need not be looked up. The converse does not hold: conflicting
+/// operations may cancel out. Rests on the invariant of [`crate::model::Operation`].
+#[must_use]
+pub fn conflict_serializable(execution: &Execution) -> bool {
+    execution.ending == Ending::Complete && topological(&successors(&execution.trace)).is_some()
+}
+
+/// Serial orders that an execution suggests, the likeliest first, each once: what to run first where there are too many orders
+/// to run all (more than five processes make more than a hundred). They are: the topological order of the conflict graph where
+/// it has no cycle, the orders of first operations, of last operations, of lock acquisitions (first and last).
+#[must_use]
+pub fn candidate_orders(execution: &Execution) -> Vec<Order> {
+    let trace = &execution.trace;
+    let processes =
+        execution.outcome.exits.len().max(1 + trace.iter().map(|event| event.process.0).max().unwrap_or(0));
+    let locks: Vec<&Event> = trace.iter().filter(|event| event.operation.acquires.is_some()).collect();
+    let all: Vec<&Event> = trace.iter().collect();
+    let mut found: Vec<Vec<ProcessId>> = Vec::new();
+    found.extend(topological(&successors(trace)).map(|order| by_appearance(order, processes)));
+    found.push(by_appearance(all.iter().map(|event| event.process), processes));
+    found.push(by_last_appearance(&all, processes));
+    if !locks.is_empty() {
+        found.push(by_appearance(locks.iter().map(|event| event.process), processes));
+        found.push(by_last_appearance(&locks, processes));
+    }
+    let mut seen = BTreeSet::new();
+    found.retain(|order| seen.insert(order.clone()));
+    found.into_iter().map(|processes| Order { processes, left_out: Vec::new() }).collect()
+}
+
+/// The processes in the order of their first appearance; those that do not appear come last.
+fn by_appearance(appearances: impl IntoIterator<Item = ProcessId>, processes: usize) -> Vec<ProcessId> {
+    let mut order: Vec<ProcessId> = Vec::new();
+    for process in appearances.into_iter().chain((0..processes).map(ProcessId)) {
+        if !order.contains(&process) {
+            order.push(process);
+        }
+    }
+    order
+}
+
+/// The processes in the order of their last appearance; those that do not appear come last.
+fn by_last_appearance(events: &[&Event], processes: usize) -> Vec<ProcessId> {
+    let mut reversed: Vec<ProcessId> = Vec::new();
+    for event in events.iter().rev() {
+        if !reversed.contains(&event.process) {
+            reversed.push(event.process);
+        }
+    }
+    by_appearance(reversed.into_iter().rev(), processes)
+}
+
+/// Of each process, those that must come after it. Read off the clocks: what a process's last event has seen of another.
+fn successors(trace: &[Event]) -> Vec<BTreeSet<usize>> {
+    let order = HappensBefore::of(trace);
+    let processes = trace.iter().map(|event| event.process.0 + 1).max().unwrap_or(0);
+    let mut after = vec![BTreeSet::new(); processes];
+    for later in 0..processes {
+        let Some(last) = order.last_of(ProcessId(later)) else { continue };
+        for (earlier, &seen) in order.clock(last).iter().enumerate() {
+            if seen > 0 && earlier != later {
+                after[earlier].insert(later);
+            }
+        }
+    }
+    after
+}
+
+/// The nodes in an order that every edge agrees with, smallest first where there is a choice; `None` where there is a cycle.
+fn topological(after: &[BTreeSet<usize>]) -> Option<Vec<ProcessId>> {
+    let mut order = Vec::new();
+    let mut left: BTreeSet<usize> = (0..after.len()).collect();
+    while !left.is_empty() {
+        let next = *left.iter().find(|node| left.iter().all(|other| !after[*other].contains(node)))?;
+        left.remove(&next);
+        order.push(ProcessId(next));
+    }
+    Some(order)
+}
+
+/// A shortest cycle of the conflict graph, as one conflict for each edge: why the processes can be put in no order. Of several
+/// conflicts for an edge, those on data and names are preferred to those on locks, and then the first.
+pub(super) fn cycle(trace: &[Event]) -> Option<Vec<Conflict>> {
+    let processes = trace.iter().map(|event| event.process.0 + 1).max().unwrap_or(0);
+    let edge = edges(trace, processes);
+    let shortest = (0..processes).filter_map(|start| cycle_through(start, &edge)).min_by_key(Vec::len)?;
+    Some(shortest)
+}
+
+/// The conflict to show for each pair of processes.
+fn edges(trace: &[Event], processes: usize) -> Vec<Vec<Option<Conflict>>> {
+    let mut edge: Vec<Vec<Option<Conflict>>> = vec![vec![None; processes]; processes];
+    for second in 0..trace.len() {
+        for first in 0..second {
+            let (a, b) = (&trace[first], &trace[second]);
+            let known = edge[a.process.0][b.process.0];
+            let weak = known.is_none_or(|known| on_locks(&trace[known.first]) && !on_locks(a));
+            if a.process != b.process && weak && a.operation.conflicts(&b.operation) {
+                edge[a.process.0][b.process.0] = Some(Conflict { first, second });
+            }
+        }
+    }
+    edge
+}
+
+fn on_locks(event: &Event) -> bool {
+    matches!(event.operation.call.name.as_str(), "flock" | "fcntl")
+}
+
+/// A shortest way from a process back to itself, by breadth.
+fn cycle_through(start: usize, edge: &[Vec<Option<Conflict>>]) -> Option<Vec<Conflict>> {
+    let mut ways: Vec<(usize, Vec<Conflict>)> = vec![(start, Vec::new())];
+    let mut seen = BTreeSet::new();
+    while !ways.is_empty() {
+        let mut longer = Vec::new();
+        for (at, way) in ways {
+            for (next, conflict) in edge[at].iter().enumerate() {
+                let Some(conflict) = conflict else { continue };
+                let way: Vec<Conflict> = way.iter().copied().chain([*conflict]).collect();
+                if next == start {
+                    return Some(way);
+                }
+                if seen.insert(next) {
+                    longer.push((next, way));
+                }
+            }
+        }
+        ways = longer;
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Conflict, candidate_orders, conflict_serializable, cycle};
+    use crate::model::{Cut, Ending};
+    use crate::oracle::testing::{Script, shown_orders};
+
+    #[test]
+    fn reads_and_writes_apart_are_serializable_and_crossed_are_not() {
+        let apart = Script::new(2).touch(0, "r1").touch(0, "w1").touch(1, "r1").touch(1, "w1").execution();
+        assert!(conflict_serializable(&apart));
+        assert_eq!(cycle(&apart.trace), None);
+        let crossed = Script::new(2).touch(0, "r1").touch(1, "r1").touch(0, "w1").touch(1, "w1").execution();
+        assert!(!conflict_serializable(&crossed));
+        let conflicts = [Conflict { first: 0, second: 3 }, Conflict { first: 1, second: 2 }];
+        assert_eq!(cycle(&crossed.trace).as_deref(), Some(&conflicts[..]));
+    }
+
+    #[test]
+    fn cycles_over_three_processes_are_found() {
+        let script = Script::new(3).touch(0, "w1").touch(1, "w2").touch(2, "w3");
+        let ring = script.touch(1, "w1").touch(2, "w2").touch(0, "w3").execution();
+        assert!(!conflict_serializable(&ring));
+        assert_eq!(cycle(&ring.trace).unwrap().len(), 3);
+    }
+
+    #[test]
+    fn an_execution_that_is_not_complete_is_never_serializable() {
+        let mut execution = Script::new(1).touch(0, "w1").execution();
+        execution.ending = Ending::Cut(Cut::Steps);
+        assert!(!conflict_serializable(&execution));
+    }
+
+    #[test]
+    fn candidates_come_from_the_execution_each_once() {
+        let script = Script::new(4).touch(2, "r1").touch(0, "w2").touch(1, "w1").touch(2, "r3");
+        assert_eq!(shown_orders(&candidate_orders(&script.execution())), ["ACBD", "CABD", "ABCD"]);
+        let crossed = Script::new(2).touch(1, "r1").touch(0, "r1").touch(0, "w1").touch(1, "w1").execution();
+        assert_eq!(shown_orders(&candidate_orders(&crossed)), ["BA", "AB"]);
+    }
+}

@@ -1,0 +1,109 @@
+use super::evidence::{Marks, list, shown, sorted};
+use super::{Case, Oracle};
+use crate::model::{Anomaly, CallResult, Ending, Event, Kind, Location, ProcessId, Waiting};
+
+/// Finds executions that end with processes that wait for each other, and tells who holds what and waits for what.
+#[derive(Clone, Copy, Debug)]
+pub struct Deadlock;
+
+impl Oracle for Deadlock {
+    fn judge(&self, case: &Case<'_>) -> Option<Anomaly> {
+        let Ending::Blocked(waiting) = &case.execution.ending else { return None };
+        let trace = &case.execution.trace;
+        let cycle = cycle(waiting);
+        let shown_ones = cycle.clone().unwrap_or_else(|| waiting.iter().collect());
+        let mut marks = Marks::default();
+        let mut explanation = Vec::new();
+        for waiter in &shown_ones {
+            let lock = lock_of(waiter);
+            let mut held = Vec::new();
+            for holder in &waiter.holders {
+                let taken = lock.and_then(|lock| taken_at(trace, *holder, lock));
+                held.push(taken.map_or_else(
+                    || holder.to_string(),
+                    |step| format!("{holder} (since step {})", shown(step)),
+                ));
+                if let Some(step) = taken {
+                    marks.add(
+                        step,
+                        format!("takes {}, which {} comes to wait for", name(waiter), waiter.process),
+                    );
+                }
+            }
+            let holders = if held.is_empty() { "nobody that can be seen".into() } else { list(&held, 4) };
+            explanation.push(format!("{} waits for {}, held by {holders}", waiter.process, name(waiter)));
+        }
+        let others =
+            waiting.iter().filter(|waiter| !shown_ones.iter().any(|shown| shown.process == waiter.process));
+        explanation
+            .extend(others.map(|waiter| format!("{} waits for {} as well", waiter.process, name(waiter))));
+        let mut files: Vec<String> = shown_ones.iter().map(|waiter| name(waiter)).collect();
+        files.sort();
+        files.dedup();
+        Some(Anomaly {
+            kind: Kind::Deadlock,
+            summary: summary(&shown_ones, cycle.is_some()),
+            files,
+            keys: Vec::new(),
+            processes: sorted(shown_ones.iter().map(|waiter| waiter.process)),
+            steps: marks.finish(),
+            explanation,
+        })
+    }
+}
+
+fn summary(waiting: &[&Waiting], is_cycle: bool) -> String {
+    let first = waiting[0];
+    if !is_cycle {
+        let who: Vec<_> =
+            waiting.iter().map(|waiter| format!("{} for {}", waiter.process, name(waiter))).collect();
+        return format!("a lock is never released: {} wait for ever", list(&who, 4));
+    }
+    if waiting.len() == 1 {
+        return format!("{} waits for {}, which it holds itself", first.process, name(first));
+    }
+    let edge = |(at, waiter): (usize, &&Waiting)| {
+        let next = waiting[(at + 1) % waiting.len()];
+        format!("{} waits for {} held by {}", waiter.process, name(waiter), next.process)
+    };
+    waiting.iter().enumerate().map(edge).collect::<Vec<_>>().join(", ")
+}
+
+/// A shortest ring of waiters, each waiting for the next, beginning with the first process in one.
+fn cycle(waiting: &[Waiting]) -> Option<Vec<&Waiting>> {
+    waiting.iter().find_map(|start| {
+        let mut ways = vec![vec![start]];
+        // No way is longer than there are waiters, and none goes through a waiter twice.
+        while !ways.is_empty() {
+            let mut longer = Vec::new();
+            for way in ways {
+                let last = way[way.len() - 1];
+                if last.holders.contains(&start.process) {
+                    return Some(way);
+                }
+                let next = waiting.iter().filter(|next| last.holders.contains(&next.process));
+                let fresh = next.filter(|next| way.iter().all(|passed| passed.process != next.process));
+                longer.extend(fresh.map(|next| [way.as_slice(), &[next]].concat()));
+            }
+            ways = longer;
+        }
+        None
+    })
+}
+
+fn lock_of(waiter: &Waiting) -> Option<&Location> {
+    waiter.operation.acquires.as_ref().map(|acquisition| &acquisition.lock)
+}
+
+/// The step in which a process last took a lock.
+fn taken_at(trace: &[Event], holder: ProcessId, lock: &Location) -> Option<usize> {
+    let took = |event: &Event| {
+        let acquired = event.operation.acquires.as_ref().is_some_and(|taken| taken.lock.overlaps(lock));
+        event.process == holder && acquired && matches!(event.result, CallResult::Value(_))
+    };
+    trace.iter().rposition(took)
+}
+
+fn name(waiter: &Waiting) -> String {
+    waiter.operation.call.path.clone().unwrap_or_else(|| "a lock".into())
+}

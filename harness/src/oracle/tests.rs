@@ -1,0 +1,469 @@
+//! Each kind of anomaly on hand-made traces, and what is none.
+
+use super::testing::{Script, serial_of_two, tree};
+use super::{Aborts, Case, CheckRun, Normalize, Order, SerialOutcomes, SerialRun, judge, versions};
+use crate::model::{Anomaly, Cut, Ending, Exit, Kind, Outcome, ProcessId, Tree};
+
+fn judged(script: &Script, serial: &SerialOutcomes, initial: &Tree) -> Option<Anomaly> {
+    let commands = ["a".to_owned(), "b".to_owned()];
+    judge(&Case { execution: &script.execution(), serial, initial, commands: &commands, check: None })
+}
+
+/// Serial outcomes of two processes that both leave one file so.
+fn both_leave(path: &str, content: &str) -> SerialOutcomes {
+    let outcome = Script::new(2).leaves(path, content).outcome();
+    serial_of_two(outcome.clone(), outcome)
+}
+
+fn notes(anomaly: &Anomaly) -> Vec<(usize, &str)> {
+    anomaly.steps.iter().map(|marked| (marked.step, marked.note.as_str())).collect()
+}
+
+const FILE: &str = "agent_metadata.json";
+const TRUNCATE: &str = "write, create, truncate";
+
+/// The incident: both read, both write back what they had read with their own agent added.
+fn incident() -> Script {
+    Script::new(2)
+        .open(0, FILE, "read")
+        .read(0, FILE, "{}")
+        .open(1, FILE, "read")
+        .read(1, FILE, "{}")
+        .open(1, FILE, TRUNCATE)
+        .write(1, FILE, "{\"agent-b\": 1}")
+        .open(0, FILE, TRUNCATE)
+        .write(0, FILE, "{\"agent-a\": 1}")
+        .leaves(FILE, "{\"agent-a\": 1}")
+}
+
+#[test]
+fn a_lost_key_is_named_with_its_writer_and_who_overwrote_it() {
+    let serial = both_leave(FILE, "{\"agent-b\": 1, \"agent-a\": 1}");
+    let anomaly = judged(&incident(), &serial, &tree(&[(FILE, "{}")])).unwrap();
+    assert_eq!(anomaly.kind, Kind::LostUpdate);
+    assert_eq!(
+        anomaly.summary,
+        "agent_metadata.json: B's \"agent-b\" (written at step 6) is gone: A overwrote it at step 8 with what it had \
+         read at step 2"
+    );
+    assert_eq!(
+        (anomaly.files.as_slice(), anomaly.keys.as_slice()),
+        (&[FILE.to_owned()][..], &["agent-b".to_owned()][..])
+    );
+    assert_eq!(anomaly.processes, [ProcessId(0), ProcessId(1)]);
+    assert_eq!(
+        notes(&anomaly),
+        [(1, "reads the file before B changes it"), (5, "B's change"), (7, "overwrites B's change")]
+    );
+    assert_eq!(
+        anomaly.explanation,
+        [
+            "every serial order gives: agent_metadata.json \"agent-b\": 1",
+            "this one gives: agent_metadata.json \"agent-b\": nothing"
+        ]
+    );
+}
+
+#[test]
+fn a_lost_key_is_found_through_renames_of_temporary_files_and_below_other_keys() {
+    let script = Script::new(2)
+        .read(0, FILE, "{\"agents\":{}}")
+        .read(1, FILE, "{\"agents\":{}}")
+        .open(0, "a.tmp", "write, create, exclusive")
+        .write(0, "a.tmp", "{\"agents\":{\"a\":{\"status\":1}}}")
+        .rename(0, "a.tmp", FILE)
+        .open(1, "b.tmp", "write, create, exclusive")
+        .write(1, "b.tmp", "{\"agents\":{\"b\":{\"status\":1}}}")
+        .rename(1, "b.tmp", FILE)
+        .leaves(FILE, "{\"agents\":{\"b\":{\"status\":1}}}");
+    let serial = both_leave(FILE, "{\"agents\":{\"a\":{\"status\":1},\"b\":{\"status\":1}}}");
+    let anomaly = judged(&script, &serial, &tree(&[(FILE, "{\"agents\":{}}")])).unwrap();
+    assert_eq!(
+        anomaly.summary,
+        "agent_metadata.json: A's \"agents.a\" (written at step 5) is gone: B overwrote it at step 8 with what it had \
+         read at step 2"
+    );
+    assert_eq!(anomaly.keys, ["agents.a"]);
+}
+
+#[test]
+fn a_counter_and_a_plain_text_lose_updates_too() {
+    let cases = [
+        (
+            "n.json",
+            "{\"n\":0}",
+            "{\"n\":1}",
+            "{\"n\":2}",
+            "n.json: A's change of \"n\" (step 3) is lost",
+            vec!["n"],
+        ),
+        ("n.txt", "0", "1", "2", "n.txt: A's change (step 3) is lost", vec![]),
+    ];
+    for (path, old, one, two, what, keys) in cases {
+        let script =
+            Script::new(2).read(0, path, old).read(1, path, old).write(0, path, one).write(1, path, one);
+        let anomaly =
+            judged(&script.leaves(path, one), &both_leave(path, two), &tree(&[(path, old)])).unwrap();
+        assert_eq!(anomaly.kind, Kind::LostUpdate);
+        let how = "B overwrote it at step 4 with what it had read at step 2";
+        assert_eq!(anomaly.summary, format!("{what}: {how}"));
+        assert_eq!(anomaly.keys, keys);
+        assert_eq!(notes(&anomaly)[0], (1, "reads the file before A changes it"));
+    }
+}
+
+#[test]
+fn a_lost_update_is_found_behind_a_canonical_form() {
+    let script = Script::new(2).read(0, "db", "0").read(1, "db", "0").write(0, "db", "1").write(1, "db", "1");
+    let canon = |text: &str| Outcome { canon: Some(text.into()), ..Script::new(2).outcome() };
+    let mut execution = script.execution();
+    execution.outcome = canon("1 row");
+    let (serial, initial) = (serial_of_two(canon("2 rows"), canon("2 rows")), tree(&[("db", "0")]));
+    let case = Case { execution: &execution, serial: &serial, initial: &initial, commands: &[], check: None };
+    let anomaly = judge(&case).unwrap();
+    assert_eq!(
+        anomaly.summary,
+        "db: A's change (step 3) is lost: B overwrote it at step 4 with what it had read at step 2"
+    );
+    let expected = [
+        "every serial order gives: the canonical form \"2 rows\"",
+        "this one gives: the canonical form \"1 row\"",
+    ];
+    assert_eq!(anomaly.explanation, expected);
+}
+
+#[test]
+fn a_deletion_that_is_undone_is_a_lost_update() {
+    let script = Script::new(2)
+        .read(0, FILE, "{\"x\":1}")
+        .read(1, FILE, "{\"x\":1}")
+        .rename(1, "none", "nowhere")
+        .open(1, FILE, TRUNCATE)
+        .write(1, FILE, "{}")
+        .open(0, FILE, TRUNCATE)
+        .write(0, FILE, "{\"a\":1,\"x\":1}")
+        .leaves(FILE, "{\"a\":1,\"x\":1}");
+    let anomaly = judged(&script, &both_leave(FILE, "{\"a\":1}"), &tree(&[(FILE, "{\"x\":1}")])).unwrap();
+    assert_eq!(
+        anomaly.summary,
+        "agent_metadata.json: \"x\", taken out by B at step 5, is back: A overwrote it at step 7 with what it had \
+         read at step 1"
+    );
+}
+
+#[test]
+fn a_file_that_was_not_there_when_it_was_looked_for_loses_updates_too() {
+    let script = Script::new(2)
+        .open(0, FILE, "read")
+        .error("ENOENT")
+        .open(1, FILE, TRUNCATE)
+        .write(1, FILE, "{\"b\":1}")
+        .open(0, FILE, TRUNCATE)
+        .write(0, FILE, "{\"a\":1}")
+        .leaves(FILE, "{\"a\":1}");
+    let anomaly = judged(&script, &both_leave(FILE, "{\"a\":1,\"b\":1}"), &Tree::new()).unwrap();
+    assert_eq!(
+        anomaly.summary,
+        "agent_metadata.json: B's \"b\" (written at step 3) is gone: A overwrote it at step 5, having found no such file at \
+         step 1"
+    );
+    assert_eq!(notes(&anomaly)[0], (0, "finds no file, before B makes it"));
+}
+
+#[test]
+fn reading_again_before_writing_loses_nothing_by_itself() {
+    // Neither lost an update: the file is one that no serial order leaves, for another reason.
+    let script = Script::new(2)
+        .read(0, "f", "0")
+        .write(1, "f", "1")
+        .read(0, "f", "1")
+        .write(0, "f", "9")
+        .leaves("f", "9");
+    let anomaly = judged(&script, &both_leave("f", "2"), &tree(&[("f", "0")])).unwrap();
+    assert_eq!(anomaly.kind, Kind::NonSerializable);
+}
+
+#[test]
+fn writes_to_other_parts_of_a_file_lose_nothing() {
+    let script = Script::new(2)
+        .read(0, "f", "0000")
+        .write_at(1, "f", 2, "11")
+        .write_at(0, "f", 0, "22")
+        .leaves("f", "2211");
+    let anomaly = judged(&script, &both_leave("f", "3333"), &tree(&[("f", "0000")])).unwrap();
+    assert_eq!(anomaly.kind, Kind::NonSerializable);
+}
+
+#[test]
+fn a_write_to_a_file_that_was_replaced_is_lost() {
+    let script = Script::new(2)
+        .open(0, "f", "read+write")
+        .write(1, "f.tmp", "new")
+        .rename(1, "f.tmp", "f")
+        .write(0, "f", "old+a")
+        .leaves("f", "new");
+    let mut execution = script.execution();
+    // The tracer names the object: the one that was at `f` in the beginning.
+    let object = crate::model::ObjectId::Initial(1);
+    let data = crate::model::Location::Data { object, start: 0, end: 5 };
+    execution.trace[3].operation.accesses.push(crate::model::Access::write(data));
+    let serial = both_leave("f", "new+a");
+    let initial = tree(&[("f", "old")]);
+    let case = Case { execution: &execution, serial: &serial, initial: &initial, commands: &[], check: None };
+    let anomaly = judge(&case).unwrap();
+    assert_eq!(
+        anomaly.summary,
+        "f: A's change (step 4) is lost: B had put another file in its place at step 3"
+    );
+}
+
+#[test]
+fn json_that_no_longer_parses_is_torn() {
+    let script = Script::new(2)
+        .open(0, FILE, TRUNCATE)
+        .open(1, FILE, TRUNCATE)
+        .write(0, FILE, "{\"a\":1,\"b\":1}")
+        .write(1, FILE, "{\"b\":1}")
+        .leaves(FILE, "{\"b\":1}\"b\":1}");
+    let anomaly = judged(&script, &both_leave(FILE, "{\"a\":1,\"b\":1}"), &tree(&[(FILE, "{}")])).unwrap();
+    assert_eq!(anomaly.kind, Kind::TornFile);
+    assert_eq!(
+        anomaly.summary,
+        "agent_metadata.json is no longer JSON (trailing characters at line 1 column 8): A and B wrote it at the same time \
+         (steps 1 to 4)"
+    );
+    assert_eq!(notes(&anomaly)[..2], [(0, "A begins to write the file"), (1, "B begins to write the file")]);
+}
+
+#[test]
+fn content_mixed_of_two_writers_is_torn_and_whole_content_is_not() {
+    let mixed = |last: &str, left: &str| {
+        let script = Script::new(2)
+            .open(0, "f", TRUNCATE)
+            .open(1, "f", TRUNCATE)
+            .write(0, "f", "AAAA")
+            .write(1, "f", last);
+        judged(&script.leaves("f", left), &both_leave("f", "AAAABBBB"), &Tree::new()).unwrap()
+    };
+    let torn = mixed("BB", "BBAA");
+    assert_eq!(torn.kind, Kind::TornFile);
+    assert_eq!(
+        torn.summary,
+        "f holds what no process wrote as a whole: A and B wrote it at the same time (steps 1 to 4)"
+    );
+    assert_ne!(mixed("BBBB", "BBBB").kind, Kind::TornFile);
+    // One after another, each whole: not torn either.
+    let script = Script::new(2).open(0, "f", TRUNCATE).write(0, "f", "AAAA").open(1, "f", "append");
+    let script = script.write_at(1, "f", 4, "B").leaves("f", "AAAAB");
+    assert_ne!(judged(&script, &both_leave("f", "x"), &Tree::new()).unwrap().kind, Kind::TornFile);
+}
+
+#[test]
+fn a_process_that_dies_of_a_half_written_file_has_failed() {
+    let script = Script::new(2)
+        .open(0, FILE, TRUNCATE)
+        .read(1, FILE, "")
+        .write(0, FILE, "{}")
+        .leaves(FILE, "{}")
+        .exit(1, Exit::Status(1));
+    let serial = both_leave(FILE, "{}");
+    let initial = tree(&[(FILE, "{\"x\":1}")]);
+    let anomaly = judged(&script, &serial, &initial).unwrap();
+    assert_eq!(anomaly.kind, Kind::ProcessFailure);
+    assert_eq!(
+        anomaly.summary,
+        "B fails (exit 1), which no serial order lets it: it read agent_metadata.json at step 2 while A was writing it and got \
+         0 bytes"
+    );
+    let expected = ["A is: a", "B is: b", "every serial order gives: B exit 0", "this one gives: B exit 1"];
+    assert_eq!(anomaly.explanation, expected);
+    let killed = judged(&script.exit(1, Exit::Signal(11)), &serial, &initial).unwrap();
+    assert!(killed.summary.starts_with("B is killed by signal 11: "), "{}", killed.summary);
+}
+
+#[test]
+fn one_that_gives_up_is_fine_where_allowed_unless_it_had_an_effect() {
+    let mut serial = SerialOutcomes::new(Aborts::Allow, Normalize::default());
+    let full = Script::new(2).leaves("f", "ab").outcome();
+    for order in super::orders(2) {
+        serial.push(SerialRun { order, outcome: full.clone() });
+    }
+    let alone =
+        Outcome { exits: vec![Some(Exit::Status(0)), None], ..Script::new(2).leaves("f", "a").outcome() };
+    serial.push(SerialRun {
+        order: Order { processes: vec![ProcessId(0)], left_out: vec![ProcessId(1)] },
+        outcome: alone,
+    });
+    let gave_up = Script::new(2).exit(1, Exit::Status(1)).prints(1, "busy");
+    assert_eq!(judged(&gave_up.clone().leaves("f", "a"), &serial, &Tree::new()), None);
+    let left = judged(&gave_up.clone().leaves("f", "a").leaves("f.tmp", ""), &serial, &Tree::new()).unwrap();
+    assert_eq!(
+        (left.kind, left.summary.as_str()),
+        (Kind::LeftBehind, "f.tmp left behind, which no serial order leaves")
+    );
+    let effect = judged(&gave_up.leaves("f", "b"), &serial, &Tree::new()).unwrap();
+    assert_eq!(effect.kind, Kind::ProcessFailure);
+}
+
+#[test]
+fn additional_files_are_left_behind() {
+    let script = Script::new(2).open(1, "t.tmp", TRUNCATE).leaves("f", "x").leaves("t.tmp", "");
+    let anomaly = judged(&script, &both_leave("f", "x"), &Tree::new()).unwrap();
+    assert_eq!((anomaly.kind, anomaly.processes.as_slice()), (Kind::LeftBehind, &[ProcessId(1)][..]));
+    assert_eq!(notes(&anomaly), [(0, "leaves t.tmp")]);
+    assert_eq!(
+        anomaly.explanation,
+        ["every serial order gives: t.tmp not there", "this one gives: t.tmp \"\""]
+    );
+}
+
+#[test]
+fn output_alone_is_a_dirty_read() {
+    let script = Script::new(2).open(0, "f", TRUNCATE).read(1, "f", "").write(0, "f", "new");
+    let serial = serial_of_two(
+        Script::new(2).leaves("f", "new").prints(1, "new").outcome(),
+        Script::new(2).leaves("f", "new").prints(1, "old").outcome(),
+    );
+    let anomaly = judged(&script.leaves("f", "new"), &serial, &tree(&[("f", "old")])).unwrap();
+    assert_eq!(anomaly.kind, Kind::DirtyRead);
+    assert_eq!(
+        anomaly.summary,
+        "B prints what no serial order prints: it read f at step 2 while A was writing it and got 0 bytes"
+    );
+    assert_eq!(
+        anomaly.explanation,
+        [
+            "every serial order gives: B prints \"new\" (in the order A B) or \"old\" (in the order B A)",
+            "this one gives: B prints \"\""
+        ]
+    );
+}
+
+#[test]
+fn write_skew_is_non_serializable_and_the_cycle_tells() {
+    let script = Script::new(2).touch(0, "r1").touch(1, "r2").touch(0, "w2").touch(1, "w1");
+    let script = script.leaves("x", "1").leaves("y", "1");
+    let serial = serial_of_two(
+        Script::new(2).leaves("x", "1").leaves("y", "2").outcome(),
+        Script::new(2).leaves("x", "2").leaves("y", "1").outcome(),
+    );
+    let anomaly = judged(&script, &serial, &Tree::new()).unwrap();
+    assert_eq!(anomaly.kind, Kind::NonSerializable);
+    assert_eq!(
+        anomaly.summary,
+        "no serial order gives this outcome: A reads w1 (step 1) before B changes it (step 4), B reads w2 (step 2) before A \
+         changes it (step 3)"
+    );
+    assert_eq!(
+        anomaly.explanation,
+        [
+            "the order A B gives: y \"2\" where this one gives \"1\"",
+            "the order B A gives: x \"2\" where this one gives \"1\""
+        ]
+    );
+}
+
+#[test]
+fn locks_taken_crosswise_are_a_deadlock_with_its_ring() {
+    let script = Script::new(3)
+        .lock(0, "a.lock", 1)
+        .lock(1, "b.lock", 2)
+        .waits(0, "b.lock", 2, &[1])
+        .waits(1, "a.lock", 1, &[0])
+        .waits(2, "a.lock", 1, &[0]);
+    let anomaly = judged(&script, &both_leave("f", ""), &Tree::new()).unwrap();
+    assert_eq!(anomaly.kind, Kind::Deadlock);
+    assert_eq!(anomaly.summary, "A waits for b.lock held by B, B waits for a.lock held by A");
+    assert_eq!((anomaly.files.len(), anomaly.processes.as_slice()), (2, &[ProcessId(0), ProcessId(1)][..]));
+    assert_eq!(
+        anomaly.explanation,
+        [
+            "A waits for b.lock, held by B (since step 2)",
+            "B waits for a.lock, held by A (since step 1)",
+            "C waits for a.lock as well"
+        ]
+    );
+    assert_eq!(
+        notes(&anomaly),
+        [(0, "takes a.lock, which B comes to wait for"), (1, "takes b.lock, which A comes to wait for")]
+    );
+    let alone = Script::new(1).lock(0, "a.lock", 1).waits(0, "a.lock", 1, &[0]);
+    let anomaly = judged(&alone, &both_leave("f", ""), &Tree::new()).unwrap();
+    assert_eq!(anomaly.summary, "A waits for a.lock, which it holds itself");
+}
+
+#[test]
+fn too_many_steps_are_a_livelock_and_a_redundant_execution_is_nothing() {
+    let mut script = Script::new(2).open(0, "l", TRUNCATE);
+    for _ in 0..3 {
+        script = script.call(1, "flock", "l", "exclusive, try").error("EWOULDBLOCK");
+    }
+    let serial = both_leave("f", "");
+    let anomaly = judged(&script.clone().ending(Ending::Cut(Cut::Steps)), &serial, &Tree::new()).unwrap();
+    assert_eq!((anomaly.kind, anomaly.summary.as_str()), (Kind::Livelock, "no end after 4 steps: B goes on"));
+    assert_eq!(anomaly.explanation, ["B goes on with flock l (exclusive, try): 2 times in the last 2 steps"]);
+    assert_eq!(judged(&script.ending(Ending::Cut(Cut::Redundant)), &serial, &Tree::new()), None);
+}
+
+#[test]
+fn a_failing_check_counts_only_where_nothing_more_specific_does() {
+    let check =
+        CheckRun { command: "test -s f".into(), exit: Exit::Status(3), output: "\nf is empty\n".into() };
+    let serial = both_leave("f", "");
+    let (initial, good) = (Tree::new(), Script::new(2).leaves("f", "").execution());
+    let case =
+        Case { execution: &good, serial: &serial, initial: &initial, commands: &[], check: Some(&check) };
+    let anomaly = judge(&case).unwrap();
+    assert_eq!(
+        (anomaly.kind, anomaly.summary.as_str()),
+        (Kind::CheckFailed, "the check fails (exit 3): f is empty")
+    );
+    let bad = Script::new(2).leaves("g", "").leaves("f", "").execution();
+    assert_eq!(judge(&Case { execution: &bad, ..case }).unwrap().kind, Kind::LeftBehind);
+    let passed = CheckRun { exit: Exit::Status(0), ..check.clone() };
+    assert_eq!(judge(&Case { check: Some(&passed), ..case }), None);
+}
+
+#[test]
+fn where_not_every_order_was_run_the_explanation_says_so() {
+    let mut serial = both_leave(FILE, "{\"agent-b\": 1, \"agent-a\": 1}");
+    serial.complete = false;
+    let anomaly = judged(&incident(), &serial, &tree(&[(FILE, "{}")])).unwrap();
+    assert_eq!(
+        anomaly.explanation[0],
+        "each of the 2 serial orders that were run gives: agent_metadata.json \"agent-b\": 1"
+    );
+}
+
+#[test]
+fn without_the_bytes_the_pattern_is_still_found_where_the_accesses_tell() {
+    let script = Script::new(2).touch(0, "r1").touch(1, "r1").touch(1, "w1").touch(0, "w1");
+    let anomaly = judged(&script.leaves("f", "1"), &both_leave("f", "2"), &tree(&[("f", "0")])).unwrap();
+    assert_eq!(
+        anomaly.summary,
+        "f: B's change (step 3) is lost: A overwrote it at step 4 with what it had read at step 1"
+    );
+}
+
+#[test]
+fn longer_texts_are_explained_by_their_lines() {
+    let script = Script::new(2).leaves("log", "head\na\ntail\n");
+    let anomaly = judged(&script, &both_leave("log", "head\na\nb\ntail\n"), &Tree::new()).unwrap();
+    let expected = ["log, as every serial order gives it (-) and as this one does (+):", "  - b"];
+    assert_eq!(anomaly.explanation, expected);
+}
+
+#[test]
+fn versions_are_kept_for_people() {
+    let kept = versions(&incident().execution(), &tree(&[(FILE, "{}")]), &[FILE.to_owned()]);
+    let shown: Vec<_> =
+        kept.iter().map(|v| (v.step, String::from_utf8_lossy(&v.content).into_owned())).collect();
+    let expected = [
+        (None, "{}"),
+        (Some(4), ""),
+        (Some(5), "{\"agent-b\": 1}"),
+        (Some(6), ""),
+        (Some(7), "{\"agent-a\": 1}"),
+    ];
+    assert_eq!(shown, expected.map(|(step, text)| (step, text.to_owned())));
+}

@@ -1,0 +1,121 @@
+use std::io;
+
+use serde::Serialize;
+
+use super::{Finding, Report};
+use crate::model::{Kind, ProcessId, Verdict};
+use crate::scenario::{Expect, differences};
+
+/// The format's number; raised when a field changes its meaning or goes.
+const FORMAT: u32 = 1;
+
+/// The fields as programs rely on them, in their order.
+#[derive(Serialize)]
+struct Object<'a> {
+    format: u32,
+    scenario: &'a str,
+    verdict: Verdict,
+    exhaustive: bool,
+    not_covered: &'a [String],
+    strategy: &'a str,
+    seed: u64,
+    processes: usize,
+    executions: u64,
+    complete: u64,
+    blocked: u64,
+    redundant: u64,
+    serial_runs: u64,
+    distinct_outcomes: u64,
+    serial_outcomes: u64,
+    steps: u64,
+    elapsed_s: f64,
+    anomalies: Vec<FoundObject<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expected: Option<&'a Expect>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    as_expected: Option<bool>,
+}
+
+#[derive(Serialize)]
+struct FoundObject<'a> {
+    kind: Kind,
+    summary: &'a str,
+    files: &'a [String],
+    keys: &'a [String],
+    processes: &'a [ProcessId],
+    execution: u64,
+    context_switches: u64,
+    witness: Option<&'a str>,
+    replayed: u32,
+}
+
+#[derive(Serialize)]
+struct Many<'a> {
+    format: u32,
+    scenarios: Vec<Object<'a>>,
+}
+
+impl<'a> Object<'a> {
+    fn of(report: &'a Report) -> Self {
+        Self {
+            format: FORMAT,
+            scenario: &report.scenario,
+            verdict: report.verdict,
+            exhaustive: report.exhaustive,
+            not_covered: &report.not_covered,
+            strategy: &report.strategy,
+            seed: report.seed,
+            processes: report.commands.len(),
+            executions: report.executions,
+            complete: report.complete,
+            blocked: report.blocked,
+            redundant: report.redundant,
+            serial_runs: report.serial_runs,
+            distinct_outcomes: report.distinct_outcomes,
+            serial_outcomes: report.serial_outcomes,
+            steps: report.steps,
+            elapsed_s: report.elapsed_s,
+            anomalies: report.anomalies.iter().map(FoundObject::of).collect(),
+            expected: report.expected.as_ref(),
+            as_expected: report.expected.as_ref().map(|expected| differences(expected, report).is_empty()),
+        }
+    }
+}
+
+impl<'a> FoundObject<'a> {
+    fn of(finding: &'a Finding) -> Self {
+        let anomaly = &finding.anomaly;
+        Self {
+            kind: anomaly.kind,
+            summary: &anomaly.summary,
+            files: &anomaly.files,
+            keys: &anomaly.keys,
+            processes: &anomaly.processes,
+            execution: finding.execution,
+            context_switches: finding.context_switches,
+            witness: finding.witness.as_deref(),
+            replayed: finding.replayed,
+        }
+    }
+}
+
+/// Writes a report as one JSON object and a line end.
+///
+/// # Errors
+/// Those of the writer.
+pub fn json(report: &Report, out: &mut dyn io::Write) -> io::Result<()> {
+    write(&Object::of(report), out)
+}
+
+/// Writes the reports of several scenarios as one JSON object and a line end.
+///
+/// # Errors
+/// Those of the writer.
+pub fn json_of_many(reports: &[Report], out: &mut dyn io::Write) -> io::Result<()> {
+    write(&Many { format: FORMAT, scenarios: reports.iter().map(Object::of).collect() }, out)
+}
+
+fn write(object: &impl Serialize, out: &mut dyn io::Write) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut *out, object)?;
+    writeln!(out)
+}

@@ -1,0 +1,102 @@
+//! Text in lines and columns of a given width.
+
+/// How a report for people looks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Style {
+    /// Columns of text; at least 40 are used.
+    pub width: usize,
+    /// Whether to colour what matters, by ANSI escapes.
+    pub color: bool,
+}
+
+impl Default for Style {
+    /// 80 columns, no colour.
+    fn default() -> Self {
+        Self { width: 80, color: false }
+    }
+}
+
+/// What to make of a piece of text where colour is wanted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Ink {
+    /// A verdict that is fine.
+    Good,
+    /// One that is not.
+    Bad,
+    /// One that is neither; and what to look at.
+    Look,
+    /// What can be passed over.
+    Faint,
+}
+
+impl Style {
+    pub(super) fn columns(&self) -> usize {
+        self.width.max(40)
+    }
+
+    pub(super) fn ink(&self, ink: Ink, text: &str) -> String {
+        if !self.color || text.is_empty() {
+            return text.to_owned();
+        }
+        let code = match ink {
+            Ink::Good => "1;32",
+            Ink::Bad => "1;31",
+            Ink::Look => "1;33",
+            Ink::Faint => "2",
+        };
+        format!("\x1b[{code}m{text}\x1b[0m")
+    }
+}
+
+/// The text in lines of at most `width` characters, broken at spaces; a longer word is broken where the line ends. Lines after
+/// the first begin with `indent` spaces.
+pub(super) fn wrap(text: &str, width: usize, indent: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut line: String = text.chars().take_while(|c| *c == ' ').collect();
+    let mut fresh = true;
+    for word in text.split(' ').filter(|word| !word.is_empty()) {
+        let mut word: Vec<char> = word.chars().collect();
+        let gap = usize::from(!fresh);
+        if !fresh && length(&line) + gap + word.len() > width {
+            lines.push(std::mem::replace(&mut line, " ".repeat(indent)));
+            fresh = true;
+        }
+        while length(&line) + word.len() > width && fresh {
+            let rest = word.split_off((width - length(&line)).max(1));
+            line.extend(word);
+            lines.push(std::mem::replace(&mut line, " ".repeat(indent)));
+            word = rest;
+        }
+        if !fresh {
+            line.push(' ');
+        }
+        line.extend(word);
+        fresh = false;
+    }
+    lines.push(line);
+    lines
+}
+
+/// Characters, each taken as one column wide.
+pub(super) fn length(text: &str) -> usize {
+    text.chars().count()
+}
+
+/// The text with spaces after it up to `width`.
+pub(super) fn pad(text: &str, width: usize) -> String {
+    format!("{text}{}", " ".repeat(width.saturating_sub(length(text))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{pad, wrap};
+
+    #[test]
+    fn lines_break_at_spaces_and_long_words_where_they_must() {
+        assert_eq!(wrap("one two three", 8, 2), ["one two", "  three"]);
+        assert_eq!(wrap("  indented text", 12, 4), ["  indented", "    text"]);
+        assert_eq!(wrap("abcdefghij k", 4, 1), ["abcd", " efg", " hij", " k"]);
+        assert_eq!(wrap("", 4, 0), [""]);
+        assert_eq!(pad("→", 3), "→  ");
+    }
+}

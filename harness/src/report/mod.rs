@@ -1,0 +1,78 @@
+//! The reports: what an exploration concluded, for people and for programs.
+//!
+//! Pure: writes to a given writer; knows neither terminals nor files.
+
+mod ci;
+mod human;
+mod json;
+mod layout;
+#[cfg(test)]
+mod tests;
+mod timeline;
+pub mod words;
+
+use crate::model::{Anomaly, Execution, Verdict};
+use crate::scenario::Expect;
+
+pub use ci::{github, junit};
+pub use human::{human, overview};
+pub use json::{json, json_of_many};
+pub use layout::Style;
+
+/// What an exploration concluded.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The scenario's name.
+    pub scenario: String,
+    /// The conclusion.
+    pub verdict: Verdict,
+    /// Whether every interleaving was tried.
+    pub exhaustive: bool,
+    /// What was not covered, and why, in words.
+    pub not_covered: Vec<String>,
+    /// The strategy's name.
+    pub strategy: String,
+    /// The seed that it had.
+    pub seed: u64,
+    /// The processes' commands, in their order.
+    pub commands: Vec<String>,
+    /// All runs of the search; serial runs apart.
+    pub executions: u64,
+    /// Of them, those in which every process ran to its exit.
+    pub complete: u64,
+    /// Of them, those that ended with processes that wait for each other.
+    pub blocked: u64,
+    /// Of them, those that were cut because an equivalent one had been run.
+    pub redundant: u64,
+    /// How many serial runs were made.
+    pub serial_runs: u64,
+    /// How many different outcomes there were.
+    pub distinct_outcomes: u64,
+    /// How many different outcomes the serial runs left.
+    pub serial_outcomes: u64,
+    /// Steps, of all executions together.
+    pub steps: u64,
+    /// How long it took, in seconds.
+    pub elapsed_s: f64,
+    /// What was found, in the order of the executions.
+    pub anomalies: Vec<Finding>,
+    /// What the scenario is expected to give, where it is held to that.
+    pub expected: Option<Expect>,
+}
+
+/// An anomaly that was found, and where.
+#[derive(Clone, Debug)]
+pub struct Finding {
+    /// What is wrong.
+    pub anomaly: Anomaly,
+    /// The execution in which it shows, as the witness has it.
+    pub shown: Execution,
+    /// The number of the execution that showed it first, from 1.
+    pub execution: u64,
+    /// How often the schedule goes from one process to another.
+    pub context_switches: u64,
+    /// Where the witness was written, if it was.
+    pub witness: Option<String>,
+    /// How many times it was replayed and came out the same.
+    pub replayed: u32,
+}

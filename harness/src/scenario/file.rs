@@ -1,0 +1,262 @@
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::error::mend;
+use super::{Scenario, ScenarioError, StrategyName};
+use crate::model::Verdict;
+use crate::oracle::Normalize;
+
+/// The file in a scenario's folder.
+const FILE: &str = "scenario.toml";
+/// The folder that a workspace is a copy of, where no other is named.
+const WORKSPACE: &str = "workspace";
+
+impl Scenario {
+    /// Reads the scenario in a folder.
+    ///
+    /// # Errors
+    /// Where its file cannot be read or says what cannot be.
+    pub fn load(folder: &Path) -> Result<Self, ScenarioError> {
+        let file = folder.join(FILE);
+        let shown = file.display().to_string();
+        let text = fs::read_to_string(&file).map_err(|error| ScenarioError {
+            file: shown.clone(),
+            line: None,
+            message: format!("cannot be read: {error}"),
+        })?;
+        let mut scenario = Self::parse(&text, &shown)?;
+        if scenario.name.is_empty() {
+            let full = fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
+            scenario.name = full
+                .file_name()
+                .map_or_else(|| "scenario".into(), |name| name.to_string_lossy().into_owned());
+        }
+        if let Some(dir) = scenario.dir.as_ref().filter(|dir| !folder.join(dir).is_dir()) {
+            let message = format!("`dir` is {dir}, and there is no such folder beside it");
+            return Err(ScenarioError { file: shown, line: line_of_key(&text, "dir"), message });
+        }
+        Ok(scenario)
+    }
+
+    /// The folder that each fresh workspace is a copy of, given the scenario's; none where workspaces begin empty.
+    #[must_use]
+    pub fn workspace_in(&self, folder: &Path) -> Option<PathBuf> {
+        match &self.dir {
+            Some(dir) => Some(folder.join(dir)),
+            None => Some(folder.join(WORKSPACE)).filter(|default| default.is_dir()),
+        }
+    }
+
+    /// Reads a scenario from the text of its file, called `file` in errors.
+    ///
+    /// # Errors
+    /// Where it is not TOML, has keys that are not known or values that cannot be.
+    pub fn parse(text: &str, file: &str) -> Result<Self, ScenarioError> {
+        let fail = |line, message| ScenarioError { file: file.to_owned(), line, message };
+        let scenario: Self = toml::from_str(text).map_err(|error| {
+            let line = error.span().map(|span| line_at(text, span.start));
+            fail(line, mend(error.message()))
+        })?;
+        scenario.validate().map_err(|(key, message)| fail(line_of_key(text, key), message))?;
+        Ok(scenario)
+    }
+
+    /// What the types do not say.
+    ///
+    /// # Errors
+    /// The key concerned, and what is wrong.
+    pub fn validate(&self) -> Result<(), (&'static str, String)> {
+        let fail = |key: &'static str, message: &str| Err((key, message.to_owned()));
+        if self.processes.is_empty() {
+            return fail("process", "there is no process: add a `[[process]]` table with `command = \"…\"`");
+        }
+        for (key, bound) in [("max-executions", self.max_executions), ("max-steps", self.max_steps)] {
+            if bound == Some(0) {
+                return Err((key, format!("`{key}` is 0: nothing would be run")));
+            }
+        }
+        if self.time_limit.is_some_and(|limit| !limit.is_finite() || limit <= 0.0) {
+            return fail("time-limit", "`time-limit` is a number of seconds greater than 0");
+        }
+        for (key, globs) in [("ignore", &self.ignore), ("unordered", &self.unordered)] {
+            Normalize::new(globs, &[]).map_err(|error| (key, error.to_string()))?;
+        }
+        let Some(expect) = &self.expect else { return Ok(()) };
+        if expect.verdict != Verdict::Anomaly && !expect.kinds.is_empty() {
+            return fail("kinds", "`kinds` are of anomalies: the expected verdict is another");
+        }
+        if self.strategy == StrategyName::Random && (expect.complete.is_some() || expect.blocked.is_some()) {
+            let key = if expect.complete.is_some() { "complete" } else { "blocked" };
+            return fail(key, "the number of executions is exact only of the strategies dpor and dfs");
+        }
+        if self.strategy == StrategyName::Random && expect.verdict == Verdict::Clean {
+            return fail(
+                "verdict",
+                "the strategy random never covers all: expect `inconclusive`, or use dpor",
+            );
+        }
+        Ok(())
+    }
+}
+
+/// The line, from 1, of a byte of a text.
+fn line_at(text: &str, byte: usize) -> usize {
+    1 + text.as_bytes().iter().take(byte).filter(|byte| **byte == b'\n').count()
+}
+
+/// The line, from 1, on which a key is given.
+fn line_of_key(text: &str, key: &str) -> Option<usize> {
+    let gives = |line: &str| {
+        line.trim_start().strip_prefix(key).is_some_and(|rest| rest.trim_start().starts_with('='))
+    };
+    text.lines().position(gives).map(|line| line + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Scenario;
+    use crate::model::{Kind, Verdict};
+    use crate::oracle::Aborts;
+    use crate::scenario::{Program, StrategyName};
+
+    const WHOLE: &str = r#"
+name = "two-agents"
+summary = "Two agents write one metadata file"
+dir = "start"
+setup = "python3 init.py"
+canon = "python3 show.py"
+ignore = ["*.lock"]
+unordered = ["events.log", "stdout"]
+check = "test -s f"
+final = "cat f"
+aborts = "allow"
+strategy = "dfs"
+seed = 7
+max-executions = 1_000
+time-limit = 60
+max-steps = 500
+all = true
+equivalence = "trace"
+
+[[process]]
+command = "python3 agent.py a"
+
+[[process]]
+closure = "agent b"
+
+[expect]
+verdict = "anomaly"
+kinds = ["lost-update", "torn-file"]
+complete = 30
+blocked = 4
+"#;
+
+    #[test]
+    fn every_key_is_read_and_survives_json() {
+        let scenario = Scenario::parse(WHOLE, "scenario.toml").unwrap();
+        assert_eq!((scenario.name.as_str(), scenario.last.as_deref()), ("two-agents", Some("cat f")));
+        assert_eq!((scenario.aborts, scenario.strategy), (Aborts::Allow, StrategyName::Dfs));
+        assert_eq!(
+            (scenario.seed, scenario.max_executions, scenario.max_steps),
+            (Some(7), Some(1000), Some(500))
+        );
+        assert_eq!((scenario.time_limit, scenario.all), (Some(60.0), true));
+        let processes = [Program::Command("python3 agent.py a".into()), Program::Closure("agent b".into())];
+        assert_eq!(scenario.processes, processes);
+        let expect = scenario.expect.clone().unwrap();
+        assert_eq!((expect.verdict, expect.complete, expect.blocked), (Verdict::Anomaly, Some(30), Some(4)));
+        assert_eq!(expect.kinds, [Kind::LostUpdate, Kind::TornFile]);
+        let json = serde_json::to_string(&scenario).unwrap();
+        assert_eq!(serde_json::from_str::<Scenario>(&json).unwrap(), scenario, "{json}");
+    }
+
+    #[test]
+    fn errors_say_the_line_and_how_to_mend_it() {
+        let process = "[[process]]\ncommand = \"a\"\n";
+        for (text, error) in [
+            (format!("{process}comand = \"b\""), "s.toml:3: unknown key `comand`; did you mean `command`?"),
+            (
+                format!("max_steps = 3\n{process}"),
+                "s.toml:1: unknown key `max_steps`; did you mean `max-steps`?",
+            ),
+            (
+                format!("\nwhatever = 3\n{process}"),
+                "s.toml:2: unknown key `whatever`; there are: name, summary, dir, \
+                setup, canon, ignore, unordered, check, final, aborts, strategy, seed, max-executions, time-limit, \
+                max-steps, all, equivalence, process, expect",
+            ),
+            (
+                format!("strategy = \"dporr\"\n{process}"),
+                "s.toml:1: unknown value `dporr`; did you mean `dpor`?",
+            ),
+            (format!("strategy = \"pct\"\n{process}"), "s.toml:1: `pct` as `strategy` is not built yet"),
+            (format!("strategy = \"pos\"\n{process}"), "s.toml:1: `pos` as `strategy` is not built yet"),
+            (
+                format!("equivalence = \"observed\"\n{process}"),
+                "s.toml:1: `observed` as `equivalence` is not built yet",
+            ),
+            (format!("preemptions = 2\n{process}"), "s.toml:1: `preemptions` is not built yet"),
+            (format!("crash = \"kill\"\n{process}"), "s.toml:1: `crash` is not built yet"),
+            (format!("faults = []\n{process}"), "s.toml:1: `faults` is not built yet"),
+            (format!("jobs = 2\n{process}"), "s.toml:1: `jobs` is not built yet"),
+            (format!("shard = \"1/2\"\n{process}"), "s.toml:1: `shard` is not built yet"),
+            (format!("{process}then = \"b\""), "s.toml:3: `then` is not built yet"),
+            (format!("{process}input = \"b\""), "s.toml:3: `input` is not built yet"),
+            (
+                format!("{process}[expect]\nverdict = \"anomaly\"\nkinds = [\"crash-loss\"]"),
+                "s.toml:5: `crash-loss` as `kinds` is not built yet",
+            ),
+            (format!("{process}[expect]\nkinds = []"), "s.toml:3: the key `verdict` is missing"),
+            (
+                format!("{process}[expect]\nverdict = \"clean\"\nkinds = [\"deadlock\"]"),
+                "s.toml:5: `kinds` are of anomalies: the expected verdict is another",
+            ),
+            (
+                format!("strategy = \"random\"\n{process}[expect]\nverdict = \"anomaly\"\ncomplete = 3"),
+                "s.toml:6: the number of executions is exact only of the strategies dpor and dfs",
+            ),
+            (
+                "seed = 1".to_owned(),
+                "s.toml: there is no process: add a `[[process]]` table with `command = \"…\"`",
+            ),
+            ("[[process]]".to_owned(), "s.toml:1: a process needs `command = \"…\"` or `closure = \"…\"`"),
+            (
+                format!("{process}closure = \"b\""),
+                "s.toml:1: a process has either `command` or `closure`, not both",
+            ),
+            (format!("max-steps = 0\n{process}"), "s.toml:1: `max-steps` is 0: nothing would be run"),
+            (
+                format!("time-limit = -1\n{process}"),
+                "s.toml:1: `time-limit` is a number of seconds greater than 0",
+            ),
+            (format!("seed = \"x\"\n{process}"), "s.toml:1: invalid type: string \"x\", expected u64"),
+            (
+                format!("\n\nignore = [\"[\"]\n{process}"),
+                "s.toml:3: `[` is not a glob: unclosed character class; missing ']'",
+            ),
+            (format!("seed = 1\nseed = 2\n{process}"), "s.toml:2: the key is given twice"),
+        ] {
+            assert_eq!(Scenario::parse(&text, "s.toml").unwrap_err().to_string(), error, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_folder_gives_name_and_workspace() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().join("lost-update");
+        std::fs::create_dir_all(folder.join("workspace")).unwrap();
+        let file = folder.join("scenario.toml");
+        std::fs::write(&file, "[[process]]\ncommand = \"a\"\n").unwrap();
+        let scenario = Scenario::load(&folder).unwrap();
+        assert_eq!(scenario.name, "lost-update");
+        assert_eq!(scenario.workspace_in(&folder), Some(folder.join("workspace")));
+        assert_eq!(scenario.workspace_in(parent.path()), None);
+        std::fs::write(&file, "dir = \"missing\"\n[[process]]\ncommand = \"a\"\n").unwrap();
+        let error = Scenario::load(&folder).unwrap_err();
+        assert_eq!(
+            (error.line, error.message.as_str()),
+            (Some(1), "`dir` is missing, and there is no such folder beside it")
+        );
+        assert!(Scenario::load(parent.path()).unwrap_err().message.starts_with("cannot be read: "));
+    }
+}

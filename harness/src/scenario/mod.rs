@@ -1,0 +1,185 @@
+//! Scenarios: workspace, processes, oracles, bounds and the expected verdict, as `scenario.toml` in a folder of its own.
+//!
+//! ```toml
+//! summary = "Two agents write one metadata file"    # name: the folder's, unless given
+//! dir = "workspace"                                 # copied into each fresh workspace; this is the default where it exists
+//! setup = "python3 init.py"                         # run once, unscheduled
+//! ignore = ["*.lock", "*.pyc"]                      # left out of the outcome
+//! unordered = ["events.log"]                        # lines compared in any order; `stdout` for the standard outputs
+//! check = "python3 check.py"                        # non-zero is an anomaly
+//! aborts = "allow"                                  # or "fail"
+//! strategy = "dpor"                                 # or "dfs", "random" (then: seed = 1)
+//! max-executions = 10_000
+//! time-limit = 60                                   # seconds
+//! max-steps = 2_000                                 # in one execution
+//! all = true                                        # go on after the first anomaly
+//!
+//! [[process]]
+//! command = "python3 agent.py a"
+//!
+//! [[process]]
+//! closure = "agent b"                               # a Rust closure of the catalogue
+//!
+//! [expect]
+//! verdict = "anomaly"
+//! kinds = ["lost-update", "torn-file"]              # those found, all of them
+//! complete = 30                                     # exact; only where the search is exhaustive
+//! blocked = 0
+//! ```
+//! Further keys: `canon`, `final`. Keys are the options of the command, with hyphens.
+
+mod error;
+mod expect;
+mod file;
+
+use serde::{Deserialize, Serialize};
+
+pub use error::ScenarioError;
+pub use expect::{Expect, differences};
+
+use crate::oracle::Aborts;
+
+/// What to explore, how far, and what to expect of it.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Scenario {
+    /// What it is called; the folder's name, unless given.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub name: String,
+    /// What it shows, in a sentence.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub summary: String,
+    /// The folder that each fresh workspace is a copy of, relative to the scenario's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dir: Option<String>,
+    /// Run once in a fresh workspace, unscheduled; each execution starts from the tree that it left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub setup: Option<String>,
+    /// Run in the final workspace; what it prints stands for the tree in the outcome.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub canon: Option<String>,
+    /// What is left out of the outcome, as globs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ignore: Vec<String>,
+    /// Files, or `stdout`, whose lines are compared in any order, as globs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unordered: Vec<String>,
+    /// An invariant, run in the final workspace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check: Option<String>,
+    /// Run alone after all the processes; what it prints is part of the outcome.
+    #[serde(default, rename = "final", skip_serializing_if = "Option::is_none")]
+    pub last: Option<String>,
+    /// What to make of processes that give up.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub aborts: Aborts,
+    /// Which executions to run.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub strategy: StrategyName,
+    /// Where chance plays a part, what decides it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
+    /// After how many executions to end the search.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_executions: Option<u64>,
+    /// After how many seconds to end the search.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_limit: Option<f64>,
+    /// How many steps one execution may have; past it: livelock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_steps: Option<u64>,
+    /// Whether to go on after the first anomaly.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub all: bool,
+    /// How executions are told apart. One way is built.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub equivalence: Equivalence,
+    /// The processes, A first.
+    #[serde(default, rename = "process")]
+    pub processes: Vec<Program>,
+    /// What the exploration is expected to give.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expect: Option<Expect>,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+/// What a process runs.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", try_from = "ProgramKeys")]
+pub enum Program {
+    /// A command: run directly where it is plain words, by `sh -c` where it needs a shell.
+    Command(String),
+    /// A Rust closure of the catalogue: its name, and its arguments.
+    Closure(String),
+}
+
+impl Program {
+    /// What to show people.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Command(text) | Self::Closure(text) => text,
+        }
+    }
+}
+
+/// The keys of a `[[process]]` table.
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct ProgramKeys {
+    command: Option<String>,
+    closure: Option<String>,
+}
+
+impl TryFrom<ProgramKeys> for Program {
+    type Error = &'static str;
+
+    fn try_from(keys: ProgramKeys) -> Result<Self, Self::Error> {
+        match (keys.command, keys.closure) {
+            (Some(text), None) | (None, Some(text)) if text.trim().is_empty() => {
+                Err("a process needs something to run")
+            }
+            (Some(command), None) => Ok(Self::Command(command)),
+            (None, Some(closure)) => Ok(Self::Closure(closure)),
+            (Some(_), Some(_)) => Err("a process has either `command` or `closure`, not both"),
+            (None, None) => Err("a process needs `command = \"…\"` or `closure = \"…\"`"),
+        }
+    }
+}
+
+/// Which executions to run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StrategyName {
+    /// One of each trace class.
+    #[default]
+    Dpor,
+    /// All.
+    Dfs,
+    /// By chance.
+    Random,
+}
+
+impl StrategyName {
+    /// The word for it in options and reports.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Dpor => "dpor",
+            Self::Dfs => "dfs",
+            Self::Random => "random",
+        }
+    }
+}
+
+/// Which executions count as the same.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Equivalence {
+    /// Those of one trace class.
+    #[default]
+    Trace,
+}

@@ -1,0 +1,156 @@
+use std::fmt;
+
+use super::{Recorded, Recording};
+use crate::model::{Choice, Ending, Entry, Outcome, ProcessId, View};
+use crate::oracle::Normalize;
+use crate::report::words;
+
+/// Longest content shown, in characters.
+const CONTENT: usize = 60;
+
+/// A replay that does not match its recording: where, and both sides in words.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Divergence {
+    /// The step (from 0); none where the steps agree and what they left does not.
+    pub step: Option<usize>,
+    /// What differs.
+    pub what: String,
+    /// The recording's side.
+    pub expected: String,
+    /// The replay's side.
+    pub actual: String,
+}
+
+impl std::error::Error for Divergence {}
+
+impl fmt::Display for Divergence {
+    /// The step as people count, from 1.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.step {
+            Some(step) => write!(f, "divergence at step {}: ", step + 1)?,
+            None => f.write_str("divergence at the end: ")?,
+        }
+        write!(f, "{}: recorded {}; now {}", self.what, self.expected, self.actual)
+    }
+}
+
+/// The first difference between a recording and a replay of it; outcomes are compared under `rules`.
+#[must_use]
+pub fn compare(expected: &Recording, actual: &Recording, rules: &Normalize) -> Option<Divergence> {
+    let steps = expected.schedule.len().max(actual.schedule.len());
+    let step = |step: usize| match (expected.schedule.get(step), actual.schedule.get(step)) {
+        (Some(recorded), Some(now)) => compare_step(step, recorded, now),
+        (recorded, now) => {
+            let side = |recorded: Option<&Recorded>, ending| recorded.map_or_else(|| end(ending), chosen);
+            let sides = (side(recorded, &expected.ending), side(now, &actual.ending));
+            Some(divergence(Some(step), "how it goes on", sides.0, sides.1))
+        }
+    };
+    (0..steps)
+        .find_map(step)
+        .or_else(|| unequal(None, "how it ends", end(&expected.ending), end(&actual.ending)))
+        .or_else(|| outcomes(&rules.outcome(&expected.outcome), &rules.outcome(&actual.outcome)))
+}
+
+/// The difference between what was recorded of a choice and what there is to choose from now. To be asked before the choice is
+/// made again.
+#[must_use]
+pub fn check_step(step: usize, expected: &Recorded, view: &View<'_>) -> Option<Divergence> {
+    compare_step(step, expected, &Recorded::at(view, expected.choice))
+}
+
+fn compare_step(step: usize, expected: &Recorded, actual: &Recorded) -> Option<Divergence> {
+    unequal(Some(step), "who can go on", names(&expected.enabled), names(&actual.enabled))
+        .or_else(|| unequal(Some(step), "the next operation", chosen(expected), chosen(actual)))
+        // Calls that read the same may still differ in a word that is not shown.
+        .or_else(|| {
+            unequal(Some(step), "the next call", format!("{:?}", expected.call), format!("{:?}", actual.call))
+        })
+}
+
+fn divergence(step: Option<usize>, what: &str, expected: String, actual: String) -> Divergence {
+    Divergence { step, what: what.to_owned(), expected, actual }
+}
+
+fn unequal(step: Option<usize>, what: &str, expected: String, actual: String) -> Option<Divergence> {
+    (expected != actual).then(|| divergence(step, what, expected, actual))
+}
+
+fn names(processes: &[ProcessId]) -> String {
+    let names: Vec<String> = processes.iter().map(ToString::to_string).collect();
+    if names.is_empty() { "nobody".into() } else { names.join(", ") }
+}
+
+fn chosen(recorded: &Recorded) -> String {
+    let Choice::Process(process) = recorded.choice;
+    format!("{process}: {}", words::pending(&recorded.call))
+}
+
+fn end(ending: &Ending) -> String {
+    match ending {
+        Ending::Complete => "every process has ended".into(),
+        Ending::Cut(_) => "the execution is cut short".into(),
+        Ending::Blocked(waiting) => {
+            let each = waiting.iter().map(|waiting| {
+                let call = words::pending(&waiting.operation.call);
+                format!("{} waits to {call}, held by {}", waiting.process, names(&waiting.holders))
+            });
+            each.collect::<Vec<_>>().join(", ")
+        }
+    }
+}
+
+/// The first part of two outcomes that differs.
+fn outcomes(expected: &Outcome, actual: &Outcome) -> Option<Divergence> {
+    let mut paths: Vec<&String> = expected.tree.keys().chain(actual.tree.keys()).collect();
+    paths.sort();
+    let path = |path: &&String| {
+        let (recorded, now) = (expected.tree.get(*path), actual.tree.get(*path));
+        (recorded != now).then(|| divergence(None, path, entry(recorded), entry(now)))
+    };
+    let processes = expected.exits.len().max(actual.exits.len());
+    let process = |number: usize| {
+        let exit = |outcome: &Outcome| {
+            outcome
+                .exits
+                .get(number)
+                .copied()
+                .flatten()
+                .map_or_else(|| "no exit".into(), |exit| exit.to_string())
+        };
+        let output = |outcome: &Outcome| quoted(outcome.stdout.get(number).map_or(&[], Vec::as_slice));
+        let name = ProcessId(number);
+        unequal(None, &format!("how {name} ends"), exit(expected), exit(actual))
+            .or_else(|| unequal(None, &format!("what {name} prints"), output(expected), output(actual)))
+    };
+    let rest = |outcome: &Outcome| format!("{:?}, {:?}", outcome.canon, outcome.last);
+    paths
+        .iter()
+        .find_map(path)
+        .or_else(|| (0..processes).find_map(process))
+        .or_else(|| unequal(None, "the canonical form or the final command", rest(expected), rest(actual)))
+        .or_else(|| {
+            (expected != actual).then(|| divergence(None, "the outcome", "one".into(), "another".into()))
+        })
+}
+
+fn entry(entry: Option<&Entry>) -> String {
+    match entry {
+        None => "not there".into(),
+        Some(Entry::File { mode, content }) => format!("{} with mode {mode:o}", quoted(content)),
+        Some(Entry::Dir { mode }) => format!("a directory with mode {mode:o}"),
+        Some(Entry::Link { target }) => format!("a link to {target}"),
+        Some(Entry::Other { kind, mode }) => format!("a {kind} with mode {mode:o}"),
+    }
+}
+
+/// Content as text; of long content the beginning, and its length.
+fn quoted(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    match text.char_indices().nth(CONTENT) {
+        Some((end, _)) => {
+            format!("{:?}… ({} bytes, crc32 {:08x})", &text[..end], bytes.len(), crc32fast::hash(bytes))
+        }
+        None => format!("{text:?}"),
+    }
+}

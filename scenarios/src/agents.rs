@@ -1,0 +1,54 @@
+//! The agents of the native scenarios.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+
+use cooks_core::Store;
+use nix::fcntl::{Flock, FlockArg};
+use serde_json::{Map, Value, json};
+
+/// The file that all agents share.
+const METADATA: &str = "agent_metadata.json";
+
+/// Status of an agent that cannot go on, as of a Python program that raises.
+const FAILED: i32 = 1;
+
+/// The save as it was before the repair: under the agent's own lock, which nobody else takes, and no other.
+pub fn unlocked(id: &str) -> i32 {
+    finish(save_unlocked(id))
+}
+
+fn save_unlocked(id: &str) -> io::Result<()> {
+    let lock = File::options().write(true).open(format!("{id}.lock"))?;
+    let _lock = Flock::lock(lock, FlockArg::LockExclusive).map_err(|(_, error)| error)?;
+    let mut buffer = [0; 4096];
+    let length = File::open(METADATA)?.read(&mut buffer)?;
+    let mut metadata: Map<String, Value> = serde_json::from_slice(&buffer[..length])?;
+    metadata.insert(id.to_owned(), json!({ "status": "active" }));
+    let text = serde_json::to_vec_pretty(&metadata)?;
+    File::create(METADATA)?.write_all(&text)
+}
+
+/// The same with the core: load under the shared lock; save under the exclusive one, merged with what is there.
+pub fn core(id: &str) -> i32 {
+    finish(save_with_core(id))
+}
+
+fn save_with_core(id: &str) -> Result<(), cooks_core::Error> {
+    let store = Store::open(".")?;
+    let agent = store.agent(id)?;
+    let base = store.load()?;
+    let mut mine = base.clone();
+    mine.insert(id.to_owned(), json!({ "status": "active" }));
+    agent.save(&base, &mine).map(drop)
+}
+
+fn finish<E: std::fmt::Display>(result: Result<(), E>) -> i32 {
+    match result {
+        Ok(()) => 0,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "{error}");
+            FAILED
+        }
+    }
+}
