@@ -35,7 +35,7 @@ mod file;
 use serde::{Deserialize, Serialize};
 
 pub use error::ScenarioError;
-pub use expect::{Expect, differences};
+pub use expect::Expect;
 
 use crate::oracle::Aborts;
 

@@ -3,6 +3,8 @@
 use super::{Content, Deed, History, How, Session, Touch};
 use crate::model::{AccessKind, CallResult, Event, Location, ObjectId};
 
+/// Longest content that is kept, apart from what calls moved: a file may be as sparse as it likes.
+const LONGEST: usize = 1 << 26;
 /// All bytes of a file.
 const WHOLE: (u64, u64) = (0, u64::MAX);
 
@@ -10,12 +12,21 @@ impl Content {
     /// Puts bytes in at an offset, with zeros in a gap before it.
     fn splice(&mut self, offset: u64, new: &[u8]) {
         let Self::Bytes(bytes) = self else { return };
-        let Ok(start) = usize::try_from(offset) else { return *self = Self::Unknown };
+        let start = usize::try_from(offset).ok().filter(|start| *start <= LONGEST);
+        let Some(start) = start else { return *self = Self::Unknown };
         let end = start + new.len();
         if bytes.len() < end {
             bytes.resize(end, 0);
         }
         bytes[start..end].copy_from_slice(new);
+    }
+
+    /// Cuts it off, or lengthens it with zeros.
+    fn set_length(&mut self, length: Option<usize>) {
+        match (self, length) {
+            (Self::Bytes(bytes), Some(length)) if length <= LONGEST => bytes.resize(length, 0),
+            (content, _) => *content = Self::Unknown,
+        }
     }
 }
 
@@ -143,10 +154,7 @@ impl History {
             event.operation.call.detail.split(|c: char| !c.is_ascii_digit()).find(|part| !part.is_empty());
         let size = number.and_then(|digits| digits.parse::<usize>().ok());
         let from = size.and_then(|size| u64::try_from(size).ok()).unwrap_or(0);
-        self.change(step, event, file, How::Resize, (from, u64::MAX), |content| match (content, size) {
-            (Content::Bytes(bytes), Some(size)) => bytes.resize(size, 0),
-            (content, _) => *content = Content::Unknown,
-        });
+        self.change(step, event, file, How::Resize, (from, u64::MAX), |content| content.set_length(size));
     }
 
     /// Bytes read or written, as recorded; else as the accesses have it.
