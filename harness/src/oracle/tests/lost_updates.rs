@@ -193,3 +193,14 @@ fn without_the_bytes_the_pattern_is_still_found_where_the_accesses_tell() {
         "f: B's change (step 3) is lost: A overwrote it at step 4 with what it had read at step 1"
     );
 }
+
+#[test]
+fn a_step_that_reads_and_writes_loses_nothing() {
+    let script = Script::new(2).touch(0, "r1").touch(1, "w1").touch(0, "r1");
+    let mut execution = script.leaves("f", "1").execution();
+    let write = execution.trace[1].operation.accesses.clone();
+    execution.trace[2].operation.accesses.extend(write);
+    let (serial, initial) = (both_leave("f", "2"), tree(&[("f", "0")]));
+    let case = Case { execution: &execution, serial: &serial, initial: &initial, commands: &[], check: None };
+    assert_eq!(judge(&case).unwrap().kind, Kind::NonSerializable);
+}
