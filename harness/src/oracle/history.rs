@@ -86,7 +86,7 @@ pub(super) struct Touch {
 
 /// A process's writing of a file: from the first change after it opened the file to its last before it opens it again.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Session {
+pub(super) struct Writing {
     pub process: ProcessId,
     pub first: usize,
     pub last: usize,
@@ -101,7 +101,7 @@ pub(super) struct Session {
 pub(super) struct History {
     initial: BTreeMap<String, Content>,
     touches: BTreeMap<String, Vec<Touch>>,
-    sessions: Vec<Session>,
+    writings: Vec<Writing>,
     /// Which file each path leads to now; at the end, finally.
     names: BTreeMap<String, usize>,
     files: Vec<Content>,
@@ -152,20 +152,20 @@ impl History {
     }
 
     /// The writings of the file that a path finally leads to, in the order of their first steps.
-    pub(super) fn sessions(&self, path: &str) -> Vec<&Session> {
+    pub(super) fn writings(&self, path: &str) -> Vec<&Writing> {
         let file = self.names.get(path);
-        self.sessions.iter().filter(|session| Some(&session.file) == file).collect()
+        self.writings.iter().filter(|writing| Some(&writing.file) == file).collect()
     }
 
     /// Who else is in the midst of writing the file that a step reads.
     pub(super) fn writer_during(&self, look: &Touch) -> Option<ProcessId> {
-        let midst = |session: &&Session| {
-            session.file == look.file
-                && session.process != look.process
-                && session.first < look.step
-                && look.step < session.last
+        let midst = |writing: &&Writing| {
+            writing.file == look.file
+                && writing.process != look.process
+                && writing.first < look.step
+                && look.step < writing.last
         };
-        self.sessions.iter().find(midst).map(|session| session.process)
+        self.writings.iter().find(midst).map(|writing| writing.process)
     }
 }
 

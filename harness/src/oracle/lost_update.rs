@@ -102,9 +102,9 @@ fn astray<'h>(history: &'h History, path: &str) -> Option<Loss<'h>> {
     Some(Loss { path: path.to_owned(), lost, by, look: None, keys: Vec::new() })
 }
 
-/// The looks of a change's process at the path before the change.
+/// The looks of a change's process at the path before the change, one in the same step among them.
 fn looks<'h>(history: &'h History, path: &str, change: &'h Touch) -> impl Iterator<Item = &'h Touch> {
-    let before = history.touches(path).iter().take_while(|touch| touch.step < change.step);
+    let before = history.touches(path).iter().take_while(|touch| !std::ptr::eq(*touch, change));
     before.filter(|touch| {
         touch.process == change.process && matches!(touch.deed, Deed::FoundNone | Deed::Read { .. })
     })

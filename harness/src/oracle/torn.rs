@@ -2,28 +2,28 @@
 
 use super::difference::{Compared, content, why_not_json};
 use super::evidence::{Marks, list, shown, sorted};
-use super::history::{Content, History, Session};
+use super::history::{Content, History, Writing};
 use crate::model::{Anomaly, Kind, ProcessId};
 
 /// The first file, by path, that is torn.
 pub(super) fn find(compared: &Compared<'_>, history: &History) -> Option<Anomaly> {
     compared.paths().iter().find_map(|path| {
-        let sessions = history.sessions(path);
-        let mixed = mixed(compared, path, &sessions);
+        let writings = history.writings(path);
+        let mixed = mixed(compared, path, &writings);
         let broken = compared.no_longer_json(path);
-        (broken || mixed).then(|| anomaly(compared, path, &sessions, broken))
+        (broken || mixed).then(|| anomaly(compared, path, &writings, broken))
     })
 }
 
 /// Whether writers got between each other's writes, and what came out is not what one of them would have left by itself.
-fn mixed(compared: &Compared<'_>, path: &str, sessions: &[&Session]) -> bool {
+fn mixed(compared: &Compared<'_>, path: &str, writings: &[&Writing]) -> bool {
     let Some(here) = content(&compared.here.tree, path) else { return false };
-    let known = sessions.iter().all(|session| session.alone != Content::Unknown);
+    let known = writings.iter().all(|writing| writing.alone != Content::Unknown);
     // The tree here is canonical, what the processes wrote is not.
-    let whole = |session: &&Session| session.alone.bytes().is_some_and(|bytes| same(path, bytes, here));
+    let whole = |writing: &&Writing| writing.alone.bytes().is_some_and(|bytes| same(path, bytes, here));
     known
-        && sessions.iter().any(|one| sessions.iter().any(|other| interrupts(other, one)))
-        && !sessions.iter().any(whole)
+        && writings.iter().any(|one| writings.iter().any(|other| interrupts(other, one)))
+        && !writings.iter().any(whole)
 }
 
 fn same(path: &str, written: &[u8], here: &[u8]) -> bool {
@@ -32,29 +32,29 @@ fn same(path: &str, written: &[u8], here: &[u8]) -> bool {
 }
 
 /// Whether one writing has a step strictly within another process's.
-fn interrupts(other: &Session, one: &Session) -> bool {
+fn interrupts(other: &Writing, one: &Writing) -> bool {
     let within = |step: usize| one.first < step && step < one.last;
     other.process != one.process && (within(other.first) || within(other.last))
 }
 
-fn anomaly(compared: &Compared<'_>, path: &str, sessions: &[&Session], broken: bool) -> Anomaly {
-    let crossing: Vec<&&Session> = sessions
+fn anomaly(compared: &Compared<'_>, path: &str, writings: &[&Writing], broken: bool) -> Anomaly {
+    let crossing: Vec<&&Writing> = writings
         .iter()
-        .filter(|one| sessions.iter().any(|other| interrupts(other, one) || interrupts(one, other)))
+        .filter(|one| writings.iter().any(|other| interrupts(other, one) || interrupts(one, other)))
         .collect();
-    let concerned: Vec<&&Session> =
-        if crossing.is_empty() { sessions.iter().rev().take(1).collect() } else { crossing };
+    let concerned: Vec<&&Writing> =
+        if crossing.is_empty() { writings.iter().rev().take(1).collect() } else { crossing };
     let mut marks = Marks::default();
-    for session in &concerned {
-        let process = session.process;
-        if session.first == session.last {
-            marks.add(session.first, format!("{process} writes the file"));
+    for writing in &concerned {
+        let process = writing.process;
+        if writing.first == writing.last {
+            marks.add(writing.first, format!("{process} writes the file"));
         } else {
-            marks.add(session.first, format!("{process} begins to write the file"));
-            marks.add(session.last, format!("{process} ends its writing"));
+            marks.add(writing.first, format!("{process} begins to write the file"));
+            marks.add(writing.last, format!("{process} ends its writing"));
         }
     }
-    let writers = sorted(concerned.iter().map(|session| session.process));
+    let writers = sorted(concerned.iter().map(|writing| writing.process));
     let what = if broken {
         let bytes = content(&compared.here.tree, path).unwrap_or_default();
         format!("{path} is no longer JSON ({})", why_not_json(path, bytes))
@@ -73,9 +73,9 @@ fn anomaly(compared: &Compared<'_>, path: &str, sessions: &[&Session], broken: b
 }
 
 /// Who wrote it, and when.
-fn how(writers: &[ProcessId], sessions: &[&&Session]) -> String {
-    let first = sessions.iter().map(|session| session.first).min();
-    let last = sessions.iter().map(|session| session.last).max();
+fn how(writers: &[ProcessId], writings: &[&&Writing]) -> String {
+    let first = writings.iter().map(|writing| writing.first).min();
+    let last = writings.iter().map(|writing| writing.last).max();
     match (first, last) {
         (Some(first), Some(last)) if writers.len() > 1 => {
             format!(

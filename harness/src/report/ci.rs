@@ -2,12 +2,11 @@
 
 use std::io;
 
-use super::{Report, Style, human};
+use super::{Report, Style, differences, human};
 use crate::model::Verdict;
-use crate::scenario::differences;
 
 /// What a build makes of a report.
-enum Result {
+enum Standing {
     Pass,
     /// Nothing found, nothing proven.
     Open,
@@ -16,24 +15,24 @@ enum Result {
 }
 
 /// A scenario passes where it is as expected; an exploration of which nothing is expected, where it is clean.
-fn result(report: &Report) -> Result {
+fn standing(report: &Report) -> Standing {
     if let Some(expected) = &report.expected {
         let differences = differences(expected, report);
         return if differences.is_empty() {
-            Result::Pass
+            Standing::Pass
         } else {
-            Result::Fail("not as expected", differences)
+            Standing::Fail("not as expected", differences)
         };
     }
     match report.verdict {
-        Verdict::Clean => Result::Pass,
-        Verdict::Inconclusive => Result::Open,
+        Verdict::Clean => Standing::Pass,
+        Verdict::Inconclusive => Standing::Open,
         Verdict::Anomaly => {
             let each = report
                 .anomalies
                 .iter()
                 .map(|found| format!("{}: {}", found.anomaly.kind, found.anomaly.summary));
-            Result::Fail("anomaly", each.collect())
+            Standing::Fail("anomaly", each.collect())
         }
     }
 }
@@ -43,9 +42,10 @@ fn result(report: &Report) -> Result {
 /// # Errors
 /// Those of the writer.
 pub fn junit(reports: &[Report], out: &mut dyn io::Write) -> io::Result<()> {
-    let count = |wanted: fn(&Result) -> bool| reports.iter().filter(|report| wanted(&result(report))).count();
-    let failures = count(|result| matches!(result, Result::Fail(..)));
-    let skipped = count(|result| matches!(result, Result::Open));
+    let count =
+        |wanted: fn(&Standing) -> bool| reports.iter().filter(|report| wanted(&standing(report))).count();
+    let failures = count(|standing| matches!(standing, Standing::Fail(..)));
+    let skipped = count(|standing| matches!(standing, Standing::Open));
     let time: f64 = reports.iter().map(|report| report.elapsed_s).sum();
     writeln!(out, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>")?;
     writeln!(
@@ -56,10 +56,10 @@ pub fn junit(reports: &[Report], out: &mut dyn io::Write) -> io::Result<()> {
     for report in reports {
         let (name, time) = (xml(&report.scenario), report.elapsed_s);
         write!(out, "  <testcase classname=\"cooks\" name=\"{name}\" time=\"{time:.3}\"")?;
-        match result(report) {
-            Result::Pass => writeln!(out, "/>")?,
-            Result::Open => writeln!(out, ">\n    <skipped message=\"inconclusive\"/>\n  </testcase>")?,
-            Result::Fail(kind, sentences) => {
+        match standing(report) {
+            Standing::Pass => writeln!(out, "/>")?,
+            Standing::Open => writeln!(out, ">\n    <skipped message=\"inconclusive\"/>\n  </testcase>")?,
+            Standing::Fail(kind, sentences) => {
                 let (message, text) = (xml(&sentences.join("; ")), xml(&text(report)?));
                 writeln!(
                     out,
@@ -77,10 +77,10 @@ pub fn junit(reports: &[Report], out: &mut dyn io::Write) -> io::Result<()> {
 /// Those of the writer.
 pub fn github(reports: &[Report], out: &mut dyn io::Write) -> io::Result<()> {
     for report in reports {
-        let (command, what, body) = match result(report) {
-            Result::Pass => ("notice", "as it should be", text(report)?),
-            Result::Open => ("warning", "inconclusive", text(report)?),
-            Result::Fail(kind, _) => ("error", kind, text(report)?),
+        let (command, what, body) = match standing(report) {
+            Standing::Pass => ("notice", "as it should be", text(report)?),
+            Standing::Open => ("warning", "inconclusive", text(report)?),
+            Standing::Fail(kind, _) => ("error", kind, text(report)?),
         };
         let title = format!("cooks: {}: {what}", report.scenario);
         let title = command_text(&title).replace(':', "%3A").replace(',', "%2C");

@@ -1,10 +1,10 @@
 use std::io;
 
+use super::expected::word;
 use super::layout::{Ink, Style, wrap};
 use super::timeline::timeline;
-use super::{Finding, Report};
+use super::{Finding, Report, differences};
 use crate::model::{ProcessId, Verdict};
-use crate::scenario::differences;
 
 /// Writes a report for people: the verdict first; then each anomaly with its timeline; then the counts; and as the last line how
 /// to replay.
@@ -40,7 +40,7 @@ pub fn overview(reports: &[Report], style: &Style, out: &mut dyn io::Write) -> i
     for report in reports {
         let differences =
             report.expected.as_ref().map_or_else(Vec::new, |expected| differences(expected, report));
-        let (word, ink) = if differences.is_empty() { ("ok  ", Ink::Good) } else { ("FAIL", Ink::Bad) };
+        let (passed, ink) = if differences.is_empty() { ("ok  ", Ink::Good) } else { ("FAIL", Ink::Bad) };
         unexpected += usize::from(!differences.is_empty());
         let found: Vec<String> = kinds(report);
         let found = if found.is_empty() { String::new() } else { format!(" ({})", found.join(", ")) };
@@ -48,8 +48,8 @@ pub fn overview(reports: &[Report], style: &Style, out: &mut dyn io::Write) -> i
         writeln!(
             out,
             "{} {name:widest$}  {}{found}, {}",
-            style.ink(ink, word),
-            verdict_word(report.verdict),
+            style.ink(ink, passed),
+            word(report.verdict),
             plural(report.executions, "execution")
         )?;
         for difference in differences {
@@ -76,14 +76,6 @@ fn ink(verdict: Verdict) -> Ink {
         Verdict::Clean => Ink::Good,
         Verdict::Anomaly => Ink::Bad,
         Verdict::Inconclusive => Ink::Look,
-    }
-}
-
-fn verdict_word(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Clean => "clean",
-        Verdict::Anomaly => "anomaly",
-        Verdict::Inconclusive => "inconclusive",
     }
 }
 

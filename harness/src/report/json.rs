@@ -2,9 +2,9 @@ use std::io;
 
 use serde::Serialize;
 
-use super::{Finding, Report};
+use super::{Finding, Report, differences};
 use crate::model::{Kind, ProcessId, Verdict};
-use crate::scenario::{Expect, differences};
+use crate::scenario::Expect;
 
 /// The format's number; raised when a field changes its meaning or goes.
 const FORMAT: u32 = 1;

@@ -3,6 +3,7 @@
 //! Pure: writes to a given writer; knows neither terminals nor files.
 
 mod ci;
+mod expected;
 mod human;
 mod json;
 mod layout;
@@ -15,6 +16,7 @@ use crate::model::{Anomaly, Execution, Verdict};
 use crate::scenario::Expect;
 
 pub use ci::{github, junit};
+pub use expected::differences;
 pub use human::{human, overview};
 pub use json::{json, json_of_many};
 pub use layout::Style;

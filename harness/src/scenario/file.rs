@@ -171,6 +171,13 @@ blocked = 4
     }
 
     #[test]
+    fn the_example_of_the_documentation_is_one() {
+        let example = Scenario::parse(include_str!("example.toml"), "example.toml").unwrap();
+        assert_eq!((example.processes.len(), example.max_executions), (2, Some(10_000)));
+        assert_eq!(example.expect.unwrap().kinds, [Kind::LostUpdate, Kind::TornFile]);
+    }
+
+    #[test]
     fn errors_say_the_line_and_how_to_mend_it() {
         let process = "[[process]]\ncommand = \"a\"\n";
         for (text, error) in [

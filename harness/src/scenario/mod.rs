@@ -1,32 +1,9 @@
 //! Scenarios: workspace, processes, oracles, bounds and the expected verdict, as `scenario.toml` in a folder of its own.
 //!
-//! ```toml
-//! summary = "Two agents write one metadata file"    # name: the folder's, unless given
-//! dir = "workspace"                                 # copied into each fresh workspace; this is the default where it exists
-//! setup = "python3 init.py"                         # run once, unscheduled
-//! ignore = ["*.lock", "*.pyc"]                      # left out of the outcome
-//! unordered = ["events.log"]                        # lines compared in any order; `stdout` for the standard outputs
-//! check = "python3 check.py"                        # non-zero is an anomaly
-//! aborts = "allow"                                  # or "fail"
-//! strategy = "dpor"                                 # or "dfs", "random" (then: seed = 1)
-//! max-executions = 10_000
-//! time-limit = 60                                   # seconds
-//! max-steps = 2_000                                 # in one execution
-//! all = true                                        # go on after the first anomaly
-//!
-//! [[process]]
-//! command = "python3 agent.py a"
-//!
-//! [[process]]
-//! closure = "agent b"                               # a Rust closure of the catalogue
-//!
-//! [expect]
-//! verdict = "anomaly"
-//! kinds = ["lost-update", "torn-file"]              # those found, all of them
-//! complete = 30                                     # exact; only where the search is exhaustive
-//! blocked = 0
-//! ```
-//! Further keys: `canon`, `final`. Keys are the options of the command, with hyphens.
+//! Keys are the options of the command, with hyphens; `canon` and `final` are the only ones that are not in this example:
+#![doc = "```toml"]
+#![doc = include_str!("example.toml")]
+#![doc = "```"]
 
 mod error;
 mod expect;
@@ -35,7 +12,7 @@ mod file;
 use serde::{Deserialize, Serialize};
 
 pub use error::ScenarioError;
-pub use expect::{Expect, differences};
+pub use expect::Expect;
 
 use crate::oracle::Aborts;
 

@@ -1,8 +1,10 @@
 //! One event after another: what it makes of the files.
 
-use super::{Content, Deed, History, How, Session, Touch};
+use super::{Content, Deed, History, How, Touch, Writing};
 use crate::model::{AccessKind, CallResult, Event, Location, ObjectId};
 
+/// Longest content that is kept, apart from what calls moved: a file may be as sparse as it likes.
+const LONGEST: usize = 1 << 26;
 /// All bytes of a file.
 const WHOLE: (u64, u64) = (0, u64::MAX);
 
@@ -10,12 +12,21 @@ impl Content {
     /// Puts bytes in at an offset, with zeros in a gap before it.
     fn splice(&mut self, offset: u64, new: &[u8]) {
         let Self::Bytes(bytes) = self else { return };
-        let Ok(start) = usize::try_from(offset) else { return *self = Self::Unknown };
+        let start = usize::try_from(offset).ok().filter(|start| *start <= LONGEST);
+        let Some(start) = start else { return *self = Self::Unknown };
         let end = start + new.len();
         if bytes.len() < end {
             bytes.resize(end, 0);
         }
         bytes[start..end].copy_from_slice(new);
+    }
+
+    /// Cuts it off, or lengthens it with zeros.
+    fn set_length(&mut self, length: Option<usize>) {
+        match (self, length) {
+            (Self::Bytes(bytes), Some(length)) if length <= LONGEST => bytes.resize(length, 0),
+            (content, _) => *content = Self::Unknown,
+        }
     }
 }
 
@@ -54,8 +65,8 @@ impl History {
         let file = self.names.get(path).copied();
         let writes = creat || ["write", "read+write", "append", "truncate"].iter().any(|word| has(word));
         if let (Some(file), true) = (file, writes) {
-            let mine = |session: &&mut Session| session.file == file && session.process == event.process;
-            self.sessions.iter_mut().filter(mine).for_each(|session| session.open = false);
+            let mine = |writing: &&mut Writing| writing.file == file && writing.process == event.process;
+            self.writings.iter_mut().filter(mine).for_each(|writing| writing.open = false);
         }
         match file {
             None if creat || has("create") || has("exclusive") => {
@@ -143,10 +154,7 @@ impl History {
             event.operation.call.detail.split(|c: char| !c.is_ascii_digit()).find(|part| !part.is_empty());
         let size = number.and_then(|digits| digits.parse::<usize>().ok());
         let from = size.and_then(|size| u64::try_from(size).ok()).unwrap_or(0);
-        self.change(step, event, file, How::Resize, (from, u64::MAX), |content| match (content, size) {
-            (Content::Bytes(bytes), Some(size)) => bytes.resize(size, 0),
-            (content, _) => *content = Content::Unknown,
-        });
+        self.change(step, event, file, How::Resize, (from, u64::MAX), |content| content.set_length(size));
     }
 
     /// Bytes read or written, as recorded; else as the accesses have it.
@@ -165,15 +173,20 @@ impl History {
     }
 
     fn transfer_unseen(&mut self, step: usize, event: &Event) {
-        let Some((_, start, end, kind)) = data_of(event) else { return };
+        let Some((object, start, end, kind)) = data_of(event) else { return };
         let Some(file) = self.file_of(event) else { return };
-        if kind == AccessKind::Read {
+        let looks = event.operation.accesses.iter().any(|access| {
+            let on_it = matches!(access.location, Location::Data { object: other, .. } if other == object);
+            on_it && access.kind == AccessKind::Read
+        });
+        if looks {
             let got = match event.result {
-                CallResult::Value(got) => u64::try_from(got).ok(),
-                CallResult::Error(_) => None,
+                CallResult::Value(got) if kind == AccessKind::Read => u64::try_from(got).ok(),
+                _ => None,
             };
             self.look(step, event, file, start, got);
-        } else {
+        }
+        if kind != AccessKind::Read {
             self.change(step, event, file, How::Write, (start, end), |content| *content = Content::Unknown);
         }
     }
@@ -188,7 +201,7 @@ impl History {
         }
     }
 
-    /// Changes a file's content and notes it under every name of the file, and in the process's session.
+    /// Changes a file's content and notes it under every name of the file, and in the process's writing.
     fn change(
         &mut self,
         step: usize,
@@ -206,14 +219,14 @@ impl History {
         }
         self.touch_lost(step, event, file, Deed::Astray);
         let mine =
-            |session: &&mut Session| session.open && session.file == file && session.process == event.process;
-        if let Some(session) = self.sessions.iter_mut().find(mine) {
-            edit(&mut session.alone);
-            session.last = step;
+            |writing: &&mut Writing| writing.open && writing.file == file && writing.process == event.process;
+        if let Some(writing) = self.writings.iter_mut().find(mine) {
+            edit(&mut writing.alone);
+            writing.last = step;
         } else {
             let mut alone = before;
             edit(&mut alone);
-            self.sessions.push(Session {
+            self.writings.push(Writing {
                 process: event.process,
                 first: step,
                 last: step,

@@ -39,17 +39,17 @@ fn looks_are_kept_less_those_that_only_find_the_end() {
 }
 
 #[test]
-fn sessions_tell_what_each_writer_would_have_left_alone() {
+fn writings_tell_what_each_writer_would_have_left_alone() {
     let script = Script::new(2)
         .open(0, "f", "write, create, truncate")
         .open(1, "f", "write, create, truncate")
         .write(0, "f", "AAAA")
         .write(1, "f", "BB");
     let history = History::of(&tree(&[("f", "old")]), &script.execution().trace);
-    let sessions = history.sessions("f");
+    let writings = history.writings("f");
     assert_eq!(history.after("f", Some(3)), &bytes("BBAA"));
-    assert_eq!(sessions.iter().map(|s| &s.alone).collect::<Vec<_>>(), [&bytes("AAAA"), &bytes("BB")]);
-    assert_eq!(sessions.iter().map(|s| (s.first, s.last)).collect::<Vec<_>>(), [(0, 2), (1, 3)]);
+    assert_eq!(writings.iter().map(|s| &s.alone).collect::<Vec<_>>(), [&bytes("AAAA"), &bytes("BB")]);
+    assert_eq!(writings.iter().map(|s| (s.first, s.last)).collect::<Vec<_>>(), [(0, 2), (1, 3)]);
 }
 
 #[test]
