@@ -16,8 +16,6 @@ pub enum Theme {
     Mixed,
 }
 
-pub const THEMES: [Theme; 4] = [Theme::Data, Theme::Locks, Theme::Names, Theme::Mixed];
-
 /// Past the end of any program: a jump there ends the process.
 const END: usize = 99;
 
@@ -26,15 +24,11 @@ const R: u8 = 0;
 
 /// The program of a seed. Small enough that all its schedules can be run, some thousands at most.
 pub fn simulation(seed: u64, theme: Theme) -> Simulation {
-    Simulation::new(Initial::files(2).named("a", 7), programs(seed, theme))
-}
-
-/// Its processes.
-pub fn programs(seed: u64, theme: Theme) -> Vec<Program> {
     let mut draw = Draw { random: SplitMix64::new(seed), theme };
     let most = [5, 3, 2];
     let size = draw.random.below(most.len());
-    (0..size + 2).map(|_| draw.program(most[size])).collect()
+    let programs = (0..size + 2).map(|_| draw.program(most[size])).collect();
+    Simulation::new(Initial::files(2).named("a", 7), programs)
 }
 
 struct Draw {

@@ -6,7 +6,7 @@ use self::node::Node;
 use self::races::Races;
 use self::wakeup::Tree;
 use super::Strategy;
-use crate::model::{Choice, Cut, Ending, Execution, View};
+use crate::model::{Choice, Cut, Ending, Execution, Operation, ProcessId, View};
 
 /// Optimal dynamic partial-order reduction: one execution for each trace class, none redundant.
 #[derive(Clone, Debug, Default)]
@@ -25,16 +25,18 @@ pub struct Dpor {
 pub enum Fault {
     /// Processes sleep on whatever is done.
     NeverWake,
-    /// Acquisitions that wait race as other operations do: with the release before them.
-    ReleasesRace,
     /// Those that wait at a deadlock do not race.
     WaitersForgotten,
     /// A reversal does not take along what is independent of it.
     ReversalAlone,
-    /// Locks that would be held against a reversed acquisition stay held.
+    /// Acquisitions that wait race as other operations do: with the release before them, and the lock being held.
     HeldLocksStay,
+    /// A race that cannot be reversed stands in the way of those behind it.
+    HeldLocksShadow,
     /// A reversed operation is taken to touch what it touched before.
     AccessesStay,
+    /// What is known of a reversed operation is taken to be all of it.
+    NothingUndecided,
 }
 
 impl Dpor {
@@ -51,12 +53,25 @@ impl Dpor {
         Self { fault: Some(fault), ..Self::default() }
     }
 
-    fn sleep_at_the_end(&self, view: View<'_>) -> Vec<crate::model::ProcessId> {
-        let (Some(node), Some(event)) = (self.stack.last(), view.trace.last()) else { return Vec::new() };
-        if self.fault == Some(Fault::NeverWake) {
-            return node.sleep_after(&crate::model::Operation::default());
+    /// The sleep set of the node that `view` shows.
+    fn sleep(&self, view: View<'_>) -> Vec<ProcessId> {
+        match (self.stack.last(), view.trace.last()) {
+            (Some(node), Some(_)) if self.fault == Some(Fault::NeverWake) => {
+                node.sleep_after(&Operation::default())
+            }
+            (Some(node), Some(event)) => node.sleep_after(&event.operation),
+            _ => Vec::new(),
         }
-        node.sleep_after(&event.operation)
+    }
+
+    /// What processes are held at when the execution has ended: those that wait, or have been cut off.
+    fn held(&self, ending: &Ending) -> Vec<(ProcessId, Operation)> {
+        match ending {
+            Ending::Blocked(_) if self.fault == Some(Fault::WaitersForgotten) => Vec::new(),
+            Ending::Blocked(waiting) => waiting.iter().map(|at| (at.process, at.operation.clone())).collect(),
+            Ending::Cut(_) => self.stack.last().map_or_else(Vec::new, Node::others),
+            Ending::Complete => Vec::new(),
+        }
     }
 }
 
@@ -79,7 +94,7 @@ impl Strategy for Dpor {
     fn choose(&mut self, view: View<'_>) -> Result<Choice, Cut> {
         let step = view.trace.len();
         if step == self.stack.len() {
-            let sleep = self.sleep_at_the_end(view);
+            let sleep = self.sleep(view);
             let tree = std::mem::take(&mut self.below);
             let (node, below) = Node::new(view, sleep, tree).ok_or(Cut::Redundant)?;
             self.stack.push(node);
@@ -92,7 +107,8 @@ impl Strategy for Dpor {
         if execution.ending == Ending::Cut(Cut::Redundant) {
             return;
         }
-        for race in Races::of(execution, self.fault) {
+        let held = self.held(&execution.ending);
+        for race in Races::of(execution, &held, self.fault) {
             let node = &mut self.stack[race.earlier()];
             let (operation, known) = race.operation(node.pending(race.process()));
             node.plan(race.sequence(&operation, known));
