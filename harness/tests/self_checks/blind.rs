@@ -4,9 +4,10 @@ use cooks_harness::backend::{Backend, Chooser, Detail};
 use cooks_harness::model::{Access, Choice, Cut, Ending, Event, Execution, Operation, Status, View};
 
 /// Changes an access, or loses it.
-pub type Glasses = fn(&Access) -> Option<Access>;
+pub type Glasses = fn(&Operation, &Access) -> Option<Access>;
 
 /// A backend through glasses.
+#[derive(Debug)]
 pub struct Seen<B> {
     pub backend: B,
     pub glasses: Glasses,
@@ -18,7 +19,7 @@ struct Choosing<'c> {
 }
 
 fn operation(seen: &Operation, glasses: Glasses) -> Operation {
-    let accesses = seen.accesses.iter().filter_map(glasses).collect();
+    let accesses = seen.accesses.iter().filter_map(|access| glasses(seen, access)).collect();
     Operation { accesses, ..seen.clone() }
 }
 

@@ -33,18 +33,20 @@ fn faults_of_the_search_are_found() {
 #[test]
 fn faults_of_dependence_are_found() {
     let faults: [(&str, Theme, Glasses); 6] = [
-        ("without data", Theme::Data, |access| {
+        ("without data", Theme::Data, |_, access| {
             keep(access, !matches!(access.location, Location::Data { .. }))
         }),
-        ("without names", Theme::Names, |access| {
+        ("without names", Theme::Names, |_, access| {
             keep(access, !matches!(access.location, Location::Name { .. }))
         }),
-        ("without listings", Theme::Names, |access| {
+        ("without listings", Theme::Names, |_, access| {
             keep(access, !matches!(access.location, Location::Listing(_)))
         }),
-        ("without locks", Theme::Locks, |access| keep(access, !matches!(access.location, Location::Lock(_)))),
-        ("without reads", Theme::Data, |access| keep(access, access.kind != AccessKind::Read)),
-        ("of changes that commute", Theme::Data, |access| Some(Access::join(access.location.clone()))),
+        ("without locks", Theme::Locks, |_, access| {
+            keep(access, !matches!(access.location, Location::Lock(_)))
+        }),
+        ("without reads", Theme::Data, |_, access| keep(access, access.kind != AccessKind::Read)),
+        ("of changes that commute", Theme::Data, |_, access| Some(Access::join(access.location.clone()))),
     ];
     for (what, theme, glasses) in faults {
         let shows = |seed| {

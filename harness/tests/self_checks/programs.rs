@@ -24,7 +24,7 @@ const R: u8 = 0;
 
 /// The program of a seed. Small enough that all its schedules can be run, some thousands at most.
 pub fn simulation(seed: u64, theme: Theme) -> Simulation {
-    let mut draw = Draw { random: SplitMix64::new(seed), theme };
+    let mut draw = Draw { random: SplitMix64::new(seed), theme, held: None };
     let most = [5, 3, 2];
     let size = draw.random.below(most.len());
     let programs = (0..size + 2).map(|_| draw.program(most[size])).collect();
@@ -34,6 +34,8 @@ pub fn simulation(seed: u64, theme: Theme) -> Simulation {
 struct Draw {
     random: SplitMix64,
     theme: Theme,
+    /// The lock that the process took last and has not given back.
+    held: Option<i64>,
 }
 
 impl Draw {
@@ -65,6 +67,7 @@ impl Draw {
     fn program(&mut self, most: usize) -> Program {
         let operations = 1 + self.random.below(most);
         let mut program = Vec::new();
+        self.held = None;
         for _ in 0..operations {
             let instruction = self.operation();
             let result = matches!(instruction, Instruction::TryLock { .. } | Instruction::Create { .. });
@@ -105,14 +108,22 @@ impl Draw {
         }
     }
 
+    /// Mostly sections that end; now and then any operation on any lock.
     fn on_locks(&mut self) -> Instruction {
-        let file = self.fixed();
-        match self.random.below(12) {
+        if let Some(held) = self.held
+            && self.random.below(4) > 0
+        {
+            self.held = None;
+            return unlock(held);
+        }
+        let file = self.one_of(&[1, 2]);
+        self.held = Some(file);
+        match self.random.below(10) {
             0..=2 => lock(file),
             3 | 4 => lock_shared(file),
-            5 => try_lock(file, R),
-            6 => try_lock_shared(file, R),
-            7..=10 => unlock(file),
+            5 | 6 => try_lock(file, R),
+            7 => try_lock_shared(file, R),
+            8 => unlock(file),
             _ => Instruction::Exit,
         }
     }

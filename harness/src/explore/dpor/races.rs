@@ -228,16 +228,12 @@ impl<'a> Races<'a> {
         let mut holders = BTreeMap::new();
         for event in events {
             let Event { process, operation, .. } = &self.trace[event];
-            match &operation.acquires {
-                Some(taken) if taken.lock.overlaps(&waited.lock) => {
-                    if taken.mode == LockMode::Exclusive || waited.mode == LockMode::Exclusive {
-                        holders.insert(*process, event);
-                    }
-                }
-                _ if operation.accesses.iter().any(|access| releases(operation, access, waited)) => {
-                    holders.remove(process);
-                }
-                _ => {}
+            let taken = operation.acquires.as_ref().filter(|taken| taken.lock.overlaps(&waited.lock));
+            let excludes = |taken: &Acquisition| [taken.mode, waited.mode].contains(&LockMode::Exclusive);
+            if taken.is_some_and(excludes) {
+                holders.insert(*process, event);
+            } else if operation.accesses.iter().any(|access| releases(operation, access, waited)) {
+                holders.remove(process);
             }
         }
         holders
