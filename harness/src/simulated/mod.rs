@@ -1,6 +1,6 @@
 //! A [`Backend`] without an operating system: scripted processes over a small shared state.
 //!
-//! It is what the strategies are tested on: it runs a hundred thousand executions in a second or so, and it says exactly what each
+//! It is what the strategies are tested on: an execution takes microseconds, and it says exactly what each
 //! operation would touch in the present state. See the README beside this file.
 
 mod plan;
