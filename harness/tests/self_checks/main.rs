@@ -5,6 +5,7 @@ mod canaries;
 mod classes;
 mod compare;
 mod driver;
+mod larger;
 mod programs;
 
 use std::fmt::Debug;

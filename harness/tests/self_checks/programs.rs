@@ -24,10 +24,18 @@ const R: u8 = 0;
 
 /// The program of a seed. Small enough that all its schedules can be run, some thousands at most.
 pub fn simulation(seed: u64, theme: Theme) -> Simulation {
+    start(programs(seed, theme, [5, 3, 2]))
+}
+
+/// The processes of a seed: two, three or four, each with up to so many operations.
+pub fn programs(seed: u64, theme: Theme, most: [usize; 3]) -> Vec<Program> {
     let mut draw = Draw { random: SplitMix64::new(seed), theme, held: None };
-    let most = [5, 3, 2];
     let size = draw.random.below(most.len());
-    let programs = (0..size + 2).map(|_| draw.program(most[size])).collect();
+    (0..size + 2).map(|_| draw.program(most[size])).collect()
+}
+
+/// Processes from the state that all random programs start from.
+pub fn start(programs: Vec<Program>) -> Simulation {
     Simulation::new(Initial::files(2).named("a", 7), programs)
 }
 
