@@ -51,7 +51,9 @@ pub struct Acquisition {
 pub struct Operation {
     /// The call, for people and for replay.
     pub call: Call,
-    /// What it touches.
+    /// What it touches, in the order in which the call finds out: whether and where a later access comes rests on the earlier
+    /// ones alone (the name before the file that it leads to). What the search takes for certain of a call that is to come
+    /// earlier than it did rests on this.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub accesses: Vec<Access>,
     /// Set where the operation takes a lock; the accesses hold the lock too (`Write` where exclusive, `Join` where shared).

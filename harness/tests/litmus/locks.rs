@@ -46,6 +46,24 @@ fn a_lock_that_is_never_given_back() {
     check("mutex_deadlock_one(3)", &Initial::files(1), &programs, complete(2).blocked(3).of(5));
 }
 
+/// A try races with what it is refused for, in both directions: it fails while the lock is held, before or after it succeeds.
+#[test]
+fn a_try_against_a_section() {
+    let programs = [vec![lock(A), unlock(A)], vec![try_lock(A, 0)]];
+    check("try", &Initial::files(1), &programs, complete(2).blocked(1).of(3));
+}
+
+/// Sections under a shared lock are one class; those under the exclusive one come before, between and after.
+#[test]
+fn shared_sections() {
+    let shared = vec![lock_shared(A), load(X, 0), unlock(A)];
+    for (count, schedules) in [(2, 20), (3, 1_680)] {
+        check("shared", &Initial::files(3), &vec![shared.clone(); count], complete(1).of(schedules));
+    }
+    let exclusive = vec![lock(A), store(X, 1), unlock(A)];
+    check("shared, exclusive", &Initial::files(3), &[shared.clone(), shared, exclusive], complete(4));
+}
+
 #[test]
 fn exclusive_creation() {
     for (count, schedules) in [(2, 2), (3, 6), (4, 24)] {

@@ -16,8 +16,6 @@ pub enum Theme {
     Mixed,
 }
 
-pub const THEMES: [Theme; 4] = [Theme::Data, Theme::Locks, Theme::Names, Theme::Mixed];
-
 /// Past the end of any program: a jump there ends the process.
 const END: usize = 99;
 
@@ -26,20 +24,26 @@ const R: u8 = 0;
 
 /// The program of a seed. Small enough that all its schedules can be run, some thousands at most.
 pub fn simulation(seed: u64, theme: Theme) -> Simulation {
-    Simulation::new(Initial::files(2).named("a", 7), programs(seed, theme))
+    start(programs(seed, theme, [5, 3, 2]))
 }
 
-/// Its processes.
-pub fn programs(seed: u64, theme: Theme) -> Vec<Program> {
-    let mut draw = Draw { random: SplitMix64::new(seed), theme };
-    let most = [5, 3, 2];
+/// The processes of a seed: two, three or four, each with up to so many operations.
+pub fn programs(seed: u64, theme: Theme, most: [usize; 3]) -> Vec<Program> {
+    let mut draw = Draw { random: SplitMix64::new(seed), theme, held: None };
     let size = draw.random.below(most.len());
     (0..size + 2).map(|_| draw.program(most[size])).collect()
+}
+
+/// Processes from the state that all random programs start from.
+pub fn start(programs: Vec<Program>) -> Simulation {
+    Simulation::new(Initial::files(2).named("a", 7), programs)
 }
 
 struct Draw {
     random: SplitMix64,
     theme: Theme,
+    /// The lock that the process took last and has not given back.
+    held: Option<i64>,
 }
 
 impl Draw {
@@ -71,6 +75,7 @@ impl Draw {
     fn program(&mut self, most: usize) -> Program {
         let operations = 1 + self.random.below(most);
         let mut program = Vec::new();
+        self.held = None;
         for _ in 0..operations {
             let instruction = self.operation();
             let result = matches!(instruction, Instruction::TryLock { .. } | Instruction::Create { .. });
@@ -111,14 +116,22 @@ impl Draw {
         }
     }
 
+    /// Mostly sections that end; now and then any operation on any lock.
     fn on_locks(&mut self) -> Instruction {
-        let file = self.fixed();
-        match self.random.below(12) {
+        if let Some(held) = self.held
+            && self.random.below(4) > 0
+        {
+            self.held = None;
+            return unlock(held);
+        }
+        let file = self.one_of(&[1, 2]);
+        self.held = Some(file);
+        match self.random.below(10) {
             0..=2 => lock(file),
             3 | 4 => lock_shared(file),
-            5 => try_lock(file, R),
-            6 => try_lock_shared(file, R),
-            7..=10 => unlock(file),
+            5 | 6 => try_lock(file, R),
+            7 => try_lock_shared(file, R),
+            8 => unlock(file),
             _ => Instruction::Exit,
         }
     }

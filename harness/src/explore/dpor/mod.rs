@@ -1,3 +1,6 @@
+//! Optimal dynamic partial-order reduction: `mod.rs` walks the tree of executions, `races.rs` finds what to reverse in an
+//! execution, `wakeup.rs` keeps what is to be run, `node.rs` is one point of the present execution with its sleep set.
+
 mod node;
 mod races;
 mod wakeup;
@@ -6,9 +9,38 @@ use self::node::Node;
 use self::races::Races;
 use self::wakeup::Tree;
 use super::Strategy;
-use crate::model::{Choice, Cut, Ending, Execution, View};
+use crate::model::{Choice, Cut, Ending, Execution, Operation, ProcessId, View};
 
 /// Optimal dynamic partial-order reduction: one execution for each trace class, none redundant.
+///
+/// The algorithm is that of Parosh Abdulla, Stavros Aronis, Bengt Jonsson and Konstantinos Sagonas, *Optimal Dynamic Partial Order
+/// Reduction* (POPL 2014) and *Source Sets: A Foundation for Optimal Dynamic Partial Order Reduction* (JACM 64, 2017):
+///
+/// 1. An execution is run to its end, with free choices where nothing is planned.
+/// 2. Its *reversible races* are found: pairs of events of two processes that conflict, with nothing between them in the
+///    happens-before order, of which the later one could come first.
+/// 3. For each, the *reversal* is planned at the node before the earlier event *e*: the sequence of all the events after *e* that
+///    do not come after it in the happens-before order, then the later event. It is put into the node's *wakeup tree*, unless
+///    something equivalent was run from there (its first process is in the node's *sleep set*) or is planned already.
+/// 4. The search goes back to the deepest node with a branch left, puts the process it had chosen there to sleep, and follows the
+///    branch to its end. A process sleeps on until something is done that conflicts with what it is held at.
+///
+/// When a planned sequence has been run, nothing sleeps any more: so no execution ends up where all that is enabled is asleep.
+/// In memory are the nodes of one execution and their wakeup trees, nothing for each execution.
+///
+/// **Locks.** An acquisition that waits cannot come before the release that it waited for, but before the acquisition that this
+/// release ends. So of the events that conflict with it, those that it cannot be reversed with (the lock being held at that
+/// point) are no races and do not stand in the way of those before them; and a reversal leaves out acquisitions that would leave the
+/// lock held against it, with what comes of them. What processes are held at when an execution ends (all wait for each other, or
+/// it had too many steps) races as if it came last: of two processes that take two locks in opposite orders, that finds the third
+/// class.
+///
+/// **Operations that do something else when they come first.** The paper takes a step's accesses for known; here a call that is
+/// to come earlier may find a file there, or a lock free, and touch other things. Its accesses are known in part only
+/// (`Race::operation`): all, where they cannot change or the process is held at it already; else what it looks at up to the first
+/// thing that the overtaken event changed. A plan is put aside only where it is sure to be equivalent to another, and added only where
+/// it is sure not to be; where only the run can tell, it is kept undecided at its node of the wakeup tree, and decided when
+/// the run is there and shows what each process is held at.
 #[derive(Clone, Debug, Default)]
 pub struct Dpor {
     /// The nodes of the present execution, from the start.
@@ -25,16 +57,18 @@ pub struct Dpor {
 pub enum Fault {
     /// Processes sleep on whatever is done.
     NeverWake,
-    /// Acquisitions that wait race as other operations do: with the release before them.
-    ReleasesRace,
     /// Those that wait at a deadlock do not race.
     WaitersForgotten,
     /// A reversal does not take along what is independent of it.
     ReversalAlone,
-    /// Locks that would be held against a reversed acquisition stay held.
+    /// Acquisitions that wait race as other operations do: with the release before them, and the lock being held.
     HeldLocksStay,
+    /// A race that cannot be reversed stands in the way of those behind it.
+    HeldLocksShadow,
     /// A reversed operation is taken to touch what it touched before.
     AccessesStay,
+    /// What is known of a reversed operation is taken to be all of it.
+    NothingUndecided,
 }
 
 impl Dpor {
@@ -51,12 +85,25 @@ impl Dpor {
         Self { fault: Some(fault), ..Self::default() }
     }
 
-    fn sleep_at_the_end(&self, view: View<'_>) -> Vec<crate::model::ProcessId> {
-        let (Some(node), Some(event)) = (self.stack.last(), view.trace.last()) else { return Vec::new() };
-        if self.fault == Some(Fault::NeverWake) {
-            return node.sleep_after(&crate::model::Operation::default());
+    /// The sleep set of the node that `view` shows.
+    fn sleep(&self, view: View<'_>) -> Vec<ProcessId> {
+        match (self.stack.last(), view.trace.last()) {
+            (Some(node), Some(_)) if self.fault == Some(Fault::NeverWake) => {
+                node.sleep_after(&Operation::default())
+            }
+            (Some(node), Some(event)) => node.sleep_after(&event.operation),
+            _ => Vec::new(),
         }
-        node.sleep_after(&event.operation)
+    }
+
+    /// What processes are held at when the execution has ended: those that wait, or have been cut off.
+    fn held(&self, ending: &Ending) -> Vec<(ProcessId, Operation)> {
+        match ending {
+            Ending::Blocked(_) if self.fault == Some(Fault::WaitersForgotten) => Vec::new(),
+            Ending::Blocked(waiting) => waiting.iter().map(|at| (at.process, at.operation.clone())).collect(),
+            Ending::Cut(_) => self.stack.last().map_or_else(Vec::new, Node::others),
+            Ending::Complete => Vec::new(),
+        }
     }
 }
 
@@ -79,7 +126,7 @@ impl Strategy for Dpor {
     fn choose(&mut self, view: View<'_>) -> Result<Choice, Cut> {
         let step = view.trace.len();
         if step == self.stack.len() {
-            let sleep = self.sleep_at_the_end(view);
+            let sleep = self.sleep(view);
             let tree = std::mem::take(&mut self.below);
             let (node, below) = Node::new(view, sleep, tree).ok_or(Cut::Redundant)?;
             self.stack.push(node);
@@ -92,7 +139,8 @@ impl Strategy for Dpor {
         if execution.ending == Ending::Cut(Cut::Redundant) {
             return;
         }
-        for race in Races::of(execution, self.fault) {
+        let held = self.held(&execution.ending);
+        for race in Races::of(execution, &held, self.fault) {
             let node = &mut self.stack[race.earlier()];
             let (operation, known) = race.operation(node.pending(race.process()));
             node.plan(race.sequence(&operation, known));

@@ -53,6 +53,17 @@ impl Node {
         self.pending.get(process.0)?.as_ref()
     }
 
+    /// What the processes that are not chosen are held at.
+    pub(super) fn others(&self) -> Vec<(ProcessId, Operation)> {
+        let held = |(index, pending): (usize, &Option<Operation>)| Some((ProcessId(index), pending.clone()?));
+        self.pending
+            .iter()
+            .enumerate()
+            .filter_map(held)
+            .filter(|(process, _)| *process != self.chosen)
+            .collect()
+    }
+
     /// Chooses what is to be run next from here, and gives what is to be run below it; `None` where nothing is left.
     pub(super) fn advance(&mut self) -> Option<Tree> {
         if self.tree.branches.is_empty() {

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use super::Fault;
 use super::wakeup::{Known, Step};
 use crate::model::{
-    Access, AccessKind, Acquisition, Ending, Event, Execution, HappensBefore, Location, LockMode, Operation,
+    Access, AccessKind, Acquisition, Event, Execution, HappensBefore, Location, LockMode, Operation,
     ProcessId,
 };
 
-/// The end of a race: an event, or the acquisition that a process waits for when nothing goes on.
+/// The end of a race: an event, or what a process is held at when the execution ends.
 #[derive(Clone, Debug)]
 struct Later<'a> {
     process: ProcessId,
@@ -21,7 +21,7 @@ struct Later<'a> {
 
 impl<'a> Later<'a> {
     /// The operation as the one that comes next.
-    fn next(order: &HappensBefore, process: ProcessId, operation: &'a Operation) -> Self {
+    fn new(order: &HappensBefore, process: ProcessId, operation: &'a Operation) -> Self {
         let (before, conflicting) = (order.last_of(process), order.conflicting(operation));
         Self { process, operation, before, conflicting }
     }
@@ -29,16 +29,6 @@ impl<'a> Later<'a> {
     /// The acquisition that it is, if it waits for it.
     fn waits_for(&self) -> Option<&'a Acquisition> {
         self.operation.acquires.as_ref().filter(|acquisition| acquisition.blocking)
-    }
-
-    /// Whether an earlier operation that conflicts with it could come after it. A release cannot, if it waits for the lock.
-    fn could_precede(&self, earlier: &Operation) -> bool {
-        let Some(waited) = self.waits_for() else { return true };
-        let releases = |access: &Access| releases(earlier, access, waited);
-        self.operation
-            .accesses
-            .iter()
-            .any(|mine| earlier.accesses.iter().any(|access| mine.conflicts(access) && !releases(access)))
     }
 }
 
@@ -61,6 +51,7 @@ pub(super) struct Race<'a> {
     held: bool,
     /// Whether it does the same when it comes first, whatever it touches.
     same: bool,
+    fault: Option<Fault>,
 }
 
 impl<'a> Race<'a> {
@@ -92,7 +83,7 @@ impl<'a> Race<'a> {
             Some(first) if !self.same => {
                 let looks = accesses[..=first].iter().map(|access| Access::read(access.location.clone()));
                 let looks = Operation { accesses: looks.collect(), ..Operation::default() };
-                (Cow::Owned(looks), if self.is_try(first) { Known::Try } else { Known::Beginning })
+                (Cow::Owned(looks), self.known_of(first))
             }
             _ => (Cow::Borrowed(self.operation), Known::All),
         }
@@ -106,12 +97,18 @@ impl<'a> Race<'a> {
         change.map(|change| change.kind)
     }
 
-    /// Whether the access is a try that may take the lock shared when it comes first. What a shared acquisition or its release
-    /// makes a difference to is a try for the exclusive lock.
-    fn is_try(&self, access: usize) -> bool {
+    /// What its accesses up to this one tell, the first that the earlier event changed. A try may take the lock shared when it
+    /// comes first, unless a shared acquisition made the difference to it: then it is one for the exclusive lock.
+    fn known_of(&self, access: usize) -> Known {
         let on = &self.operation.accesses[access];
         let is_lock = matches!(on.location, Location::Lock(_) | Location::RecordLock { .. });
-        is_lock && access == 0 && self.changed(on) == Some(AccessKind::Write)
+        if self.fault == Some(Fault::NothingUndecided) {
+            Known::All
+        } else if is_lock && access == 0 && self.changed(on) == Some(AccessKind::Write) {
+            Known::Try
+        } else {
+            Known::Beginning
+        }
     }
 
     /// The sequence: what is independent of the earlier event, then the operation.
@@ -134,43 +131,42 @@ pub(super) struct Races<'a> {
 }
 
 impl<'a> Races<'a> {
-    /// All of them, those between events that an earlier execution had as well included: the steps that are independent of the
+    /// All of them, also those of the operations that processes are `held` at in the end, as if they came then. Those between
+    /// events that an earlier execution had as well included: the steps that are independent of the
     /// earlier event may lie anywhere up to the end, and that is new. (With only the races of new events, lastzero(10) comes to
     /// 3312 classes instead of 3328 in some orders of its processes.)
-    pub(super) fn of(execution: &'a Execution, fault: Option<Fault>) -> Vec<Race<'a>> {
+    pub(super) fn of(
+        execution: &'a Execution,
+        held: &'a [(ProcessId, Operation)],
+        fault: Option<Fault>,
+    ) -> Vec<Race<'a>> {
         let mut order = HappensBefore::default();
         let mut later = Vec::new();
         for event in &execution.trace {
-            later.push(Later::next(&order, event.process, &event.operation));
+            later.push(Later::new(&order, event.process, &event.operation));
             order.push(event.process, &event.operation);
         }
-        if let Ending::Blocked(waiting) = &execution.ending
-            && fault != Some(Fault::WaitersForgotten)
-        {
-            later.extend(waiting.iter().map(|wait| Later::next(&order, wait.process, &wait.operation)));
-        }
+        later.extend(held.iter().map(|(process, operation)| Later::new(&order, *process, operation)));
         let races = Self { trace: &execution.trace, order, fault };
         later.iter().flat_map(|later| races.up_to(later)).collect()
     }
 
     /// The races that end in this one: with the events that conflict with it, except where there is another between the two that
-    /// it must first be reversed with. One that it cannot be reversed with (the lock being held from before it) is not in the way.
+    /// it must first be reversed with. One that it cannot be reversed with is not in the way: where it waits for a lock, that is the
+    /// release before it, and what else its holder does with the lock.
     fn up_to(&self, later: &Later<'a>) -> Vec<Race<'a>> {
         let mut between: Vec<usize> = later.before.into_iter().collect();
         let mut races = Vec::new();
         for &event in &later.conflicting {
-            let Event { process, operation, .. } = &self.trace[event];
-            let is_release = self.fault != Some(Fault::ReleasesRace) && !later.could_precede(operation);
-            if *process == later.process
-                || is_release
-                || between.iter().any(|&other| self.order.leads_to(event, other))
-            {
+            let is_behind = between.iter().any(|&other| self.order.leads_to(event, other));
+            if self.trace[event].process == later.process || is_behind {
                 continue;
             }
-            if let Some(race) = self.race(event, later) {
+            let race = self.race(event, later);
+            if race.is_some() || self.fault == Some(Fault::HeldLocksShadow) {
                 between.push(event);
-                races.push(race);
             }
+            races.extend(race);
         }
         races
     }
@@ -201,6 +197,7 @@ impl<'a> Races<'a> {
             operation: later.operation,
             held: later.before.is_none_or(|before| before < earlier),
             same: waited.is_some() || self.fault == Some(Fault::AccessesStay),
+            fault: self.fault,
         })
     }
 
@@ -231,16 +228,12 @@ impl<'a> Races<'a> {
         let mut holders = BTreeMap::new();
         for event in events {
             let Event { process, operation, .. } = &self.trace[event];
-            match &operation.acquires {
-                Some(taken) if taken.lock.overlaps(&waited.lock) => {
-                    if taken.mode == LockMode::Exclusive || waited.mode == LockMode::Exclusive {
-                        holders.insert(*process, event);
-                    }
-                }
-                _ if operation.accesses.iter().any(|access| releases(operation, access, waited)) => {
-                    holders.remove(process);
-                }
-                _ => {}
+            let taken = operation.acquires.as_ref().filter(|taken| taken.lock.overlaps(&waited.lock));
+            let excludes = |taken: &Acquisition| [taken.mode, waited.mode].contains(&LockMode::Exclusive);
+            if taken.is_some_and(excludes) {
+                holders.insert(*process, event);
+            } else if operation.accesses.iter().any(|access| releases(operation, access, waited)) {
+                holders.remove(process);
             }
         }
         holders

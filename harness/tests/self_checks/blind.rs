@@ -1,0 +1,68 @@
+//! A backend seen through glasses that change what operations touch: the planted faults in dependence.
+
+use cooks_harness::backend::{Backend, Chooser, Detail};
+use cooks_harness::model::{Access, Choice, Cut, Ending, Event, Execution, Operation, Status, View};
+
+/// Changes an access, or loses it.
+pub type Glasses = fn(&Operation, &Access) -> Option<Access>;
+
+/// A backend through glasses.
+#[derive(Debug)]
+pub struct Seen<B> {
+    pub backend: B,
+    pub glasses: Glasses,
+}
+
+struct Choosing<'c> {
+    chooser: &'c mut dyn Chooser,
+    glasses: Glasses,
+}
+
+fn operation(seen: &Operation, glasses: Glasses) -> Operation {
+    let accesses = seen.accesses.iter().filter_map(|access| glasses(seen, access)).collect();
+    Operation { accesses, ..seen.clone() }
+}
+
+fn event(seen: &Event, glasses: Glasses) -> Event {
+    Event { operation: operation(&seen.operation, glasses), ..seen.clone() }
+}
+
+fn status(seen: &Status, glasses: Glasses) -> Status {
+    match seen.clone() {
+        Status::Enabled(held) => Status::Enabled(operation(&held, glasses)),
+        Status::Blocked { operation: held, holders } => {
+            Status::Blocked { operation: operation(&held, glasses), holders }
+        }
+        finished @ Status::Finished(_) => finished,
+    }
+}
+
+impl Chooser for Choosing<'_> {
+    fn choose(&mut self, view: View<'_>) -> Result<Choice, Cut> {
+        let trace: Vec<Event> = view.trace.iter().map(|seen| event(seen, self.glasses)).collect();
+        let processes: Vec<Status> = view.processes.iter().map(|seen| status(seen, self.glasses)).collect();
+        self.chooser.choose(View { trace: &trace, processes: &processes })
+    }
+}
+
+impl<B: Backend> Backend for Seen<B> {
+    type Error = B::Error;
+
+    fn processes(&self) -> usize {
+        self.backend.processes()
+    }
+
+    fn execute(&mut self, chooser: &mut dyn Chooser, detail: Detail) -> Result<Execution, B::Error> {
+        let glasses = self.glasses;
+        let mut execution = self.backend.execute(&mut Choosing { chooser, glasses }, detail)?;
+        for seen in &mut execution.trace {
+            *seen = event(seen, glasses);
+        }
+        if let Ending::Blocked(waiting) = &mut execution.ending {
+            for seen in waiting {
+                seen.operation = operation(&seen.operation, glasses);
+            }
+        }
+        Ok(execution)
+    }
+}
