@@ -36,7 +36,8 @@ fn tree(folder: &Dir<'_>) -> Tree {
     let mut left = vec![folder];
     while let Some(next) = left.pop() {
         for entry in next.entries() {
-            let Some(path) = entry.path().strip_prefix(folder.path()).ok().and_then(|path| path.to_str()) else {
+            let Some(path) = entry.path().strip_prefix(folder.path()).ok().and_then(|path| path.to_str())
+            else {
                 continue;
             };
             let found = match entry {

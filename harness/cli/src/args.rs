@@ -242,10 +242,8 @@ pub enum Format {
     Human,
     /// One JSON object on standard output
     Json,
-    /// (not built yet)
-    #[value(hide = true)]
+    /// For test runners
     Junit,
-    /// (not built yet)
-    #[value(hide = true)]
+    /// As annotations of GitHub Actions
     Github,
 }

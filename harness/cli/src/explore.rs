@@ -31,7 +31,6 @@ pub fn explore(args: &Explore, stop: &Arc<AtomicBool>) -> Result<u8, Failure> {
 }
 
 fn refuse_what_is_not_built(args: &Explore) -> Result<(), Failure> {
-    output::check_format(&args.output)?;
     if let Some(option) = args.later.refused() {
         return Err(Failure::not_built(&option));
     }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use cooks_harness::scenario::ScenarioError;
 use cooks_harness::session::SessionError;
 use cooks_harness::tracer::TraceError;
-use cooks_harness::witness::WitnessError;
+use cooks_harness::witness::{Divergence, WitnessError};
 
 /// Every interleaving is fine; or every scenario is as expected.
 pub const CLEAN: u8 = 0;
@@ -40,6 +40,11 @@ impl Failure {
     /// What the user asks for is in the contract, but not built yet.
     pub fn not_built(what: &str) -> Self {
         Self::usage(format!("{what} is not built yet"))
+    }
+
+    /// A replay that does not match its recording.
+    pub fn diverged(divergence: &Divergence) -> Self {
+        Self { code: DIVERGENCE, message: divergence.to_string() }
     }
 
     /// What should not happen.

@@ -64,7 +64,8 @@ fn look_for(program: &Program, tree: &Tree, made_later: bool) -> Result<(), Stri
 
 /// What a folder holds.
 pub fn tree(folder: &Path) -> Result<Tree, Failure> {
-    let say = |problem: String| Failure::usage(format!("the workspace folder {}: {problem}", folder.display()));
+    let say =
+        |problem: String| Failure::usage(format!("the workspace folder {}: {problem}", folder.display()));
     match std::fs::metadata(folder) {
         Err(error) => return Err(say(error.to_string())),
         Ok(status) if !status.is_dir() => return Err(say("is not a folder".into())),

@@ -16,15 +16,6 @@ use crate::failure::Failure;
 /// How often the progress line is written anew.
 const REFRESH: Duration = Duration::from_millis(200);
 
-/// Refuses formats that are not built yet.
-pub fn check_format(output: &Output) -> Result<(), Failure> {
-    match output.format {
-        Format::Human | Format::Json => Ok(()),
-        Format::Junit => Err(Failure::not_built("--format junit")),
-        Format::Github => Err(Failure::not_built("--format github")),
-    }
-}
-
 /// Explores a job with a progress line on a terminal, and writes the witnesses of what is found.
 pub fn explored(job: &Job, output: &Output, stop: &Arc<AtomicBool>) -> Result<Report, Failure> {
     let shown = io::stderr().is_terminal() && !output.quiet;
@@ -77,18 +68,29 @@ pub fn print(report: &Report, output: &Output) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     match output.format {
         Format::Json => report::json(report, &mut out)?,
-        _ if output.quiet => report::verdict_line(report, &style(), &mut out)?,
-        _ => report::human(report, &style(), &mut out)?,
+        Format::Junit => report::junit(std::slice::from_ref(report), &mut out)?,
+        Format::Github => report::github(std::slice::from_ref(report), &mut out)?,
+        Format::Human if output.quiet => report::verdict(report, &style(), &mut out)?,
+        Format::Human => report::human(report, &style(), &mut out)?,
     }
     Ok(out.flush()?)
 }
 
-/// Prints the reports of several scenarios.
-pub fn print_many(reports: &[Report], output: &Output) -> Result<(), Failure> {
+/// Prints the reports of several scenarios: each in full where they were asked for by name (`in_full`), then a line for each.
+pub fn print_many(reports: &[Report], in_full: bool, output: &Output) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     match output.format {
         Format::Json => report::json_of_many(reports, &mut out)?,
-        _ => report::overview(reports, &style(), &mut out)?,
+        Format::Junit => report::junit(reports, &mut out)?,
+        Format::Github => report::github(reports, &mut out)?,
+        Format::Human => {
+            for report in reports.iter().filter(|_| in_full && !output.quiet) {
+                writeln!(out, "== {} ==", report.scenario)?;
+                report::human(report, &style(), &mut out)?;
+                writeln!(out)?;
+            }
+            report::overview(reports, &style(), &mut out)?;
+        }
     }
     Ok(out.flush()?)
 }

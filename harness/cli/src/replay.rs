@@ -1,43 +1,77 @@
 //! `cooks replay`
 
-use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
 
-use cooks_harness::report;
+use cooks_harness::model::{Ending, Execution, Verdict};
+use cooks_harness::report::{Finding, Report};
 use cooks_harness::session;
-use cooks_harness::witness;
+use cooks_harness::witness::{self, Witness};
 
-use crate::args::{Format, Replay};
-use crate::failure::{ANOMALY, CLEAN, DIVERGENCE, Failure};
+use crate::args::Replay;
+use crate::failure::{ANOMALY, CLEAN, Failure};
 use crate::{input, output};
 
 /// Runs the schedule of a witness again.
 pub fn replay(args: &Replay, stop: &Arc<AtomicBool>) -> Result<u8, Failure> {
-    output::check_format(&args.output)?;
     if args.html.is_some() {
         return Err(Failure::not_built("--html"));
     }
     let witness = witness::read(&args.witness)?;
     let programs = input::programs(&witness.scenario, &witness.initial)?;
+    let begun = Instant::now();
     let replayed = session::replay(&witness, &programs, stop)?;
-    let mut out = io::stdout().lock();
-    let commands: Vec<String> = programs.iter().map(ToString::to_string).collect();
-    let shown = report::Replay {
-        witness: args.witness.display().to_string(),
-        commands,
-        anomaly: witness.anomaly.clone(),
-        execution: replayed.execution,
-        divergence: replayed.divergence.as_ref().map(ToString::to_string),
-    };
-    match args.output.format {
-        Format::Json => report::replay_json(&shown, &mut out)?,
-        _ => report::replay_human(&shown, &output::style(), args.output.quiet, &mut out)?,
+    if let Some(divergence) = replayed.divergence {
+        return Err(Failure::diverged(&divergence));
     }
-    out.flush()?;
-    Ok(match (&replayed.divergence, &witness.anomaly) {
-        (Some(_), _) => DIVERGENCE,
-        (None, Some(_)) => ANOMALY,
-        (None, None) => CLEAN,
-    })
+    let commands = programs.iter().map(ToString::to_string).collect();
+    let report = report(args, witness, replayed.execution, commands, begun.elapsed());
+    output::print(&report, &args.output)?;
+    Ok(if report.verdict == Verdict::Anomaly { ANOMALY } else { CLEAN })
+}
+
+/// The report of a search that made this one execution.
+fn report(
+    args: &Replay,
+    witness: Witness,
+    execution: Execution,
+    commands: Vec<String>,
+    elapsed: Duration,
+) -> Report {
+    let (complete, blocked) = match execution.ending {
+        Ending::Complete => (1, 0),
+        Ending::Blocked(_) => (0, 1),
+        Ending::Cut(_) => (0, 0),
+    };
+    let switches = execution.schedule.windows(2).filter(|pair| pair[0] != pair[1]).count();
+    let steps = execution.trace.len() as u64;
+    let finding = witness.anomaly.map(|anomaly| Finding {
+        anomaly,
+        shown: execution,
+        execution: 1,
+        context_switches: switches as u64,
+        witness: Some(args.witness.display().to_string()),
+        replayed: 1,
+    });
+    Report {
+        scenario: witness.scenario.name,
+        verdict: witness.verdict,
+        exhaustive: false,
+        not_covered: Vec::new(),
+        strategy: "replay".into(),
+        seed: witness.scenario.seed.unwrap_or(0),
+        commands,
+        executions: 1,
+        complete,
+        blocked,
+        redundant: 0,
+        serial_runs: 0,
+        distinct_outcomes: 1,
+        serial_outcomes: 0,
+        steps,
+        elapsed_s: elapsed.as_secs_f64(),
+        anomalies: finding.into_iter().collect(),
+        expected: None,
+    }
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use cooks_harness::model::Tree;
-use cooks_harness::report::Report;
-use cooks_harness::scenario::{Scenario, differences};
+use cooks_harness::report::{Report, differences};
+use cooks_harness::scenario::Scenario;
 use cooks_harness::session::Job;
 
 use crate::args::Run;
@@ -17,14 +17,15 @@ use crate::{input, output};
 
 /// Runs scenarios and holds them to their expected verdicts.
 pub fn run(args: &Run, stop: &Arc<AtomicBool>) -> Result<u8, Failure> {
-    output::check_format(&args.output)?;
     if let Some(option) = args.later.refused() {
         return Err(Failure::not_built(&option));
     }
     let names: Vec<String> =
         if args.all { cooks_scenarios::names().map(str::to_owned).collect() } else { args.scenarios.clone() };
     if names.is_empty() {
-        return Err(Failure::usage("no scenario: give names or folders, or --all; `cooks list` shows the catalogue"));
+        return Err(Failure::usage(
+            "no scenario: give names or folders, or --all; `cooks list` shows the catalogue",
+        ));
     }
     // All of them are read before the first one runs: a mistake in the last is told at once.
     let jobs = names.iter().map(|name| job(name, args)).collect::<Result<Vec<Job>, Failure>>()?;
@@ -38,7 +39,7 @@ pub fn run(args: &Run, stop: &Arc<AtomicBool>) -> Result<u8, Failure> {
         reports.push(report);
     }
     if jobs.len() > 1 {
-        output::print_many(&reports, &args.output)?;
+        output::print_many(&reports, !args.all, &args.output)?;
     }
     let as_expected = |report: &Report| {
         report.expected.as_ref().is_none_or(|expected| differences(expected, report).is_empty())

@@ -12,7 +12,7 @@ use crate::model::{ProcessId, Verdict};
 /// # Errors
 /// Those of the writer.
 pub fn human(report: &Report, style: &Style, out: &mut dyn io::Write) -> io::Result<()> {
-    write(out, style, &verdict(report), Some(ink(report.verdict)))?;
+    verdict(report, style, out)?;
     for difference in report.expected.iter().flat_map(|expected| differences(expected, report)) {
         write(out, style, &format!("not as expected: {difference}"), Some(Ink::Bad))?;
     }
@@ -63,6 +63,14 @@ pub fn overview(reports: &[Report], style: &Style, out: &mut dyn io::Write) -> i
     }
 }
 
+/// Writes the verdict alone.
+///
+/// # Errors
+/// Those of the writer.
+pub fn verdict(report: &Report, style: &Style, out: &mut dyn io::Write) -> io::Result<()> {
+    write(out, style, &verdict_words(report), Some(ink(report.verdict)))
+}
+
 fn write(out: &mut dyn io::Write, style: &Style, text: &str, ink: Option<Ink>) -> io::Result<()> {
     for line in wrap(text, style.columns(), 2) {
         let line = ink.map_or(line.clone(), |ink| style.ink(ink, &line));
@@ -80,7 +88,7 @@ fn ink(verdict: Verdict) -> Ink {
 }
 
 /// The first line.
-fn verdict(report: &Report) -> String {
+fn verdict_words(report: &Report) -> String {
     let who = processes(report.commands.len());
     let complete = plural(report.complete, "complete execution");
     match report.verdict {

@@ -17,7 +17,7 @@ use crate::scenario::Expect;
 
 pub use ci::{github, junit};
 pub use expected::differences;
-pub use human::{human, overview};
+pub use human::{human, overview, verdict};
 pub use json::{json, json_of_many};
 pub use layout::Style;
 

@@ -98,7 +98,9 @@ impl Session<'_> {
 
 /// Where two runs of one schedule differ: in an event, its result included, or in what they left.
 fn difference(first: &Execution, second: &Execution) -> Option<Divergence> {
-    let same = |(a, b): (&Event, &Event)| Event { payload: None, ..b.clone() } == Event { payload: None, ..a.clone() };
+    let same = |(a, b): (&Event, &Event)| {
+        Event { payload: None, ..b.clone() } == Event { payload: None, ..a.clone() }
+    };
     let steps = first.trace.len().max(second.trace.len());
     let differs = (0..steps).find(|&step| match (first.trace.get(step), second.trace.get(step)) {
         (Some(a), Some(b)) => !same((a, b)),
@@ -137,14 +139,20 @@ pub struct Replayed {
 ///
 /// # Errors
 /// Where the machine does not let processes be traced, or the replay is stopped.
-pub fn replay(witness: &Witness, programs: &[Program], stop: &Arc<AtomicBool>) -> Result<Replayed, SessionError> {
+pub fn replay(
+    witness: &Witness,
+    programs: &[Program],
+    stop: &Arc<AtomicBool>,
+) -> Result<Replayed, SessionError> {
     let rules = Normalize::new(&witness.scenario.ignore, &witness.scenario.unordered)?;
     let (afterwards, others) = Afterwards::of(&witness.scenario);
     let mut tracer = Tracer::new(programs, &others, witness.initial.clone(), Arc::clone(stop))?;
     let schedule: Vec<Choice> = witness.recording.schedule.iter().map(|recorded| recorded.choice).collect();
     let again = run_again(&mut tracer, &afterwards, &schedule)?;
     let mut divergence = compare(&witness.recording, &again.recording, &rules);
-    if witness.recording.ending == Ending::Cut(Cut::Steps) && again.recording.ending == witness.recording.ending {
+    if witness.recording.ending == Ending::Cut(Cut::Steps)
+        && again.recording.ending == witness.recording.ending
+    {
         // What a livelock leaves is not recorded.
         divergence = divergence.filter(|divergence| divergence.step.is_some());
     }

@@ -15,7 +15,9 @@ use self::finish::Afterwards;
 use crate::backend::{Backend, Detail};
 use crate::explore::{Counts, Dfs, Dpor, RandomWalk, Steering, Strategy};
 use crate::model::{Cut, Ending, Execution, Outcome, Tree, Verdict};
-use crate::oracle::{BadGlob, Case, CheckRun, Normalize, SerialOutcomes, candidate_orders, conflict_serializable, judge};
+use crate::oracle::{
+    BadGlob, Case, CheckRun, Normalize, SerialOutcomes, candidate_orders, conflict_serializable, judge,
+};
 use crate::report::{Finding, Report};
 use crate::scenario::{Scenario, StrategyName};
 use crate::tracer::{Program, TraceError, Tracer};

@@ -60,7 +60,9 @@ impl Session<'_> {
         let mut remarks = Vec::new();
         if !self.serial.complete {
             let (run, count) = (self.serial.runs().len(), self.job.programs.len());
-            remarks.push(format!("serial orders: {run} of {count}! were run, those that the executions suggest"));
+            remarks.push(format!(
+                "serial orders: {run} of {count}! were run, those that the executions suggest"
+            ));
         }
         for process in (0..self.job.programs.len()).map(ProcessId) {
             let exits: Vec<Option<Exit>> = self
@@ -73,7 +75,11 @@ impl Session<'_> {
             if let Some(Some(exit)) = exits.first()
                 && exits.iter().all(|exit| exit.is_some_and(|exit| !exit.is_success()))
             {
-                remarks.push(format!("{process} fails in every serial order ({exit}): is its command right?"));
+                let said = self.tracer.stderr(process).unwrap_or_default();
+                let said = String::from_utf8_lossy(&said);
+                let last =
+                    said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it says nothing");
+                remarks.push(format!("{process} fails in every serial order ({exit}): {}", last.trim()));
             }
         }
         remarks

@@ -156,7 +156,9 @@ impl Running<'_> {
             Action::OpenRandom { flags } => {
                 self.opened(name, result as i32, What::Random, String::new(), false, *flags)?;
             }
-            Action::Copy { from, close_on_exec } => self.copied(name, *from, result as i32, *close_on_exec)?,
+            Action::Copy { from, close_on_exec } => {
+                self.copied(name, *from, result as i32, *close_on_exec)?
+            }
             Action::CloseOnExec { descriptor, close } => {
                 self.task(name)?.descriptors.borrow_mut().set_close_on_exec(*descriptor, *close);
             }
@@ -170,7 +172,9 @@ impl Running<'_> {
             Action::Transfer { description, at, moves: true, .. } => {
                 description.offset.set(at + result.cast_unsigned());
             }
-            Action::Status { object, buffer, extended } => self.fix_status(name, *object, *buffer, *extended)?,
+            Action::Status { object, buffer, extended } => {
+                self.fix_status(name, *object, *buffer, *extended)?
+            }
             Action::Make { path } => {
                 self.made(name, path)?;
             }
@@ -251,7 +255,13 @@ impl Running<'_> {
     }
 
     /// Makes what a program is told of an object the same on every machine and in every execution.
-    fn fix_status(&mut self, name: &Name, object: ObjectId, buffer: u64, extended: bool) -> Result<(), TraceError> {
+    fn fix_status(
+        &mut self,
+        name: &Name,
+        object: ObjectId,
+        buffer: u64,
+        extended: bool,
+    ) -> Result<(), TraceError> {
         let time = EPOCH + self.world.objects.time(object);
         let (seconds, rest) = (time / 1_000_000_000, time % 1_000_000_000);
         let stamp = [seconds.to_le_bytes(), rest.to_le_bytes()].concat();
@@ -377,7 +387,8 @@ impl Running<'_> {
         let Some(task) = self.tasks.get(name) else { return };
         let closed = self.closed_by_end(task);
         let group = task.group;
-        let alone = !self.tasks.values().any(|other| other.group == group && other.tracee.id() != task.tracee.id());
+        let alone =
+            !self.tasks.values().any(|other| other.group == group && other.tracee.id() != task.tracee.id());
         for description in closed {
             self.world.locks.release_all(Owner::Description(description.number), None);
         }
@@ -431,4 +442,3 @@ fn record(entry: &Listed, next: u64) -> Vec<u8> {
     bytes.resize(length, 0);
     bytes
 }
-

@@ -22,7 +22,8 @@ pub fn fix_chance(tracee: &Tracee, random: &mut Stream) -> io::Result<()> {
     let stack = tracee.registers()?.stack();
     for length in [1 << 14, LOOKED_AT] {
         let bytes = tracee.read(stack, length)?;
-        let numbers: Vec<u64> = bytes.as_chunks::<8>().0.iter().map(|chunk| u64::from_le_bytes(*chunk)).collect();
+        let numbers: Vec<u64> =
+            bytes.as_chunks::<8>().0.iter().map(|chunk| u64::from_le_bytes(*chunk)).collect();
         let Some(start) = auxiliary_vector(&numbers) else { continue };
         let pairs = numbers[start..].as_chunks::<2>().0.iter().zip(0u64..);
         for ([key, value], place) in pairs.take_while(|([key, _], _)| *key != END) {

@@ -97,7 +97,9 @@ impl<'a> Running<'a> {
                         self.processes.push(Process { tasks: 1, ..Process::default() });
                         break;
                     }
-                    Stop::Gone(exit) => return Err(TraceError::Lost(format!("the init process ended: {exit}"))),
+                    Stop::Gone(exit) => {
+                        return Err(TraceError::Lost(format!("the init process ended: {exit}")));
+                    }
                     Stop::Signal(signal) => init.resume(Resume::Freely, signal)?,
                     _ => init.resume(Resume::Freely, 0)?,
                 }
@@ -239,7 +241,8 @@ impl<'a> Running<'a> {
 
     /// What the call that a task has come to means now.
     fn meaning(&mut self, name: &Name, registers: &Registers) -> Result<Decision, TraceError> {
-        let task = self.tasks.get(name).ok_or_else(|| TraceError::Lost(format!("task {name} is not known")))?;
+        let task =
+            self.tasks.get(name).ok_or_else(|| TraceError::Lost(format!("task {name} is not known")))?;
         let now = self.processes[name.process].clock;
         let caller = Caller { tracee: &task.tracee, group: task.group, descriptors: &task.descriptors, now };
         Ok(decode(&mut self.world, &caller, registers))
@@ -249,7 +252,8 @@ impl<'a> Running<'a> {
         let entry = self.task(name)?.tracee.registers()?;
         let decision = self.meaning(name, &entry)?;
         let process = &mut self.processes[name.process];
-        let task = self.tasks.get_mut(name).ok_or_else(|| TraceError::Lost(format!("task {name} is not known")))?;
+        let task =
+            self.tasks.get_mut(name).ok_or_else(|| TraceError::Lost(format!("task {name} is not known")))?;
         let mut registers = entry;
         let mut skip = |result: i64, task: &Task| {
             registers.skip_with(result);
@@ -426,7 +430,8 @@ impl<'a> Running<'a> {
             _ => None,
         });
         let name = asleep.map_or("a system call", |call| call.name());
-        let call = Call { name: name.to_owned(), detail: "waits for something outside".into(), ..Call::default() };
+        let call =
+            Call { name: name.to_owned(), detail: "waits for something outside".into(), ..Call::default() };
         Operation { call, ..Operation::default() }
     }
 

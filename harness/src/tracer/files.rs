@@ -94,7 +94,11 @@ impl Descriptors {
     /// The numbers in a range.
     #[must_use]
     pub fn numbers_in(&self, first: i32, last: i32) -> Vec<i32> {
-        if first > last { Vec::new() } else { self.0.range(first..=last).map(|(number, _)| *number).collect() }
+        if first > last {
+            Vec::new()
+        } else {
+            self.0.range(first..=last).map(|(number, _)| *number).collect()
+        }
     }
 
     /// The numbers that exec closes.

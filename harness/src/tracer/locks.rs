@@ -170,7 +170,13 @@ mod tests {
     }
 
     fn record(owner: i32, start: u64, end: u64) -> Claim {
-        Claim { object: ObjectId::Initial(1), family: Family::Record, owner: Owner::Process(owner), start, end }
+        Claim {
+            object: ObjectId::Initial(1),
+            family: Family::Record,
+            owner: Owner::Process(owner),
+            start,
+            end,
+        }
     }
 
     #[test]

@@ -174,7 +174,8 @@ impl Tracer {
     /// What is known of the workspace as it is now.
     fn world(&self) -> Result<World, TraceError> {
         let directory: PathBuf = self.sandbox.workspace();
-        let flags = nix::fcntl::OFlag::O_DIRECTORY | nix::fcntl::OFlag::O_CLOEXEC | nix::fcntl::OFlag::O_RDONLY;
+        let flags =
+            nix::fcntl::OFlag::O_DIRECTORY | nix::fcntl::OFlag::O_CLOEXEC | nix::fcntl::OFlag::O_RDONLY;
         let root = nix::fcntl::open(&directory, flags, Mode::empty()).map_err(io::Error::from)?;
         let paths = Paths::new(root);
         let mut inodes = vec![paths.status(".").map_err(io::Error::from)?.st_ino];

@@ -104,8 +104,11 @@ impl Paths {
     /// # Errors
     /// What `lstat` says.
     pub fn status(&self, path: &str) -> Result<FileStat, Errno> {
-        let (path, flags) =
-            if path.is_empty() || path == "." { ("", AtFlags::AT_EMPTY_PATH) } else { (path, AtFlags::AT_SYMLINK_NOFOLLOW) };
+        let (path, flags) = if path.is_empty() || path == "." {
+            ("", AtFlags::AT_EMPTY_PATH)
+        } else {
+            (path, AtFlags::AT_SYMLINK_NOFOLLOW)
+        };
         fstatat(self.root.as_fd(), path, flags)
     }
 

@@ -31,8 +31,13 @@ pub const WORKSPACE: &str = "/dev/shm/workspace";
 /// session or the time of day.
 const INHERITED: [&str; 6] = ["HOME", "LD_LIBRARY_PATH", "LOGNAME", "PATH", "USER", "VIRTUAL_ENV"];
 /// The variables that are the same everywhere.
-const FIXED: [&str; 5] =
-    ["DIR=/dev/shm/workspace", "LANG=C.UTF-8", "PWD=/dev/shm/workspace", "PYTHONDONTWRITEBYTECODE=1", "TZ=UTC"];
+const FIXED: [&str; 5] = [
+    "DIR=/dev/shm/workspace",
+    "LANG=C.UTF-8",
+    "PWD=/dev/shm/workspace",
+    "PYTHONDONTWRITEBYTECODE=1",
+    "TZ=UTC",
+];
 
 /// Why the processes cannot be set apart from the machine.
 #[derive(Debug, thiserror::Error)]
@@ -93,7 +98,8 @@ impl Sandbox {
         for program in programs {
             let make = |name: &str| -> io::Result<(File, OwnedFd)> {
                 let file = File::from(memfd_create(name, MFdFlags::MFD_CLOEXEC)?);
-                let theirs = File::options().append(true).open(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
+                let theirs =
+                    File::options().append(true).open(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
                 Ok((file, theirs.into()))
             };
             let (ours_out, out) = make("stdout").map_err(refused("making a file in memory"))?;
@@ -103,8 +109,10 @@ impl Sandbox {
             outputs.push(Output { out: ours_out, err: ours_err });
         }
         let pair = |kind| socketpair(AddressFamily::Unix, kind, None, SockFlag::SOCK_CLOEXEC);
-        let (channel, theirs) = pair(SockType::SeqPacket).map_err(|e| refused("making a socket")(e.into()))?;
-        let (gate, their_gate) = pair(SockType::SeqPacket).map_err(|e| refused("making a socket")(e.into()))?;
+        let (channel, theirs) =
+            pair(SockType::SeqPacket).map_err(|e| refused("making a socket")(e.into()))?;
+        let (gate, their_gate) =
+            pair(SockType::SeqPacket).map_err(|e| refused("making a socket")(e.into()))?;
         match sys::fork().map_err(refused("fork"))? {
             ForkResult::Child => {
                 drop((channel, gate, outputs));
@@ -134,10 +142,12 @@ impl Sandbox {
         };
         let greeting = receive(&channel);
         let result = match greeting.as_deref() {
-            Ok(b"ready") => open(format!("/proc/{zygote}/root{WORKSPACE}")).map_err(|error| SandboxError::Refused {
-                step: "looking into the processes' mount namespace".into(),
-                error: error.to_string(),
-            }),
+            Ok(b"ready") => {
+                open(format!("/proc/{zygote}/root{WORKSPACE}")).map_err(|error| SandboxError::Refused {
+                    step: "looking into the processes' mount namespace".into(),
+                    error: error.to_string(),
+                })
+            }
             Ok(problem) if !problem.is_empty() => {
                 let text = String::from_utf8_lossy(problem);
                 let (step, error) = text.split_once('\0').unwrap_or(("setting up", &text));
@@ -172,7 +182,8 @@ impl Sandbox {
             }
         }
         let order: Vec<u8> = programs.iter().flat_map(|&number| (number as u32).to_le_bytes()).collect();
-        send(self.channel.as_raw_fd(), &order, MsgFlags::MSG_NOSIGNAL).map_err(|e| SandboxError::Gone(e.into()))?;
+        send(self.channel.as_raw_fd(), &order, MsgFlags::MSG_NOSIGNAL)
+            .map_err(|e| SandboxError::Gone(e.into()))?;
         let answer = receive(&self.channel).map_err(SandboxError::Gone)?;
         match <[u8; 4]>::try_from(answer.as_slice()) {
             Ok(bytes) => Ok(Pid::from_raw(i32::from_le_bytes(bytes))),
@@ -258,7 +269,8 @@ fn zygote(channel: &OwnedFd, gate: &OwnedFd, programs: &[Prepared]) -> i32 {
         }
         match sys::fork_into_new_pid_namespace() {
             Ok(None) => {
-                let numbers = order.as_chunks::<4>().0.iter().map(|bytes| u32::from_le_bytes(*bytes) as usize);
+                let numbers =
+                    order.as_chunks::<4>().0.iter().map(|bytes| u32::from_le_bytes(*bytes) as usize);
                 let chosen: Vec<&Prepared> = numbers.map(|number| &programs[number]).collect();
                 sys::exit_now(init(gate, &chosen, &environment));
             }
@@ -286,7 +298,8 @@ fn enter_namespaces() -> Result<(), (&'static str, io::Error)> {
     if user.is_root() {
         unshare(CloneFlags::CLONE_NEWNS).map_err(at("making a mount namespace"))?;
     } else {
-        unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNS).map_err(at("making a user namespace"))?;
+        unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNS)
+            .map_err(at("making a user namespace"))?;
         for (file, text) in [
             ("/proc/self/setgroups", "deny".to_owned()),
             ("/proc/self/uid_map", format!("{user} {user} 1")),
@@ -404,4 +417,3 @@ fn set_up(prepared: &Prepared) -> io::Result<()> {
     }
     sys::install_filter(&filter::program())
 }
-

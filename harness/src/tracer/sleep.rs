@@ -67,7 +67,9 @@ fn timeout(tracee: &Tracee, registers: &Registers) -> Option<(u64, i64)> {
         Sysno::select => pair(fifth, 1000).map(|after| (after, 0)),
         Sysno::pselect6 => pair(fifth, 1).map(|after| (after, 0)),
         // Relative and absolute deadlines both move the clock far enough; the program looks at it.
-        Sysno::futex if second as i32 & 127 == libc::FUTEX_WAIT => pair(fourth, 1).map(|after| (after, timed_out)),
+        Sysno::futex if second as i32 & 127 == libc::FUTEX_WAIT => {
+            pair(fourth, 1).map(|after| (after, timed_out))
+        }
         Sysno::futex if second as i32 & 127 == libc::FUTEX_WAIT_BITSET => {
             pair(fourth, 1).map(|_| (1_000_000, timed_out))
         }

@@ -79,8 +79,10 @@ pub fn install_filter(filter: &[Instruction]) -> io::Result<()> {
     // SAFETY: PR_SET_NO_NEW_PRIVS takes numbers.
     check(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) }.into())?;
     // SAFETY: `descriptor` and the program that it points to live across the call; the kernel copies them and changes nothing.
-    check(unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &raw const descriptor) })
-        .map(drop)
+    check(unsafe {
+        libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &raw const descriptor)
+    })
+    .map(drop)
 }
 
 /// Runs a program found along `PATH`. Comes back only with an error.
@@ -107,21 +109,19 @@ pub fn silence_vdso() -> io::Result<()> {
     // SAFETY: the kernel maps a complete ELF image there, of at least its header's page; it is never unmapped by us.
     let header = unsafe { std::slice::from_raw_parts(base as *const u8, 4096) };
     let stubs = super::vdso::stubs(header).map_err(io::Error::other)?;
-    for stub in &stubs {
-        let (start, end) = (base + stub.offset, base + stub.offset + stub.code.len());
-        let page = start & !4095;
-        let length = end - page;
-        let protect = |protection| {
-            // SAFETY: changes the protection of pages of the vDSO only, which no Rust object lives in.
-            check(unsafe { libc::mprotect(page as *mut libc::c_void, length, protection) }.into())
-        };
-        protect(libc::PROT_READ | libc::PROT_WRITE | libc::PROT_EXEC)?;
-        // SAFETY: `offset` is that of a function of the image (checked by `stubs` to lie in it), the pages are writable now and
-        // private to this process, and this process has one thread, which is not in that function.
-        unsafe { std::ptr::copy_nonoverlapping(stub.code.as_ptr(), start as *mut u8, stub.code.len()) };
-        protect(libc::PROT_READ | libc::PROT_EXEC)?;
+    let size = super::vdso::size(header).ok_or_else(|| io::Error::other("the vDSO has no size"))?;
+    let protect = |protection| {
+        // SAFETY: changes the protection of the vDSO only, which no Rust object lives in.
+        check(unsafe { libc::mprotect(base as *mut libc::c_void, size, protection) }.into())
+    };
+    protect(libc::PROT_READ | libc::PROT_WRITE | libc::PROT_EXEC)?;
+    for stub in stubs.iter().filter(|stub| stub.offset + stub.code.len() <= size) {
+        let start = (base + stub.offset) as *mut u8;
+        // SAFETY: the bytes lie within the image; its pages are writable now and private to this process, which has one thread,
+        // and that is not in the function that is overwritten.
+        unsafe { std::ptr::copy_nonoverlapping(stub.code.as_ptr(), start, stub.code.len()) };
     }
-    Ok(())
+    protect(libc::PROT_READ | libc::PROT_EXEC).map(drop)
 }
 
 /// How a stopped task goes on.

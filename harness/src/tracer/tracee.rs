@@ -290,7 +290,8 @@ impl Tracee {
         while text.len() <= libc::PATH_MAX as usize {
             // The first look is short: most paths are.
             let page_left = 4096 - (at & 4095);
-            let piece = self.read(at, (if text.is_empty() { page_left.min(256) } else { page_left }) as usize)?;
+            let piece =
+                self.read(at, (if text.is_empty() { page_left.min(256) } else { page_left }) as usize)?;
             if let Some(end) = piece.iter().position(|byte| *byte == 0) {
                 text.extend_from_slice(&piece[..end]);
                 return Ok(text);
@@ -310,7 +311,8 @@ impl Tracee {
     /// Where they are not all there.
     pub fn read_numbers(&self, address: u64, count: usize) -> io::Result<Vec<u64>> {
         let bytes = self.read(address, count * 8)?;
-        let numbers: Vec<u64> = bytes.as_chunks::<8>().0.iter().map(|chunk| u64::from_le_bytes(*chunk)).collect();
+        let numbers: Vec<u64> =
+            bytes.as_chunks::<8>().0.iter().map(|chunk| u64::from_le_bytes(*chunk)).collect();
         if numbers.len() == count { Ok(numbers) } else { Err(io::Error::from_raw_os_error(libc::EFAULT)) }
     }
 

@@ -46,13 +46,32 @@ pub fn stubs(image: &[u8]) -> Result<Vec<Stub>, String> {
     Ok(stubs)
 }
 
-/// Offsets of the dynamic symbol table and of its names, which follow it in the image.
-fn tables(image: &[u8]) -> Option<(usize, usize)> {
+/// The size of the mapping that the image is in, in bytes: whole pages. The kernel lets the protection of all of it be changed, or
+/// of none.
+#[must_use]
+pub fn size(image: &[u8]) -> Option<usize> {
+    segments(image)?.filter(|&at| number(image, at, 4) == Some(LOAD)).try_fold(0, |size, at| {
+        let end = number(image, at + 16, 8)? + number(image, at + 40, 8)?;
+        Some(size.max(end.next_multiple_of(4096)))
+    })
+}
+
+/// Types of program headers.
+const LOAD: usize = 1;
+const DYNAMIC: usize = 2;
+
+/// Offsets of the program headers.
+fn segments(image: &[u8]) -> Option<impl Iterator<Item = usize>> {
     if image.get(..6)? != b"\x7fELF\x02\x01" {
         return None;
     }
     let (headers, size, count) = (number(image, 32, 8)?, number(image, 54, 2)?, number(image, 56, 2)?);
-    let dynamic = (0..count).map(|index| headers + index * size).find(|&at| number(image, at, 4) == Some(2))?;
+    Some((0..count).map(move |index| headers + index * size))
+}
+
+/// Offsets of the dynamic symbol table and of its names, which follow it in the image.
+fn tables(image: &[u8]) -> Option<(usize, usize)> {
+    let dynamic = segments(image)?.find(|&at| number(image, at, 4) == Some(DYNAMIC))?;
     let mut entry = number(image, dynamic + 8, 8)?;
     let (mut symbols, mut names) = (None, None);
     loop {

@@ -32,7 +32,14 @@ impl Decoder<'_> {
         }
     }
 
-    fn transfer_vector(&mut self, number: u64, vector: u64, count: u64, at: Option<u64>, written: bool) -> Option<Decision> {
+    fn transfer_vector(
+        &mut self,
+        number: u64,
+        vector: u64,
+        count: u64,
+        at: Option<u64>,
+        written: bool,
+    ) -> Option<Decision> {
         self.caller.descriptors.borrow().get(descriptor(number))?;
         let numbers = self.caller.tracee.read_numbers(vector, (count as usize).min(1024) * 2).ok()?;
         let buffers: Vec<(u64, usize)> =
@@ -41,7 +48,13 @@ impl Decoder<'_> {
     }
 
     /// A read or write at the file offset, or at a given one.
-    fn transfer(&mut self, number: u64, buffers: &[(u64, usize)], at: Option<u64>, written: bool) -> Option<Decision> {
+    fn transfer(
+        &mut self,
+        number: u64,
+        buffers: &[(u64, usize)],
+        at: Option<u64>,
+        written: bool,
+    ) -> Option<Decision> {
         let number = descriptor(number);
         let description = Rc::clone(self.caller.descriptors.borrow().get(number)?);
         let object = match description.what {
@@ -60,7 +73,8 @@ impl Decoder<'_> {
             let end = start.saturating_add(length);
             (start, vec![Access::read(Location::Data { object, start, end })])
         };
-        let detail = if appends { format!("{length} bytes at the end") } else { format!("{length} bytes at {start}") };
+        let detail =
+            if appends { format!("{length} bytes at the end") } else { format!("{length} bytes at {start}") };
         let path = description.path.clone();
         let (moves, buffers) = (at.is_none(), buffers.to_vec());
         let action = Action::Transfer { description, at: start, moves, written, buffers };
@@ -107,7 +121,8 @@ impl Decoder<'_> {
         if accesses.is_empty() {
             return Decision::Pass;
         }
-        let mut decision = self.hold(path(&source), String::new(), accesses, Action::Resync([from, to].into()));
+        let mut decision =
+            self.hold(path(&source), String::new(), accesses, Action::Resync([from, to].into()));
         if let Decision::Hold(held) = &mut decision {
             held.operation.call.target = path(&target);
         }

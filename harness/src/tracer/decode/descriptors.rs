@@ -27,7 +27,9 @@ impl Decoder<'_> {
             Sysno::dup => Some(self.copy(descriptor(a), None, false)),
             Sysno::dup2 if a == b => Some(Decision::Pass),
             Sysno::dup2 => Some(self.copy(descriptor(a), Some(descriptor(b)), false)),
-            Sysno::dup3 => Some(self.copy(descriptor(a), Some(descriptor(b)), c as i32 & libc::O_CLOEXEC != 0)),
+            Sysno::dup3 => {
+                Some(self.copy(descriptor(a), Some(descriptor(b)), c as i32 & libc::O_CLOEXEC != 0))
+            }
             _ => Some(Decision::Pass),
         }
     }
@@ -88,7 +90,9 @@ impl Decoder<'_> {
         self.caller.descriptors.borrow().get(number)?;
         match command as i32 {
             libc::F_DUPFD => Some(Decision::Watch(Action::Copy { from: number, close_on_exec: false })),
-            libc::F_DUPFD_CLOEXEC => Some(Decision::Watch(Action::Copy { from: number, close_on_exec: true })),
+            libc::F_DUPFD_CLOEXEC => {
+                Some(Decision::Watch(Action::Copy { from: number, close_on_exec: true }))
+            }
             libc::F_SETFD => {
                 let close = argument as i32 & libc::FD_CLOEXEC != 0;
                 Some(Decision::Watch(Action::CloseOnExec { descriptor: number, close }))

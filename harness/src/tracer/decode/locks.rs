@@ -33,10 +33,17 @@ impl Decoder<'_> {
         match self.world.locks.mode_held(&claim) {
             Some(held) if held == mode => Some(Decision::Pass),
             // A conversion is not atomic: the old lock goes first, and is lost where the new one cannot be had at once.
-            Some(_) if free => Some(self.acquire(path, words, Access::write(claim.location()), false, action)),
+            Some(_) if free => {
+                Some(self.acquire(path, words, Access::write(claim.location()), false, action))
+            }
             Some(_) => {
                 let accesses = vec![Access::write(claim.location())];
-                Some(self.hold(Some(path), format!("{words}, gives up the other mode first"), accesses, action))
+                Some(self.hold(
+                    Some(path),
+                    format!("{words}, gives up the other mode first"),
+                    accesses,
+                    action,
+                ))
             }
             None => Some(self.ask(path, words, &claim, mode, tries, free, action)),
         }
@@ -77,7 +84,9 @@ impl Decoder<'_> {
         let (description, object) = self.description(number)?;
         let command = command as i32;
         let (owner, family) = match command {
-            libc::F_SETLK | libc::F_SETLKW | libc::F_GETLK => (Owner::Process(self.caller.group.as_raw()), "posix"),
+            libc::F_SETLK | libc::F_SETLKW | libc::F_GETLK => {
+                (Owner::Process(self.caller.group.as_raw()), "posix")
+            }
             libc::F_OFD_SETLK | libc::F_OFD_SETLKW | libc::F_OFD_GETLK => {
                 (Owner::Description(description.number), "ofd")
             }

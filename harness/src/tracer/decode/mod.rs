@@ -248,7 +248,9 @@ impl Decoder<'_> {
             Sysno::symlinkat => self.make(descriptor(b), c, Some(a)),
             Sysno::mkdir | Sysno::mknod => self.make(here, a, None),
             Sysno::mkdirat | Sysno::mknodat => self.make(descriptor(a), b, None),
-            Sysno::chmod | Sysno::chown | Sysno::setxattr | Sysno::removexattr => self.change_mode(here, a, true),
+            Sysno::chmod | Sysno::chown | Sysno::setxattr | Sysno::removexattr => {
+                self.change_mode(here, a, true)
+            }
             Sysno::lchown | Sysno::lsetxattr | Sysno::lremovexattr => self.change_mode(here, a, false),
             Sysno::fchmodat | Sysno::fchmodat2 | Sysno::fchownat => self.change_mode(descriptor(a), b, true),
             Sysno::fchmod | Sysno::fchown | Sysno::fsetxattr | Sysno::fremovexattr => {
@@ -287,7 +289,10 @@ impl Decoder<'_> {
                 let what = if i32::from(family) == libc::AF_UNIX { "a Unix socket" } else { "the network" };
                 self.note(format!("{what} ({})", call.name()));
             }
-            Sysno::inotify_init | Sysno::inotify_init1 | Sysno::inotify_add_watch | Sysno::inotify_rm_watch => {
+            Sysno::inotify_init
+            | Sysno::inotify_init1
+            | Sysno::inotify_add_watch
+            | Sysno::inotify_rm_watch => {
                 self.note("file watches (inotify)".into());
             }
             _ => self.note(format!("system call {}", call.name())),
@@ -318,7 +323,11 @@ impl Decoder<'_> {
             String::new()
         } else {
             let task = self.caller.tracee.id();
-            let link = if base == libc::AT_FDCWD { format!("/proc/{task}/cwd") } else { format!("/proc/{task}/fd/{base}") };
+            let link = if base == libc::AT_FDCWD {
+                format!("/proc/{task}/cwd")
+            } else {
+                format!("/proc/{task}/fd/{base}")
+            };
             proc_link(&link).ok()?
         };
         let resolved = self.world.paths.resolve(&mut self.world.objects, &from, &path, follow_last);
@@ -348,9 +357,19 @@ impl Decoder<'_> {
         Decision::Hold(Held { operation: Operation { call, accesses, acquires: None }, action })
     }
 
-    fn acquire(&self, path: String, detail: String, access: Access, blocking: bool, action: Action) -> Decision {
-        let mode =
-            if access.kind == crate::model::AccessKind::Join { LockMode::Shared } else { LockMode::Exclusive };
+    fn acquire(
+        &self,
+        path: String,
+        detail: String,
+        access: Access,
+        blocking: bool,
+        action: Action,
+    ) -> Decision {
+        let mode = if access.kind == crate::model::AccessKind::Join {
+            LockMode::Shared
+        } else {
+            LockMode::Exclusive
+        };
         let acquires = Some(Acquisition { lock: access.location.clone(), mode, blocking });
         let call = Call { name: self.name.to_owned(), path: Some(path), target: None, detail };
         Decision::Hold(Held { operation: Operation { call, accesses: vec![access], acquires }, action })

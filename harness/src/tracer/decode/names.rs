@@ -2,7 +2,7 @@
 
 use super::{Action, Decision, Decoder, descriptor};
 use crate::model::{Access, Location, ObjectId};
-use crate::tracer::paths::{Found, Place, Spot};
+use crate::tracer::paths::{Found, Place, Resolved, Spot};
 
 /// All bytes of a file, wherever it ends.
 pub(super) fn whole(object: ObjectId) -> Location {
@@ -13,7 +13,9 @@ pub(super) fn whole(object: ObjectId) -> Location {
 fn name_changes(spot: &Spot) -> Vec<Access> {
     let Some((dir, _)) = &spot.name else { return Vec::new() };
     let name = spot.name_location().map(Access::write);
-    name.into_iter().chain([Access::join(Location::Listing(*dir)), Access::join(Location::Status(*dir))]).collect()
+    name.into_iter()
+        .chain([Access::join(Location::Listing(*dir)), Access::join(Location::Status(*dir))])
+        .collect()
 }
 
 /// What emptying a file does.
@@ -76,7 +78,11 @@ impl Decoder<'_> {
         if flags & libc::O_ACCMODE != libc::O_RDONLY {
             self.note_outside(&path);
         }
-        if unseen { Decision::Pass } else { self.hold(Some(path), open_words(flags), Vec::new(), Action::None) }
+        if unseen {
+            Decision::Pass
+        } else {
+            self.hold(Some(path), open_words(flags), Vec::new(), Action::None)
+        }
     }
 
     /// A change outside of the workspace, which nothing undoes between executions.
@@ -148,44 +154,37 @@ impl Decoder<'_> {
     pub(super) fn rename(&mut self, from: (i32, u64), to: (i32, u64), flags: u32) -> Option<Decision> {
         let (_, source) = self.resolve(from.0, from.1, false)?;
         let (_, target) = self.resolve(to.0, to.1, false)?;
-        let mut more = Vec::new();
+        // In the order in which the kernel finds out: both lookups, then what changes.
+        let mut more = if source_is_missing(&source) { Vec::new() } else { target.accesses };
         for place in [&source.place, &target.place] {
             if let Place::Outside(path) = place {
                 self.note_outside(&path.clone());
             }
         }
-        let refused = match (&source.place, &target.place) {
-            (Place::Inside(source), Place::Inside(target)) => {
-                let keeps = flags & libc::RENAME_NOREPLACE != 0 && target.found.is_some();
-                let lacks = flags & libc::RENAME_EXCHANGE != 0 && target.found.is_none();
-                let same = match (&source.found, &target.found) {
-                    (Some(source), Some(target)) => source.object == target.object,
-                    _ => false,
-                };
-                if let (Some(moved), false) = (&source.found, keeps || lacks || same) {
-                    more.extend(name_changes(source));
-                    more.extend(name_changes(target));
-                    more.push(Access::join(Location::Status(moved.object)));
-                    if let Some(replaced) = &target.found {
-                        more.push(Access::join(Location::Status(replaced.object)));
-                        if replaced.kind() == libc::S_IFDIR {
-                            more.push(Access::read(Location::Listing(replaced.object)));
-                        }
+        if let (Place::Inside(source), Place::Inside(target)) = (&source.place, &target.place) {
+            let keeps = flags & libc::RENAME_NOREPLACE != 0 && target.found.is_some();
+            let lacks = flags & libc::RENAME_EXCHANGE != 0 && target.found.is_none();
+            let same = match (&source.found, &target.found) {
+                (Some(source), Some(target)) => source.object == target.object,
+                _ => false,
+            };
+            if let (Some(moved), false) = (&source.found, keeps || lacks || same) {
+                more.extend(name_changes(source));
+                more.extend(name_changes(target));
+                more.push(Access::join(Location::Status(moved.object)));
+                if let Some(replaced) = &target.found {
+                    more.push(Access::join(Location::Status(replaced.object)));
+                    if replaced.kind() == libc::S_IFDIR {
+                        more.push(Access::read(Location::Listing(replaced.object)));
                     }
                 }
-                source.found.is_none()
             }
-            _ => true,
-        };
+        }
         let target_path = match &target.place {
             Place::Inside(spot) => Some(spot.path.clone()),
             Place::Outside(path) => Some(path.clone()),
             Place::Nowhere(_) => None,
         };
-        // Where the source is missing the kernel looks no further.
-        if !refused || source.accesses.is_empty() {
-            more.extend(target.accesses);
-        }
         let words = match flags {
             libc::RENAME_EXCHANGE => "exchange",
             libc::RENAME_NOREPLACE => "do not replace",
@@ -241,6 +240,15 @@ impl Decoder<'_> {
             held.operation.call.target = target;
         }
         Some(decision)
+    }
+}
+
+/// Where the source of a rename is missing the kernel looks no further.
+fn source_is_missing(source: &Resolved) -> bool {
+    match &source.place {
+        Place::Inside(spot) => spot.found.is_none(),
+        Place::Nowhere(_) => true,
+        Place::Outside(_) => false,
     }
 }
 

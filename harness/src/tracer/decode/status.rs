@@ -60,7 +60,9 @@ impl Decoder<'_> {
     pub(super) fn change_mode(&mut self, base: i32, address: u64, follow: bool) -> Option<Decision> {
         let (_, resolved) = self.resolve(base, address, follow)?;
         let more = match &resolved.place {
-            Place::Inside(Spot { found: Some(found), .. }) => vec![Access::write(Location::Mode(found.object))],
+            Place::Inside(Spot { found: Some(found), .. }) => {
+                vec![Access::write(Location::Mode(found.object))]
+            }
             Place::Outside(path) => {
                 self.note_outside(&path.clone());
                 Vec::new()
