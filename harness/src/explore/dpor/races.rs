@@ -152,8 +152,8 @@ impl<'a> Races<'a> {
     }
 
     /// The races that end in this one: with the events that conflict with it, except where there is another between the two that
-    /// it must first be reversed with. One that it cannot be reversed with is not in the way: where it waits for a lock, that is the
-    /// release before it, and what else its holder does with the lock.
+    /// it must first be reversed with. One that it cannot be reversed with is not in the way: where it waits for a lock, that is
+    /// the release before it, and what else its holder does with the lock.
     fn up_to(&self, later: &Later<'a>) -> Vec<Race<'a>> {
         let mut between: Vec<usize> = later.before.into_iter().collect();
         let mut races = Vec::new();
