@@ -1,7 +1,7 @@
 //! A [`Backend`] without an operating system: scripted processes over a small shared state.
 //!
-//! It is what the strategies are tested on: an execution takes microseconds, and it says exactly what each
-//! operation would touch in the present state. See the README beside this file.
+//! It is what the strategies are tested on: an execution takes microseconds, and it says exactly what each operation would touch
+//! in the present state. See the README beside this file.
 
 mod plan;
 mod process;

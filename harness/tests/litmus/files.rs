@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
-use cooks_harness::explore::{Dpor, explore};
+use cooks_harness::explore::{Dfs, Dpor, Strategy, explore};
 use cooks_harness::model::Tree;
 use cooks_harness::simulated::{
-    Initial, Name, Program, Simulation, create, jump_if, lock, open_truncate, read_name, reg, rename, stat,
-    store, unlink, unlock, write_name,
+    Expr, Initial, Name, Program, Simulation, create, jump_if, lock, open_truncate, read_name, reg, rename,
+    stat, store, unlink, unlock, write_name,
 };
 
 use crate::check::{Expected, check, complete};
@@ -25,13 +25,11 @@ fn not_serial(programs: &[Program]) -> usize {
     trees(programs, false).iter().filter(|tree| !serial.contains(*tree)).count()
 }
 
-/// The final trees of all classes, or of those that some execution without a preemption belongs to.
+/// The final trees of all classes, one for each; or of the schedules in which each process runs without a pause.
 fn trees(programs: &[Program], serial: bool) -> Vec<Tree> {
+    let strategy: &mut dyn Strategy = if serial { &mut Dfs::new() } else { &mut Dpor::new() };
     let mut trees = Vec::new();
     let mut simulation = Simulation::new(initial(), programs.to_vec());
-    let mut dfs = cooks_harness::explore::Dfs::new();
-    let mut dpor = Dpor::new();
-    let strategy: &mut dyn cooks_harness::explore::Strategy = if serial { &mut dfs } else { &mut dpor };
     let result = explore(strategy, &mut simulation, 100, &mut |execution| {
         let switches = execution.trace.windows(2).filter(|pair| pair[0].process != pair[1].process).count();
         if !serial || switches + 1 == programs.len() {
@@ -54,7 +52,7 @@ fn each(count: i64, program: impl Fn(i64) -> Program) -> Vec<Program> {
 }
 
 /// A value that tells who wrote it and what it had read.
-fn next(me: i64) -> cooks_harness::simulated::Expr {
+fn next(me: i64) -> Expr {
     reg(0) * 10 + (2 + me)
 }
 

@@ -1,10 +1,11 @@
 //! Programs over variables, whose numbers other checkers publish.
 
 use cooks_harness::simulated::{
-    Expr, Initial, Program, increment, jump_if, jump_if_less, load, reg, set, store,
+    Expr, Initial, Name, Program, create, increment, jump_if, jump_if_less, load, lock, reg, set, store,
+    unlock,
 };
 
-use crate::check::{check, complete};
+use crate::check::{Expected, check, complete};
 
 /// Two variables.
 const X: i64 = 1;
@@ -60,13 +61,8 @@ fn lastzero(size: i64) -> Vec<Program> {
 #[test]
 fn lastzero_up_to_4() {
     for (size, classes, schedules) in [(2, 5, None), (3, 12, None), (4, 28, Some(44_300))] {
-        let expected = cooks_expected(classes, schedules);
-        check("lastzero", &Initial::files(5), &lastzero(size), expected);
+        check("lastzero", &Initial::files(5), &lastzero(size), Expected { schedules, ..complete(classes) });
     }
-}
-
-fn cooks_expected(classes: u64, schedules: Option<u64>) -> crate::check::Expected {
-    crate::check::Expected { schedules, ..complete(classes) }
 }
 
 #[test]
@@ -113,7 +109,6 @@ fn iriw() {
 
 /// Flanagan and Godefroid, POPL 2005: each process puts four messages into a table of 128 slots, claiming a free one by O_EXCL.
 fn indexer(count: i64) -> Vec<Program> {
-    use cooks_harness::simulated::{Name, create};
     let message = |me: i64| reg(0) * 11 + me;
     n_times(count, |me| {
         vec![
@@ -136,7 +131,6 @@ fn indexers() {
 
 /// Flanagan and Godefroid, POPL 2005: each process gives its inode a block, if it has none yet; one lock for each of both.
 fn filesystem(count: i64) -> (Initial, Vec<Program>) {
-    use cooks_harness::simulated::{lock, unlock};
     const INODES: i64 = 32;
     const BLOCKS: i64 = 26;
     // The lock of an inode or a block is the lock of the file that it is.

@@ -22,9 +22,9 @@ use crate::programs::{Theme, simulation};
 /// Programs of each theme: those of the seeds below this.
 const PROGRAMS: u64 = 2_000;
 
-/// The trace classes of all programs of a theme, as `seen`. That the sum is known says that the programs stay what they are and
+/// The trace classes of the first programs of a theme, as `seen`. That the sum is known says that the programs stay what they are and
 /// that there is something to find in them.
-fn classes_of<B: Backend + Debug>(theme: Theme, seen: impl Fn(Simulation) -> B) -> u64 {
+fn classes_of<B: Backend + Debug>(theme: Theme, programs: u64, seen: impl Fn(Simulation) -> B) -> u64 {
     let held = |seed| {
         let mut program = seen(simulation(seed, theme));
         match compare(&mut Dpor::new(), &mut program) {
@@ -34,27 +34,27 @@ fn classes_of<B: Backend + Debug>(theme: Theme, seen: impl Fn(Simulation) -> B) 
             }
         }
     };
-    (0..PROGRAMS).map(held).sum()
+    (0..programs).map(held).sum()
 }
 
 #[test]
 fn one_execution_for_each_class_of_programs_about_data() {
-    assert_eq!(classes_of(Theme::Data, |program| program), 12_689);
+    assert_eq!(classes_of(Theme::Data, PROGRAMS, |program| program), 12_689);
 }
 
 #[test]
 fn one_execution_for_each_class_of_programs_about_locks() {
-    assert_eq!(classes_of(Theme::Locks, |program| program), 4_863);
+    assert_eq!(classes_of(Theme::Locks, PROGRAMS, |program| program), 4_863);
 }
 
 #[test]
 fn one_execution_for_each_class_of_programs_about_names() {
-    assert_eq!(classes_of(Theme::Names, |program| program), 19_051);
+    assert_eq!(classes_of(Theme::Names, PROGRAMS, |program| program), 19_051);
 }
 
 #[test]
 fn one_execution_for_each_class_of_programs_about_all_of_it() {
-    assert_eq!(classes_of(Theme::Mixed, |program| program), 4_987);
+    assert_eq!(classes_of(Theme::Mixed, PROGRAMS, |program| program), 4_987);
 }
 
 /// A backend that knows no better may say that giving back a shared lock changes it: more classes, and still one execution each.
@@ -65,5 +65,5 @@ fn one_execution_for_each_class_where_every_release_is_a_change() {
         let is_change = is_release && access.kind == AccessKind::Join;
         Some(if is_change { Access::write(access.location.clone()) } else { access.clone() })
     };
-    assert_eq!(classes_of(Theme::Locks, |backend| Seen { backend, glasses: change }), 5_173);
+    assert_eq!(classes_of(Theme::Locks, PROGRAMS / 4, |backend| Seen { backend, glasses: change }), 1_310);
 }

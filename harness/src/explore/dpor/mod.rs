@@ -30,17 +30,22 @@ use crate::model::{Choice, Cut, Ending, Execution, Operation, ProcessId, View};
 ///
 /// **Locks.** An acquisition that waits cannot come before the release that it waited for, but before the acquisition that this
 /// release ends. So of the events that conflict with it, those that it cannot be reversed with (the lock being held at that
-/// point) are no races and do not stand in the way of those before them; and a reversal leaves out acquisitions that would leave the
-/// lock held against it, with what comes of them. What processes are held at when an execution ends (all wait for each other, or
-/// it had too many steps) races as if it came last: of two processes that take two locks in opposite orders, that finds the third
-/// class.
+/// point) are no races and do not stand in the way of those before them; and a reversal leaves out acquisitions that would leave
+/// the lock held against it, with what comes of them. What processes are held at when an execution ends (all wait for each other,
+/// or it had too many steps) races as if it came last: of two processes that take two locks in opposite orders, that finds the
+/// third class.
 ///
 /// **Operations that do something else when they come first.** The paper takes a step's accesses for known; here a call that is
-/// to come earlier may find a file there, or a lock free, and touch other things. Its accesses are known in part only
-/// (`Race::operation`): all, where they cannot change or the process is held at it already; else what it looks at up to the first
-/// thing that the overtaken event changed. A plan is put aside only where it is sure to be equivalent to another, and added only where
-/// it is sure not to be; where only the run can tell, it is kept undecided at its node of the wakeup tree, and decided when
-/// the run is there and shows what each process is held at.
+/// to come earlier may find a file there, or a lock free, and touch other things. So the last step of a plan is known in part
+/// only (`Race::operation`): all of it where it cannot change or its process is held at it already; else what it looks at, up to
+/// the first thing that the overtaken event changed. What is known is certain, so a plan is added only where it is sure not to be
+/// equivalent to what was run or is planned: nothing is redundant. It is put aside
+///
+/// - on the strength of a branch that is known in full, though the rest of what the plan's last step touches might conflict with
+///   that: then it is the branch's run from which the race between these two is found, or that of another such branch. Of
+///   several, the last step has looked at all the others in the run of the one that it looks at last.
+/// - on the strength of a branch that is known in part never, if more of it might conflict with the plan: then it is kept
+///   *undecided* at that node of the wakeup tree, until the run comes there and shows what each process is held at.
 #[derive(Clone, Debug, Default)]
 pub struct Dpor {
     /// The nodes of the present execution, from the start.

@@ -131,10 +131,11 @@ pub(super) struct Races<'a> {
 }
 
 impl<'a> Races<'a> {
-    /// All of them, also those of the operations that processes are `held` at in the end, as if they came then. Those between
-    /// events that an earlier execution had as well included: the steps that are independent of the
-    /// earlier event may lie anywhere up to the end, and that is new. (With only the races of new events, lastzero(10) comes to
-    /// 3312 classes instead of 3328 in some orders of its processes.)
+    /// All of them, also those of the operations that processes are `held` at in the end, as if they came then.
+    ///
+    /// Those between events that an earlier execution had as well are included: the steps that are independent of the earlier
+    /// event may lie anywhere up to the end, and that is new. (With only the races of new events, lastzero(10) comes to 3312
+    /// classes instead of 3328 in some orders of its processes.)
     pub(super) fn of(
         execution: &'a Execution,
         held: &'a [(ProcessId, Operation)],
@@ -152,8 +153,8 @@ impl<'a> Races<'a> {
     }
 
     /// The races that end in this one: with the events that conflict with it, except where there is another between the two that
-    /// it must first be reversed with. One that it cannot be reversed with is not in the way: where it waits for a lock, that is the
-    /// release before it, and what else its holder does with the lock.
+    /// it must first be reversed with. One that it cannot be reversed with is not in the way: where it waits for a lock, that is
+    /// the release before it, and what else its holder does with the lock.
     fn up_to(&self, later: &Later<'a>) -> Vec<Race<'a>> {
         let mut between: Vec<usize> = later.before.into_iter().collect();
         let mut races = Vec::new();
