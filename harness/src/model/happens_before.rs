@@ -122,6 +122,12 @@ impl HappensBefore {
         self.last.get(process.0).copied().flatten()
     }
 
+    /// Whose event it is.
+    #[must_use]
+    pub fn process(&self, event: usize) -> ProcessId {
+        self.processes[event]
+    }
+
     /// The event's number among those of its process, from 0.
     #[must_use]
     pub fn ordinal(&self, event: usize) -> u32 {

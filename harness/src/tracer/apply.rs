@@ -19,7 +19,7 @@ use crate::model::{
 };
 
 impl Running<'_> {
-    /// Does the operation that a task is held at. The task is stopped behind it then.
+    /// Does the operation that a task is held at. The task is stopped behind it then. It is not recorded in the order of events.
     pub(super) fn execute(&mut self, name: &Name) -> Result<Event, TraceError> {
         let state = std::mem::replace(&mut self.task(name)?.state, State::Ready);
         let (operation, result, payload) = match state {
@@ -41,7 +41,6 @@ impl Running<'_> {
             }
             _ => return Err(TraceError::Lost(format!("task {name} is not held"))),
         };
-        self.record(name.process, &operation);
         self.processes[name.process].operations += 1;
         Ok(Event {
             process: ProcessId(name.process),
@@ -110,7 +109,7 @@ impl Running<'_> {
     fn payload(&mut self, name: &Name, action: &Action, result: i64) -> Result<Option<Payload>, TraceError> {
         let Action::Transfer { description, at, written, buffers, .. } = action else { return Ok(None) };
         let Ok(mut left) = usize::try_from(result) else { return Ok(None) };
-        if self.detail != Detail::Evidence {
+        if self.detail != Detail::Evidence && !self.is_recording(name.process) {
             return Ok(None);
         }
         let tracee = &self.task(name)?.tracee;

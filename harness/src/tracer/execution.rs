@@ -6,10 +6,10 @@ use std::io;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use nix::sys::ptrace;
 use nix::unistd::Pid;
 
 use super::chance::TICK;
+use super::checkpoint::Beginning;
 use super::decode::{Caller, Decision, World, decode};
 use super::files::Descriptors;
 use super::sandbox::{Sandbox, first_pid};
@@ -19,25 +19,14 @@ use super::{TraceError, sleep};
 use crate::backend::Detail;
 use crate::model::{AccessKind, Call, Event, Exit, HappensBefore, Operation, ProcessId, Status, Waiting};
 
-/// What the tasks of every execution are traced with.
-pub fn options() -> ptrace::Options {
-    use ptrace::Options as O;
-    O::PTRACE_O_EXITKILL
-        | O::PTRACE_O_TRACESYSGOOD
-        | O::PTRACE_O_TRACESECCOMP
-        | O::PTRACE_O_TRACEFORK
-        | O::PTRACE_O_TRACEVFORK
-        | O::PTRACE_O_TRACEVFORKDONE
-        | O::PTRACE_O_TRACECLONE
-        | O::PTRACE_O_TRACEEXEC
-        | O::PTRACE_O_TRACEEXIT
-}
-
 /// An execution in progress. Between calls every task is held, asleep or gone; when this is dropped, all are gone.
 #[derive(Debug)]
 pub struct Running<'a> {
     pub(super) sandbox: &'a Sandbox,
-    init: Pid,
+    /// The numbers of the programs that the processes run.
+    pub(super) programs: Vec<usize>,
+    /// What is known of how the processes begin; of programs that run alone, nothing.
+    pub(super) beginnings: &'a mut [Beginning],
     pub(super) tasks: BTreeMap<Name, Task>,
     pub(super) processes: Vec<Process>,
     pub(super) world: World,
@@ -51,21 +40,23 @@ pub struct Running<'a> {
 }
 
 impl<'a> Running<'a> {
-    /// Starts the programs with these numbers, and runs each to its first operation.
+    /// Starts the programs with these numbers, and runs each to its first operation; those of which a checkpoint is kept are not
+    /// started yet.
     ///
     /// # Errors
     /// Where the machine does not let it, or the exploration is to stop.
     pub fn start(
-        sandbox: &'a mut Sandbox,
-        programs: &[usize],
+        sandbox: &'a Sandbox,
+        programs: Vec<usize>,
+        beginnings: &'a mut [Beginning],
         world: World,
         detail: Detail,
         stop: &'a AtomicBool,
     ) -> Result<Self, TraceError> {
-        let init = sandbox.launch(programs)?;
         let mut running = Self {
             sandbox,
-            init,
+            programs,
+            beginnings,
             tasks: BTreeMap::new(),
             processes: Vec::new(),
             world,
@@ -76,39 +67,19 @@ impl<'a> Running<'a> {
             turns: 0,
             stop,
         };
-        running.fork_all(programs.len())?;
-        for process in 0..programs.len() {
-            running.settle(process)?;
+        for process in 0..running.programs.len() {
+            running.processes.push(Process::default());
+            running.begin(process)?;
         }
         Ok(running)
     }
 
-    /// Has the init fork the processes, and takes hold of each at its first instruction.
-    fn fork_all(&mut self, count: usize) -> Result<(), TraceError> {
-        ptrace::seize(self.init, options()).map_err(|error| TraceError::Forbidden(error.to_string()))?;
-        let init = Tracee::new(self.init)?;
-        self.sandbox.open_gate()?;
-        for process in 0..count {
-            loop {
-                match init.wait_for_stop()? {
-                    Stop::Child { task, .. } => {
-                        let name = Name { process, way: Vec::new() };
-                        self.adopt(task, name, None)?;
-                        self.processes.push(Process { tasks: 1, ..Process::default() });
-                        break;
-                    }
-                    Stop::Gone(exit) => {
-                        return Err(TraceError::Lost(format!("the init process ended: {exit}")));
-                    }
-                    Stop::Signal(signal) => init.resume(Resume::Freely, signal)?,
-                    _ => init.resume(Resume::Freely, 0)?,
-                }
-            }
-            if process + 1 < count {
-                init.resume(Resume::Freely, 0)?;
-            }
-        }
-        ptrace::detach(self.init, None).map_err(|error| TraceError::Lost(error.to_string()))
+    /// Forks the first task of a process, and runs it to its first operation.
+    pub(super) fn spawn(&mut self, process: usize) -> Result<(), TraceError> {
+        let task = self.sandbox.spawn(self.programs[process], first_pid(process))?;
+        self.adopt(task, Name { process, way: Vec::new() }, None)?;
+        self.processes[process].tasks = 1;
+        self.settle(process)
     }
 
     /// Takes up a task that has just been made. `parent`: with its thread group and whether descriptors and group are shared.
@@ -128,7 +99,7 @@ impl<'a> Running<'a> {
     }
 
     /// Runs the tasks of a process, one at a time and in the order of their names, until each is held, asleep or gone.
-    fn settle(&mut self, process: usize) -> Result<(), TraceError> {
+    pub(super) fn settle(&mut self, process: usize) -> Result<(), TraceError> {
         loop {
             let moved = self.processes[process].moved;
             let next = self.of(process).find(|(_, task)| match task.state {
@@ -248,7 +219,7 @@ impl<'a> Running<'a> {
         Ok(decode(&mut self.world, &caller, registers))
     }
 
-    fn on_entry(&mut self, name: &Name) -> Result<bool, TraceError> {
+    pub(super) fn on_entry(&mut self, name: &Name) -> Result<bool, TraceError> {
         let entry = self.task(name)?.tracee.registers()?;
         let decision = self.meaning(name, &entry)?;
         let process = &mut self.processes[name.process];
@@ -407,6 +378,9 @@ impl<'a> Running<'a> {
     }
 
     fn status(&self, process: usize) -> Status {
+        if let Some(look) = self.next_look(process) {
+            return Status::Enabled(look.event.operation.clone());
+        }
         if let Some(name) = self.offered(process) {
             let task = &self.tasks[name];
             let Some((operation, _)) = task.pending() else { return Status::Finished(Exit::Status(0)) };
@@ -440,19 +414,37 @@ impl<'a> Running<'a> {
     /// # Errors
     /// Where the machine fails, or the exploration is to stop.
     pub fn step(&mut self, process: ProcessId) -> Result<Event, TraceError> {
+        if let Some(look) = self.next_look(process.0).cloned() {
+            return self.look_again(process.0, look);
+        }
         let Some(name) = self.offered(process.0).cloned() else {
             return Err(TraceError::Lost(format!("{process} has no operation to do")));
         };
+        let clock = self.processes[process.0].clock;
         let mut event = self.execute(&name)?;
-        self.redo_meanings(&event.operation)?;
-        self.processes[process.0].moved += 1;
-        self.processes[process.0].timers = 0;
-        self.settle(process.0)?;
+        let after_others = self.depends_on_others(&event);
+        self.record(process.0, &event.operation);
+        self.settle_after(process.0)?;
         if let Status::Finished(exit) = self.status(process.0) {
             event.exit = Some(exit);
         }
+        self.note_beginning(&event, clock, after_others)?;
+        self.redo_meanings(&event.operation)?;
         self.wake_sleepers(process.0)?;
         Ok(event)
+    }
+
+    /// Runs a process on, behind an operation.
+    pub(super) fn settle_after(&mut self, process: usize) -> Result<(), TraceError> {
+        self.processes[process].moved += 1;
+        self.processes[process].timers = 0;
+        self.settle(process)
+    }
+
+    /// Whether an event that is not recorded yet depends on one of another process.
+    fn depends_on_others(&self, event: &Event) -> bool {
+        let mut before = self.order.conflicting(&event.operation).into_iter();
+        before.any(|earlier| self.order.process(earlier) != event.process)
     }
 
     /// What a process sleeps in may have been ended by another.
@@ -489,6 +481,7 @@ impl<'a> Running<'a> {
         if !changes {
             return Ok(());
         }
+        self.start_the_disturbed(done)?;
         let stale = self.tasks.iter().filter_map(|(name, task)| match &task.state {
             State::Held { held, entry, .. } if held.operation.conflicts(done) => Some((name.clone(), *entry)),
             _ => None,
@@ -532,9 +525,11 @@ impl<'a> Running<'a> {
 }
 
 impl Drop for Running<'_> {
-    /// Kills the init, and with it everything in its namespace; then collects what was traced.
+    /// Kills what is left of the processes, and collects it.
     fn drop(&mut self) {
-        let _ = nix::sys::signal::kill(self.init, nix::sys::signal::Signal::SIGKILL);
+        for task in self.tasks.values() {
+            let _ = nix::sys::signal::kill(task.tracee.id(), nix::sys::signal::Signal::SIGKILL);
+        }
         // The first thread of a group is told of last, whatever its name: so all are looked at in turn.
         let mut left: Vec<&Tracee> = self.tasks.values().map(|task| &task.tracee).collect();
         while !left.is_empty() {

@@ -91,6 +91,12 @@ impl Descriptors {
         }
     }
 
+    /// Whether any of them leads into the workspace.
+    #[must_use]
+    pub fn any_object(&self) -> bool {
+        self.0.values().any(|descriptor| descriptor.description.object().is_some())
+    }
+
     /// The numbers in a range.
     #[must_use]
     pub fn numbers_in(&self, first: i32, last: i32) -> Vec<i32> {

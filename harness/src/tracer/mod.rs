@@ -5,7 +5,9 @@
 //! workspace never stop, or are let go at once.
 
 mod apply;
+mod beginning;
 mod chance;
+mod checkpoint;
 mod decode;
 mod exec;
 mod execution;
@@ -32,6 +34,7 @@ use nix::sched::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
 use nix::sys::stat::Mode;
 use nix::unistd::Pid;
 
+use self::checkpoint::Beginning;
 use self::decode::World;
 use self::execution::Running;
 use self::locks::Locks;
@@ -69,6 +72,8 @@ pub enum TraceError {
 /// While it lives, the calling thread is bound to one core.
 #[derive(Debug)]
 pub struct Tracer {
+    /// Before the sandbox: what is kept lives in it.
+    beginnings: Vec<Beginning>,
     sandbox: Sandbox,
     processes: usize,
     initial: Tree,
@@ -102,7 +107,8 @@ impl Tracer {
     ) -> Result<Self, TraceError> {
         let cores = bind_to_one_core();
         let sandbox = Sandbox::start(&[programs, others].concat())?;
-        Ok(Self { sandbox, processes: programs.len(), initial, not_covered: BTreeSet::new(), stop, cores })
+        let beginnings = programs.iter().map(|_| Beginning::default()).collect();
+        Ok(Self { beginnings, sandbox, processes: programs.len(), initial, not_covered: BTreeSet::new(), stop, cores })
     }
 
     /// Lets every execution from now on begin with what the workspace holds now.
@@ -111,6 +117,7 @@ impl Tracer {
     /// Where the workspace cannot be read.
     pub fn begin_from_here(&mut self) -> Result<&Tree, TraceError> {
         self.initial = workspace::capture(&self.sandbox.workspace())?;
+        self.beginnings.fill_with(Beginning::default);
         Ok(&self.initial)
     }
 
@@ -143,7 +150,9 @@ impl Tracer {
     pub fn run_alone(&mut self, other: usize) -> Result<Alone, TraceError> {
         let program = self.processes + other;
         let exit = {
-            let mut running = self.start(&[program], Detail::Search)?;
+            let world = self.world()?;
+            let mut running =
+                Running::start(&self.sandbox, vec![program], &mut [], world, Detail::Search, &self.stop)?;
             loop {
                 match running.statuses().remove(0) {
                     Status::Enabled(_) => running.step(ProcessId(0))?,
@@ -164,11 +173,6 @@ impl Tracer {
     /// Those of reading a file in memory.
     pub fn stderr(&self, process: ProcessId) -> Result<Vec<u8>, TraceError> {
         Ok(self.sandbox.output(process.0)?.1)
-    }
-
-    fn start(&mut self, programs: &[usize], detail: Detail) -> Result<Running<'_>, TraceError> {
-        let world = self.world()?;
-        Running::start(&mut self.sandbox, programs, world, detail, &self.stop)
     }
 
     /// What is known of the workspace as it is now.
@@ -249,7 +253,10 @@ impl Tracer {
         let programs: Vec<usize> = (0..self.processes).collect();
         let (mut schedule, mut trace) = (Vec::new(), Vec::new());
         let (ending, exits, not_covered) = {
-            let mut running = self.start(&programs, detail)?;
+            let world = self.world()?;
+            let beginnings = &mut self.beginnings[..];
+            let mut running =
+                Running::start(&self.sandbox, programs, beginnings, world, detail, &self.stop)?;
             let ending = loop {
                 let statuses = running.statuses();
                 if !statuses.iter().any(Status::is_enabled) {
@@ -264,6 +271,7 @@ impl Tracer {
                     Err(cut) => break Ending::Cut(cut),
                 }
             };
+            running.keep_records();
             (ending, running.exits(), running.take_not_covered())
         };
         self.not_covered.extend(not_covered);

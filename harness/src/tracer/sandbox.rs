@@ -1,16 +1,17 @@
-//! Where the processes under test live: a mount namespace with a fresh tmpfs, a new process-id namespace for each execution.
+//! Where the processes under test live: a mount namespace with a fresh tmpfs, and a process-id namespace.
 //!
-//! A small *zygote* is forked when an exploration begins. It enters the namespaces and from then on only forks: for each
-//! execution an *init*, the first process of a new process-id namespace, which forks the processes under test. To kill the init
-//! is to kill everything in the namespace, however it was started; and the zygote and the init die with the thread that
-//! controls them. So nothing outlives an exploration, whatever ends it.
+//! A small *zygote* is forked when an exploration begins. It enters the namespaces and forks an *init*, the first process of the
+//! process-id namespace, which from then on forks the processes under test, one for each request. To kill the init is to kill
+//! everything in the namespace, however it was started; and both die with the thread that controls them. So nothing outlives an
+//! exploration, whatever ends it.
 
 use std::ffi::CString;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
 
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -21,6 +22,7 @@ use nix::unistd::{ForkResult, Pid};
 use super::filter;
 use super::program::Program;
 use super::sys;
+use super::tracee::{Resume, Stop, Tracee};
 
 /// Where the private tmpfs is mounted: a directory that every Linux system has and no program keeps anything lasting in.
 const MOUNT_POINT: &str = "/dev/shm";
@@ -53,16 +55,19 @@ pub enum SandboxError {
     /// A command cannot be given to the kernel.
     #[error("{0}")]
     Command(String),
+    /// The kernel does not let the init be traced.
+    #[error("ptrace: {0}")]
+    Ptrace(String),
     /// The zygote does not answer.
     #[error("the process that starts the others is gone: {0}")]
     Gone(io::Error),
 }
 
-/// The zygote, seen from the controller.
+/// The zygote and its init, seen from the controller.
 #[derive(Debug)]
 pub struct Sandbox {
     zygote: Pid,
-    channel: OwnedFd,
+    init: Tracee,
     gate: OwnedFd,
     outputs: Vec<Output>,
     root: OwnedFd,
@@ -108,61 +113,45 @@ impl Sandbox {
             prepared.push(Prepared { program: program.clone(), words, out, err });
             outputs.push(Output { out: ours_out, err: ours_err });
         }
-        let pair = |kind| socketpair(AddressFamily::Unix, kind, None, SockFlag::SOCK_CLOEXEC);
-        let (channel, theirs) =
-            pair(SockType::SeqPacket).map_err(|e| refused("making a socket")(e.into()))?;
-        let (gate, their_gate) =
-            pair(SockType::SeqPacket).map_err(|e| refused("making a socket")(e.into()))?;
+        let pair = || socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC);
+        let (gate, theirs) = pair().map_err(|error| refused("making a socket")(error.into()))?;
         match sys::fork().map_err(refused("fork"))? {
             ForkResult::Child => {
-                drop((channel, gate, outputs));
-                let status = zygote(&theirs, &their_gate, &prepared);
+                drop((gate, outputs));
+                let status = zygote(&theirs, &prepared);
                 sys::exit_now(status)
             }
             ForkResult::Parent { child } => {
-                drop((theirs, their_gate, prepared));
-                Self::greet(child, channel, gate, outputs)
+                drop((theirs, prepared));
+                Self::greet(child, gate, outputs).inspect_err(|_| end(child))
             }
         }
     }
 
-    /// Waits until the zygote has set itself up.
-    fn greet(
-        zygote: Pid,
-        channel: OwnedFd,
-        gate: OwnedFd,
-        outputs: Vec<Output>,
-    ) -> Result<Self, SandboxError> {
-        let open = |path: String| {
-            nix::fcntl::open(
-                Path::new(&path),
-                nix::fcntl::OFlag::O_PATH | nix::fcntl::OFlag::O_CLOEXEC,
-                nix::sys::stat::Mode::empty(),
-            )
-        };
-        let greeting = receive(&channel);
-        let result = match greeting.as_deref() {
-            Ok(b"ready") => {
-                open(format!("/proc/{zygote}/root{WORKSPACE}")).map_err(|error| SandboxError::Refused {
-                    step: "looking into the processes' mount namespace".into(),
-                    error: error.to_string(),
-                })
-            }
-            Ok(problem) if !problem.is_empty() => {
-                let text = String::from_utf8_lossy(problem);
+    /// Waits until the zygote has set itself up, and takes hold of the init.
+    fn greet(zygote: Pid, gate: OwnedFd, outputs: Vec<Output>) -> Result<Self, SandboxError> {
+        let greeting = receive(&gate).map_err(SandboxError::Gone)?;
+        let init = match <[u8; 4]>::try_from(greeting.as_slice()) {
+            Ok(bytes) => Pid::from_raw(i32::from_le_bytes(bytes)),
+            Err(_) if greeting.is_empty() => return Err(SandboxError::Gone(io::ErrorKind::UnexpectedEof.into())),
+            Err(_) => {
+                let text = String::from_utf8_lossy(&greeting);
                 let (step, error) = text.split_once('\0').unwrap_or(("setting up", &text));
-                Err(SandboxError::Refused { step: step.into(), error: error.into() })
+                return Err(SandboxError::Refused { step: step.into(), error: error.into() });
             }
-            Ok(_) => Err(SandboxError::Gone(io::ErrorKind::UnexpectedEof.into())),
-            Err(_) => Err(SandboxError::Gone(greeting.unwrap_err())),
         };
-        match result {
-            Ok(root) => Ok(Self { zygote, channel, gate, outputs, root }),
-            Err(error) => {
-                end(zygote);
-                Err(error)
-            }
-        }
+        let open = || {
+            let path = PathBuf::from(format!("/proc/{init}/root{WORKSPACE}"));
+            let flags = nix::fcntl::OFlag::O_PATH | nix::fcntl::OFlag::O_CLOEXEC;
+            nix::fcntl::open(&path, flags, nix::sys::stat::Mode::empty())
+        };
+        let root = open().map_err(|error| SandboxError::Refused {
+            step: "looking into the processes' mount namespace".into(),
+            error: error.to_string(),
+        })?;
+        nix::sys::ptrace::seize(init, options()).map_err(|error| SandboxError::Ptrace(error.to_string()))?;
+        let init = Tracee::new(init).map_err(SandboxError::Gone)?;
+        Ok(Self { zygote, init, gate, outputs, root })
     }
 
     /// The workspace's path as the controller sees it.
@@ -171,36 +160,25 @@ impl Sandbox {
         PathBuf::from(format!("/proc/self/fd/{}", self.root.as_raw_fd()))
     }
 
-    /// Forks an init for these programs, by their numbers. It waits for [`Sandbox::open_gate`] before it forks them.
+    /// Forks a process for a program, by its number, with the process id `id`. It is held at its first instruction, and has
+    /// written nothing.
     ///
     /// # Errors
-    /// Where the zygote does not answer or cannot fork.
-    pub fn launch(&mut self, programs: &[usize]) -> Result<Pid, SandboxError> {
-        for &number in programs {
-            for file in [&self.outputs[number].out, &self.outputs[number].err] {
-                file.set_len(0).map_err(SandboxError::Gone)?;
+    /// Where the init is gone or cannot fork.
+    pub fn spawn(&self, program: usize, id: u32) -> Result<Pid, SandboxError> {
+        self.set_output(program, &[], &[]).map_err(SandboxError::Gone)?;
+        self.ask(Some(program), id).map_err(SandboxError::Gone)?;
+        loop {
+            let stop = self.init.wait_for_stop().map_err(SandboxError::Gone)?;
+            if let Stop::Gone(exit) = stop {
+                let error = format!("the init process ended: {exit}");
+                return Err(SandboxError::Refused { step: "fork".into(), error });
+            }
+            self.init.resume(Resume::Freely, 0).map_err(SandboxError::Gone)?;
+            if let Stop::Child { task, .. } = stop {
+                return Ok(task);
             }
         }
-        let order: Vec<u8> = programs.iter().flat_map(|&number| (number as u32).to_le_bytes()).collect();
-        send(self.channel.as_raw_fd(), &order, MsgFlags::MSG_NOSIGNAL)
-            .map_err(|e| SandboxError::Gone(e.into()))?;
-        let answer = receive(&self.channel).map_err(SandboxError::Gone)?;
-        match <[u8; 4]>::try_from(answer.as_slice()) {
-            Ok(bytes) => Ok(Pid::from_raw(i32::from_le_bytes(bytes))),
-            Err(_) => Err(SandboxError::Refused {
-                step: "making a process-id namespace".into(),
-                error: String::from_utf8_lossy(&answer).into_owned(),
-            }),
-        }
-    }
-
-    /// Lets the init go on: to fork its processes.
-    ///
-    /// # Errors
-    /// Where the init is gone.
-    pub fn open_gate(&self) -> io::Result<()> {
-        send(self.gate.as_raw_fd(), &[0; 4], MsgFlags::MSG_NOSIGNAL)?;
-        Ok(())
     }
 
     /// Has the init see to it that the next process in its namespace gets the id `next`.
@@ -208,11 +186,37 @@ impl Sandbox {
     /// # Errors
     /// Where the init is gone or the kernel does not let it.
     pub fn set_next_pid(&self, next: u32) -> io::Result<()> {
-        send(self.gate.as_raw_fd(), &next.to_le_bytes(), MsgFlags::MSG_NOSIGNAL)?;
+        self.ask(None, next)?;
         match receive(&self.gate)?.as_slice() {
             b"ok" => Ok(()),
             problem => Err(io::Error::other(String::from_utf8_lossy(problem).into_owned())),
         }
+    }
+
+    fn ask(&self, program: Option<usize>, id: u32) -> io::Result<()> {
+        let program = program.map_or(u32::MAX, |number| number as u32);
+        let request = [program.to_le_bytes(), id.to_le_bytes()].concat();
+        send(self.gate.as_raw_fd(), &request, MsgFlags::MSG_NOSIGNAL)?;
+        Ok(())
+    }
+
+    /// The init, in the ids of the controller.
+    #[must_use]
+    pub fn init(&self) -> Pid {
+        self.init.id()
+    }
+
+    /// Makes it so that a program has written this.
+    ///
+    /// # Errors
+    /// Those of writing a file in memory.
+    pub fn set_output(&self, program: usize, out: &[u8], err: &[u8]) -> io::Result<()> {
+        let Output { out: stdout, err: stderr } = &self.outputs[program];
+        for (file, bytes) in [(stdout, out), (stderr, err)] {
+            file.set_len(0)?;
+            file.write_all_at(bytes, 0)?;
+        }
+        Ok(())
     }
 
     /// What a program wrote to its standard output and error since it was launched.
@@ -222,7 +226,7 @@ impl Sandbox {
     pub fn output(&self, program: usize) -> io::Result<(Vec<u8>, Vec<u8>)> {
         let whole = |file: &File| {
             let mut bytes = vec![0; usize::try_from(file.metadata()?.len()).unwrap_or(0)];
-            std::os::unix::fs::FileExt::read_exact_at(file, &mut bytes, 0).map(|()| bytes)
+            file.read_exact_at(&mut bytes, 0).map(|()| bytes)
         };
         Ok((whole(&self.outputs[program].out)?, whole(&self.outputs[program].err)?))
     }
@@ -230,8 +234,27 @@ impl Sandbox {
 
 impl Drop for Sandbox {
     fn drop(&mut self) {
+        let _ = nix::sys::signal::kill(self.init.id(), nix::sys::signal::Signal::SIGKILL);
+        // Everything else in the namespace has been collected by then: executions and checkpoints do not outlive their tracer.
+        while !matches!(self.init.poll(), Ok(Some(Stop::Gone(_))) | Err(_)) {
+            let _ = nix::sched::sched_yield();
+        }
         end(self.zygote);
     }
+}
+
+/// What everything in the namespace is traced with.
+fn options() -> nix::sys::ptrace::Options {
+    use nix::sys::ptrace::Options as O;
+    O::PTRACE_O_EXITKILL
+        | O::PTRACE_O_TRACESYSGOOD
+        | O::PTRACE_O_TRACESECCOMP
+        | O::PTRACE_O_TRACEFORK
+        | O::PTRACE_O_TRACEVFORK
+        | O::PTRACE_O_TRACEVFORKDONE
+        | O::PTRACE_O_TRACECLONE
+        | O::PTRACE_O_TRACEEXEC
+        | O::PTRACE_O_TRACEEXIT
 }
 
 /// Kills the zygote and waits until it is gone.
@@ -251,39 +274,23 @@ fn receive(socket: &OwnedFd) -> io::Result<Vec<u8>> {
     }
 }
 
-/// The life of the zygote: sets up the namespaces, then forks an init for each order that comes.
-fn zygote(channel: &OwnedFd, gate: &OwnedFd, programs: &[Prepared]) -> i32 {
-    let tell = |message: &[u8]| send(channel.as_raw_fd(), message, MsgFlags::MSG_NOSIGNAL).is_ok();
+/// The life of the zygote: sets up the namespaces, forks the init, and waits.
+fn zygote(gate: &OwnedFd, programs: &[Prepared]) -> i32 {
+    let tell = |message: &[u8]| send(gate.as_raw_fd(), message, MsgFlags::MSG_NOSIGNAL).is_ok();
     if let Err((step, error)) = enter_namespaces() {
         tell(format!("{step}\0{error}").as_bytes());
         return 1;
     }
-    if !tell(b"ready") {
-        return 1;
-    }
-    let environment = environment();
-    loop {
-        let Ok(order) = receive(channel) else { return 1 };
-        if order.is_empty() {
-            return 0;
+    match sys::fork_into_new_pid_namespace() {
+        Ok(None) => init(gate, programs, &environment()),
+        Ok(Some(init)) => {
+            tell(&init.as_raw().to_le_bytes());
+            let _ = waitpid(init, Some(WaitPidFlag::__WALL));
+            0
         }
-        match sys::fork_into_new_pid_namespace() {
-            Ok(None) => {
-                let numbers =
-                    order.as_chunks::<4>().0.iter().map(|bytes| u32::from_le_bytes(*bytes) as usize);
-                let chosen: Vec<&Prepared> = numbers.map(|number| &programs[number]).collect();
-                sys::exit_now(init(gate, &chosen, &environment));
-            }
-            Ok(Some(init)) => {
-                if !tell(&init.as_raw().to_le_bytes()) {
-                    return 1;
-                }
-                // The init ends when the controller kills it; then the next order comes.
-                let _ = waitpid(init, Some(WaitPidFlag::__WALL));
-            }
-            Err(error) => {
-                tell(error.to_string().as_bytes());
-            }
+        Err(error) => {
+            tell(format!("making a process-id namespace\0{error}").as_bytes());
+            1
         }
     }
 }
@@ -330,27 +337,25 @@ fn environment() -> Vec<CString> {
     all
 }
 
-/// The life of an init: forks the processes under test, each with an id of its own hundred, then serves requests for ids until
-/// it is killed. Its dead children are reaped by the kernel.
-fn init(gate: &OwnedFd, programs: &[&Prepared], environment: &[CString]) -> i32 {
-    if sys::die_with_parent().is_err() || receive(gate).is_err() {
+/// The life of the init: forks a process for each request, or sees to the id of the next one. Its dead children are reaped by the
+/// kernel.
+fn init(gate: &OwnedFd, programs: &[Prepared], environment: &[CString]) -> i32 {
+    let reaping = sys::let_children_be_reaped(true).and_then(|()| sys::die_with_parent());
+    if reaping.is_err() {
         return 1;
-    }
-    for (place, prepared) in programs.iter().enumerate() {
-        let _ = write_next_pid(first_pid(place));
-        match sys::fork() {
-            Ok(ForkResult::Child) => sys::exit_now(begin(prepared, environment)),
-            Ok(ForkResult::Parent { .. }) => {}
-            Err(_) => return 1,
-        }
     }
     loop {
         let Ok(request) = receive(gate) else { return 1 };
-        let Ok(bytes) = <[u8; 4]>::try_from(request.as_slice()) else { return 1 };
-        let answer = match write_next_pid(u32::from_le_bytes(bytes)) {
-            Ok(()) => b"ok".to_vec(),
-            Err(error) => error.to_string().into_bytes(),
-        };
+        let ([program, id], []) = request.as_chunks::<4>() else { return 1 };
+        let answer = write_next_pid(u32::from_le_bytes(*id));
+        if let Some(prepared) = programs.get(u32::from_le_bytes(*program) as usize) {
+            match sys::fork() {
+                Ok(ForkResult::Child) => sys::exit_now(begin(prepared, environment)),
+                Ok(ForkResult::Parent { .. }) => continue,
+                Err(_) => return 1,
+            }
+        }
+        let answer = answer.map_or_else(|error| error.to_string().into_bytes(), |()| b"ok".to_vec());
         if send(gate.as_raw_fd(), &answer, MsgFlags::MSG_NOSIGNAL).is_err() {
             return 1;
         }
@@ -364,6 +369,12 @@ const IDS_EACH: u32 = 100;
 #[must_use]
 pub fn first_pid(place: usize) -> u32 {
     (place as u32 + 1) * IDS_EACH
+}
+
+/// The id of the checkpoint of the process in this place, if there is one to be had.
+#[must_use]
+pub fn checkpoint_pid(place: usize) -> Option<u32> {
+    u32::try_from(place + 2).ok().filter(|id| *id < IDS_EACH)
 }
 
 fn write_next_pid(next: u32) -> io::Result<()> {
@@ -404,6 +415,7 @@ fn set_up(prepared: &Prepared) -> io::Result<()> {
     drop(null);
     nix::unistd::chdir(WORKSPACE)?;
     nix::unistd::setpgid(Pid::from_raw(0), Pid::from_raw(0))?;
+    sys::let_children_be_reaped(false)?;
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
     nix::sys::resource::setrlimit(nix::sys::resource::Resource::RLIMIT_CORE, 0, 0)?;
     match prepared.program {

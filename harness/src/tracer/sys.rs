@@ -59,6 +59,14 @@ pub fn die_with_parent() -> io::Result<()> {
     check(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) }.into()).map(drop)
 }
 
+/// Says whether the kernel reaps dead children, or this process is told of them.
+pub fn let_children_be_reaped(by_kernel: bool) -> io::Result<()> {
+    let action = if by_kernel { libc::SIG_IGN } else { libc::SIG_DFL };
+    // SAFETY: neither the default action nor ignoring a signal runs code of ours.
+    let previous = unsafe { libc::signal(libc::SIGCHLD, action) };
+    if previous == libc::SIG_ERR { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
 /// Gives every signal its default action and blocks none, as a freshly logged-in shell would have it.
 pub fn reset_signals() {
     for signal in 1..=libc::SIGRTMAX() {

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use nix::unistd::Pid;
 
 use super::chance::Stream;
+use super::checkpoint::Recorder;
 use super::decode::{Action, Held};
 use super::files::Descriptors;
 use super::tracee::{Registers, Tracee};
@@ -133,4 +134,8 @@ pub struct Process {
     pub tasks: u32,
     /// Timers that were let run out since its last operation.
     pub timers: u32,
+    /// Where it is not started yet: how many of the looks of its checkpoint it has done.
+    pub looked: Option<usize>,
+    /// Its beginning, while that is recorded.
+    pub recorder: Option<Recorder>,
 }

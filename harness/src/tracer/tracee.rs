@@ -108,6 +108,13 @@ impl Registers {
         }
     }
 
+    /// At the entry: make another call.
+    pub fn call_instead(&mut self, call: libc::c_long, arguments: [u64; 3]) {
+        self.0.orig_rax = call.cast_unsigned();
+        [self.0.rdi, self.0.rsi, self.0.rdx] = arguments;
+        [self.0.r10, self.0.r8, self.0.r9] = [0; 3];
+    }
+
     /// At the exit: go back to the entry, to make the call once more.
     pub fn make_again(&mut self, entry: &Self) {
         // The instruction `syscall` is two bytes long.
@@ -150,6 +157,64 @@ impl Tracee {
     /// Where it is gone.
     pub fn resume(&self, how: Resume, signal: i32) -> io::Result<()> {
         sys::resume(self.task, how, signal)
+    }
+
+    /// Kills it, and waits until it is gone.
+    pub fn kill(&self) {
+        let _ = nix::sys::signal::kill(self.task, nix::sys::signal::Signal::SIGKILL);
+        while let Ok(stop) = self.wait_for_stop() {
+            if matches!(stop, Stop::Gone(_)) {
+                break;
+            }
+            let _ = self.resume(Resume::Freely, 0);
+        }
+    }
+
+    /// Has a task that is held at the entry of a call (`entry`) make another one first. It is held at the same entry again then.
+    /// Gives the other call's result, and the child that it made, if it made one.
+    ///
+    /// # Errors
+    /// Where the task is gone.
+    pub fn call(
+        &self,
+        entry: &Registers,
+        call: libc::c_long,
+        arguments: [u64; 3],
+    ) -> io::Result<(i64, Option<Pid>)> {
+        let mut registers = *entry;
+        registers.call_instead(call, arguments);
+        self.set_registers(registers)?;
+        let mut child = None;
+        loop {
+            self.resume(Resume::ToCallExit, 0)?;
+            match self.wait_for_stop()? {
+                Stop::Child { task, .. } => child = Some(task),
+                Stop::CallExit => break,
+                Stop::Gone(exit) => return Err(io::Error::other(format!("a process ended: {exit}"))),
+                _ => {}
+            }
+        }
+        let result = self.registers()?.result();
+        self.back_to(entry)?;
+        Ok((result, child))
+    }
+
+    /// Takes a stopped task back to the entry of a call.
+    ///
+    /// # Errors
+    /// Where the task is gone.
+    pub fn back_to(&self, entry: &Registers) -> io::Result<()> {
+        let mut registers = self.registers()?;
+        registers.make_again(entry);
+        self.set_registers(registers)?;
+        loop {
+            self.resume(Resume::Freely, 0)?;
+            match self.wait_for_stop()? {
+                Stop::CallEntry => return Ok(()),
+                Stop::Gone(exit) => return Err(io::Error::other(format!("a process ended: {exit}"))),
+                _ => {}
+            }
+        }
     }
 
     /// Asks a sleeping task to come to rest.

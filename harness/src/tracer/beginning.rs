@@ -1,0 +1,170 @@
+//! How the processes of an execution begin: started, or taken up from their checkpoints.
+
+use super::TraceError;
+use super::checkpoint::{Beginning, Checkpoint, Look, Recorder, can_be_copied};
+use super::execution::Running;
+use super::task::{Name, State};
+use crate::model::{Event, Operation, ProcessId};
+
+impl Running<'_> {
+    /// Begins a process: from its checkpoint, where one is kept, else by starting it.
+    pub(super) fn begin(&mut self, process: usize) -> Result<(), TraceError> {
+        match self.beginnings.get(process) {
+            Some(Beginning::Kept(_)) => {
+                self.processes[process].looked = Some(0);
+                return self.go_on_from_checkpoint(process);
+            }
+            Some(Beginning::Unknown | Beginning::Recorded(_)) => {
+                self.processes[process].recorder = Some(Recorder::default());
+            }
+            Some(Beginning::None) | None => {}
+        }
+        self.spawn(process)?;
+        self.consider_copy(process)
+    }
+
+    /// The look that a process which is not started yet does next.
+    pub(super) fn next_look(&self, process: usize) -> Option<&Look> {
+        self.checkpoint(process)?.looks.get(self.processes[process].looked?)
+    }
+
+    fn checkpoint(&self, process: usize) -> Option<&Checkpoint> {
+        match self.beginnings.get(process)? {
+            Beginning::Kept(checkpoint) => Some(checkpoint),
+            _ => None,
+        }
+    }
+
+    /// Whether the beginning of a process is being recorded.
+    pub(super) fn is_recording(&self, process: usize) -> bool {
+        self.processes[process].recorder.as_ref().is_some_and(|recorder| !recorder.over)
+    }
+
+    /// Does a look from the record.
+    pub(super) fn look_again(&mut self, process: usize, look: Look) -> Result<Event, TraceError> {
+        let state = &mut self.processes[process];
+        state.clock = look.clock;
+        state.operations += 1;
+        state.looked = state.looked.map(|looked| looked + 1);
+        self.advance_clock(process, &look.event.operation);
+        self.record(process, &look.event.operation);
+        self.go_on_from_checkpoint(process)?;
+        Ok(look.event)
+    }
+
+    /// Forks a process that has done all looks of its checkpoint.
+    fn go_on_from_checkpoint(&mut self, process: usize) -> Result<(), TraceError> {
+        let Some(checkpoint) = self.checkpoint(process) else { return Ok(()) };
+        if self.next_look(process).is_some() {
+            return Ok(());
+        }
+        let name = Name { process, way: Vec::new() };
+        let task = checkpoint.fork(self.sandbox, self.programs[process], &name)?;
+        let (tasks, clock) = (checkpoint.tasks, checkpoint.clock);
+        let state = &mut self.processes[process];
+        (state.looked, state.tasks, state.clock) = (None, tasks, clock);
+        self.tasks.insert(name.clone(), task);
+        if self.on_entry(&name)? {
+            return Err(TraceError::Lost(format!("{} does not go on from its checkpoint", ProcessId(process))));
+        }
+        Ok(())
+    }
+
+    /// What was done changes what some processes would look at that are not started yet: they are, and do again, unseen, what they
+    /// have done, which the change came after.
+    pub(super) fn start_the_disturbed(&mut self, done: &Operation) -> Result<(), TraceError> {
+        for process in 0..self.processes.len() {
+            let Some(looked) = self.processes[process].looked else { continue };
+            let Some(checkpoint) = self.checkpoint(process) else { continue };
+            if !checkpoint.looks[looked..].iter().any(|look| look.event.operation.conflicts(done)) {
+                continue;
+            }
+            let looks = checkpoint.looks[..looked].to_vec();
+            self.start_again(process, &looks)?;
+        }
+        Ok(())
+    }
+
+    fn start_again(&mut self, process: usize, looks: &[Look]) -> Result<(), TraceError> {
+        self.processes[process] = super::task::Process::default();
+        self.spawn(process)?;
+        let name = Name { process, way: Vec::new() };
+        for look in looks {
+            self.processes[process].clock = look.clock;
+            let same = matches!(&self.tasks.get(&name).map(|task| &task.state), Some(State::Held { .. }));
+            let event = if same { Some(self.execute(&name)?) } else { None };
+            let again = event.is_some_and(|event| {
+                event.operation.call == look.event.operation.call && event.result == look.event.result
+            });
+            if !again {
+                let call = &look.event.operation.call.name;
+                return Err(TraceError::Lost(format!("{} does not do its {call} again", ProcessId(process))));
+            }
+            self.settle_after(process)?;
+        }
+        Ok(())
+    }
+
+    /// Takes an event into the record of how its process begins, and keeps a copy of the process where the record says so.
+    pub(super) fn note_beginning(
+        &mut self,
+        event: &Event,
+        clock: u64,
+        after_others: bool,
+    ) -> Result<(), TraceError> {
+        let process = event.process.0;
+        match &mut self.processes[process].recorder {
+            Some(recorder) if !recorder.over => recorder.add(event, clock, after_others),
+            _ => return Ok(()),
+        }
+        self.consider_copy(process)
+    }
+
+    /// Behind a look: whether a copy could stand for the process here; and where it is known that this is the place, keeps one.
+    fn consider_copy(&mut self, process: usize) -> Result<(), TraceError> {
+        if !self.is_recording(process) {
+            return Ok(());
+        }
+        let name = Name { process, way: Vec::new() };
+        let alone = self.of(process).count() == 1;
+        let Some(task) = self.tasks.get(&name).filter(|_| alone) else { return Ok(()) };
+        let state = &self.processes[process];
+        let looked = state.recorder.as_ref().map_or(0, |recorder| recorder.looks.len());
+        let wanted = match &self.beginnings[process] {
+            Beginning::Recorded(looks) if looks.len() != looked => return Ok(()),
+            Beginning::Recorded(looks) => Some(looks.clone()),
+            _ => None,
+        };
+        let Some(offsets) = can_be_copied(task, self.sandbox.init()) else { return Ok(()) };
+        let Some(looks) = wanted else {
+            if let Some(recorder) = &mut self.processes[process].recorder {
+                recorder.best = Some(looked);
+            }
+            return Ok(());
+        };
+        let program = self.programs[process];
+        let kept = Checkpoint::keep(
+            self.sandbox,
+            program,
+            (&name, task),
+            offsets,
+            (looks, state.tasks, state.clock),
+        )?;
+        self.beginnings[process] = kept.map_or(Beginning::None, Beginning::Kept);
+        self.processes[process].recorder = None;
+        Ok(())
+    }
+
+    /// What was learned of how the processes begin.
+    pub(super) fn keep_records(&mut self) {
+        for (state, beginning) in self.processes.iter_mut().zip(self.beginnings.iter_mut()) {
+            let Some(recorder) = state.recorder.take() else { continue };
+            if matches!(beginning, Beginning::Unknown)
+                && recorder.over
+                && !recorder.disturbed
+            {
+                *beginning = recorder.finished().map_or(Beginning::None, Beginning::Recorded);
+            }
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! Checkpoints: a process that has so far only looked at the workspace is the same in every execution, until somebody changes what
+//! it looked at.
+//!
+//! In the first executions the operations with which a process begins are recorded, as long as they change nothing (its *prefix*).
+//! At the last of them where a copy of the process can stand for it, a copy is kept: the checkpoint. From then on its operations
+//! up to there are taken from the record, and the process is forked from the checkpoint when it goes beyond; only where another
+//! process changes something that the rest of the prefix looks at, it is started afresh, and made to do its operations again.
+//! Interpreters read their program and find their modules before they touch data: that is most of the time of a short program.
+
+use std::cell::RefCell;
+use std::io;
+use std::rc::Rc;
+
+use nix::unistd::{Pid, getpgid, getsid};
+
+use super::TraceError;
+use super::chance::Stream;
+use super::files::Descriptors;
+use super::paths::{inside, proc_link};
+use super::sandbox::{Sandbox, WORKSPACE, checkpoint_pid, first_pid};
+use super::task::{Name, State, Task};
+use super::tracee::{Registers, Tracee};
+use crate::model::{AccessKind, Event};
+
+/// An operation at the beginning of a process, which changed nothing.
+#[derive(Clone, Debug)]
+pub struct Look {
+    /// What it was.
+    pub event: Event,
+    /// The virtual time of the process when it came to it.
+    pub clock: u64,
+}
+
+/// The beginning of a process, as it is recorded.
+#[derive(Debug, Default)]
+pub struct Recorder {
+    /// The looks so far.
+    pub looks: Vec<Look>,
+    /// How many of them come before the last point where a copy can stand for the process.
+    pub best: Option<usize>,
+    /// Whether the process has done something else since, or ended.
+    pub over: bool,
+    /// Whether another process changed what it would have looked at: then this is not how it always begins.
+    pub disturbed: bool,
+}
+
+impl Recorder {
+    /// Adds an event. `after_others`: it depends on what another process did.
+    pub fn add(&mut self, event: &Event, clock: u64, after_others: bool) {
+        if self.over {
+            return;
+        }
+        let changes = event.operation.accesses.iter().any(|access| access.kind != AccessKind::Read);
+        self.disturbed |= after_others && !changes;
+        let maps = matches!(event.operation.call.name.as_str(), "mmap" | "execve" | "execveat");
+        self.over = after_others || changes || maps || event.exit.is_some();
+        if !self.over {
+            self.looks.push(Look { event: event.clone(), clock });
+        }
+    }
+
+    /// The looks up to where a copy can be kept, once they are known.
+    pub fn finished(self) -> Option<Vec<Look>> {
+        let best = self.best.filter(|_| !self.disturbed)?;
+        let mut looks = self.looks;
+        looks.truncate(best);
+        Some(looks)
+    }
+}
+
+/// What is known of the beginning of a process.
+#[derive(Debug, Default)]
+pub enum Beginning {
+    /// Nothing yet.
+    #[default]
+    Unknown,
+    /// These looks, behind which a copy is to be kept.
+    Recorded(Vec<Look>),
+    /// A copy is kept.
+    Kept(Checkpoint),
+    /// It has none that can be used.
+    None,
+}
+
+/// A copy of a process, held behind its prefix.
+#[derive(Debug)]
+pub struct Checkpoint {
+    /// The prefix.
+    pub looks: Vec<Look>,
+    tracee: Tracee,
+    entry: Registers,
+    random: Stream,
+    children: u32,
+    /// How many tasks the process had made.
+    pub tasks: u32,
+    /// Its virtual time.
+    pub clock: u64,
+    /// Offsets of the files that it has open, outside of the workspace.
+    offsets: Vec<(i32, u64)>,
+    descriptors: Descriptors,
+    out: Vec<u8>,
+    err: Vec<u8>,
+}
+
+impl Drop for Checkpoint {
+    fn drop(&mut self) {
+        self.tracee.kill();
+    }
+}
+
+/// What a process has open that a copy of it would share with it; `None` where a copy cannot stand for it: it has children, has
+/// something of the workspace open, or something that is not a plain file.
+pub fn can_be_copied(task: &Task, init: Pid) -> Option<Vec<(i32, u64)>> {
+    let id = task.tracee.id();
+    if !matches!(task.state, State::Held { .. }) || task.descriptors.borrow().any_object() {
+        return None;
+    }
+    let leads_group = getpgid(Some(id)) == Ok(id) && getsid(Some(id)) == getsid(Some(init));
+    let children = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).ok()?;
+    let inside = |link: &str| proc_link(&format!("/proc/{id}/{link}")).map(|path| inside(&path).map(str::len));
+    let moved = inside("cwd").ok()?.is_some_and(|depth| depth > 0);
+    let own_program = inside("exe").ok()?.is_some();
+    if !leads_group || !children.trim().is_empty() || moved || own_program {
+        return None;
+    }
+    offsets(id).ok().flatten()
+}
+
+/// The offsets of a process's open files; `None` where one of them is not a plain file, a device or in memory.
+fn offsets(id: Pid) -> io::Result<Option<Vec<(i32, u64)>>> {
+    let mut offsets = Vec::new();
+    for entry in std::fs::read_dir(format!("/proc/{id}/fd"))? {
+        let entry = entry?;
+        let Some(number) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
+        let link = proc_link(&format!("/proc/{id}/fd/{number}"))?;
+        if !link.starts_with('/') || link.starts_with(WORKSPACE) {
+            return Ok(None);
+        }
+        let status = nix::sys::stat::stat(format!("/proc/{id}/fd/{number}").as_str()).map_err(io::Error::from)?;
+        let plain = status.st_mode & libc::S_IFMT == libc::S_IFREG;
+        if plain && !link.starts_with("/memfd:") {
+            let text = std::fs::read_to_string(format!("/proc/{id}/fdinfo/{number}"))?;
+            let offset = text.lines().find_map(|line| line.strip_prefix("pos:")?.trim().parse().ok());
+            offsets.push((number, offset.unwrap_or(0)));
+        }
+    }
+    Ok(Some(offsets))
+}
+
+/// A copy of a task that is held at an entry: held at the same entry, and the leader of a process group of its own.
+fn copy(of: &Tracee, entry: &Registers) -> Result<Tracee, TraceError> {
+    let flags = (libc::CLONE_PARENT | libc::SIGCHLD) as u64;
+    let (_, child) = of.call(entry, libc::SYS_clone, [flags, 0, 0])?;
+    let child = child.ok_or_else(|| TraceError::Lost("a process could not be copied".into()))?;
+    let tracee = Tracee::new(child)?;
+    tracee.wait_for_stop()?;
+    tracee.back_to(entry)?;
+    tracee.call(entry, libc::SYS_setpgid, [0, 0, 0])?;
+    Ok(tracee)
+}
+
+impl Checkpoint {
+    /// Keeps a copy of the first task of a process, which can be copied, behind these looks. `None` where there is no id for it.
+    ///
+    /// # Errors
+    /// Where the machine fails.
+    pub fn keep(
+        sandbox: &Sandbox,
+        program: usize,
+        (name, task): (&Name, &Task),
+        offsets: Vec<(i32, u64)>,
+        (looks, tasks, clock): (Vec<Look>, u32, u64),
+    ) -> Result<Option<Self>, TraceError> {
+        let (State::Held { entry, .. }, Some(id)) = (&task.state, checkpoint_pid(name.process)) else {
+            return Ok(None);
+        };
+        if sandbox.set_next_pid(id).is_err() {
+            return Ok(None);
+        }
+        let tracee = copy(&task.tracee, entry)?;
+        let (out, err) = sandbox.output(program)?;
+        Ok(Some(Self {
+            looks,
+            tracee,
+            entry: *entry,
+            random: task.random.clone(),
+            children: task.children,
+            tasks,
+            clock,
+            offsets,
+            descriptors: task.descriptors.borrow().clone(),
+            out,
+            err,
+        }))
+    }
+
+    /// A process made from the checkpoint, held at the entry of the call behind the prefix.
+    ///
+    /// # Errors
+    /// Where the machine fails.
+    pub fn fork(&self, sandbox: &Sandbox, program: usize, name: &Name) -> Result<Task, TraceError> {
+        sandbox.set_next_pid(first_pid(name.process))?;
+        sandbox.set_output(program, &self.out, &self.err)?;
+        for (descriptor, offset) in &self.offsets {
+            let arguments = [*descriptor as u64, *offset, libc::SEEK_SET as u64];
+            self.tracee.call(&self.entry, libc::SYS_lseek, arguments)?;
+        }
+        let tracee = copy(&self.tracee, &self.entry)?;
+        let group = tracee.id();
+        let descriptors = Rc::new(RefCell::new(self.descriptors.clone()));
+        let mut task = Task::new(tracee, name, group, descriptors);
+        task.random = self.random.clone();
+        task.children = self.children;
+        Ok(task)
+    }
+}
