@@ -234,11 +234,8 @@ impl Sandbox {
 
 impl Drop for Sandbox {
     fn drop(&mut self) {
-        let _ = nix::sys::signal::kill(self.init.id(), nix::sys::signal::Signal::SIGKILL);
         // Everything else in the namespace has been collected by then: executions and checkpoints do not outlive their tracer.
-        while !matches!(self.init.poll(), Ok(Some(Stop::Gone(_))) | Err(_)) {
-            let _ = nix::sched::sched_yield();
-        }
+        self.init.kill();
         end(self.zygote);
     }
 }
