@@ -10,7 +10,7 @@ mod threading;
 
 pub use mem::{Call, MemFile, MemHost};
 pub use os::OsHost;
-pub use threading::{Monitor, StdThreading, Threading};
+pub use threading::{FileLock, Monitor, MonitorLock, StdThreading, Threading};
 
 use crate::lock::HeldLocks;
 

@@ -1,7 +1,9 @@
 //! What the in-memory host needs of threads, so that a model checker can put its own in their place.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::ThreadId;
+
+use crate::host::Mode;
 
 /// A family of synchronisation primitives: std's, loom's, shuttle's.
 ///
@@ -10,6 +12,9 @@ use std::thread::ThreadId;
 pub trait Threading: 'static {
     /// Data behind a mutex, with a condition variable.
     type Monitor<T: Send + 'static>: Monitor<T>;
+    /// The lock of a file. [`MonitorLock`] will do; a checker with a lock of its own that knows who is waiting for
+    /// whom explores far fewer executions with that one.
+    type FileLock: FileLock;
     /// Tells threads apart.
     type ThreadId: PartialEq + Send;
 
@@ -38,6 +43,81 @@ pub trait Monitor<T>: Send + Sync {
     fn notify(&self);
 }
 
+/// A lock as flock(2) has it: any number of openings hold it shared, or one exclusively.
+pub trait FileLock: Send + Sync + 'static {
+    /// Holds the lock until it is dropped.
+    type Held;
+
+    /// A lock that is free.
+    fn new() -> Self;
+
+    /// Takes the lock, and waits for it. To a model checker this is one step, and waiting is none.
+    fn take(&self, mode: Mode) -> Self::Held;
+
+    /// Takes the lock if it is free for that mode.
+    fn try_take(&self, mode: Mode) -> Option<Self::Held>;
+}
+
+/// A file lock made of a monitor: each try is a step.
+pub struct MonitorLock<T: Threading> {
+    holders: Arc<T::Monitor<Holders>>,
+}
+
+/// Holds a [`MonitorLock`].
+pub struct MonitorHeld<T: Threading> {
+    holders: Arc<T::Monitor<Holders>>,
+    mode: Mode,
+}
+
+/// How many hold a [`MonitorLock`].
+#[derive(Debug, Default)]
+pub struct Holders {
+    exclusive: bool,
+    shared: usize,
+}
+
+impl Holders {
+    /// Takes the lock if the other holders allow it.
+    fn take(&mut self, mode: Mode) -> bool {
+        let free = !self.exclusive && (mode == Mode::Shared || self.shared == 0);
+        if free {
+            match mode {
+                Mode::Shared => self.shared += 1,
+                Mode::Exclusive => self.exclusive = true,
+            }
+        }
+        free
+    }
+}
+
+impl<T: Threading> FileLock for MonitorLock<T> {
+    type Held = MonitorHeld<T>;
+
+    fn new() -> Self {
+        Self { holders: Arc::new(T::Monitor::new(Holders::default())) }
+    }
+
+    fn take(&self, mode: Mode) -> MonitorHeld<T> {
+        self.holders.wait(|holders| holders.take(mode).then_some(()));
+        MonitorHeld { holders: Arc::clone(&self.holders), mode }
+    }
+
+    fn try_take(&self, mode: Mode) -> Option<MonitorHeld<T>> {
+        let taken = self.holders.with(|holders| holders.take(mode));
+        taken.then(|| MonitorHeld { holders: Arc::clone(&self.holders), mode })
+    }
+}
+
+impl<T: Threading> Drop for MonitorHeld<T> {
+    fn drop(&mut self) {
+        self.holders.with(|holders| match self.mode {
+            Mode::Shared => holders.shared -= 1,
+            Mode::Exclusive => holders.exclusive = false,
+        });
+        self.holders.notify();
+    }
+}
+
 /// The real threads.
 #[derive(Clone, Copy, Debug)]
 pub enum StdThreading {}
@@ -51,6 +131,7 @@ pub struct StdMonitor<T> {
 
 impl Threading for StdThreading {
     type Monitor<T: Send + 'static> = StdMonitor<T>;
+    type FileLock = MonitorLock<Self>;
     type ThreadId = ThreadId;
 
     fn current() -> ThreadId {

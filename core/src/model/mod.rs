@@ -4,7 +4,7 @@ mod loom;
 mod shuttle;
 
 use std::path::Path;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Value, json};
 
@@ -16,13 +16,13 @@ const DIR: &str = "/d";
 
 /// What a checker brings: its primitives, and its threads.
 pub(crate) trait Checker: Threading {
-    /// Runs `work` in a thread; the result waits for it.
-    fn spawn<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'static) -> impl FnOnce() -> R;
+    /// Runs each of these in a thread of its own, all at the same time.
+    fn run(processes: Vec<Box<dyn FnOnce() + Send>>);
 }
 
 /// Implements [`Monitor`] and [`Threading`] for a checker's look-alikes of std's types.
 macro_rules! checker {
-    ($name:ident, $monitor:ident, $lib:ident) => {
+    ($name:ident, $monitor:ident, $file_lock:ty, $lib:ident) => {
         /// The threads of this checker.
         pub(crate) enum $name {}
 
@@ -57,6 +57,7 @@ macro_rules! checker {
 
         impl Threading for $name {
             type Monitor<T: Send + 'static> = $monitor<T>;
+            type FileLock = $file_lock;
             type ThreadId = ::$lib::thread::ThreadId;
 
             fn current() -> Self::ThreadId {
@@ -67,37 +68,60 @@ macro_rules! checker {
                 !std::thread::panicking()
             }
         }
-
-        impl Checker for $name {
-            fn spawn<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'static) -> impl FnOnce() -> R {
-                let thread = ::$lib::thread::spawn(work);
-                move || thread.join().expect("a thread of the model panicked")
-            }
-        }
     };
 }
 use checker;
 
-/// Runs `work` once for each process, all at the same time, and gives their results.
+/// Runs `work` once for each process, all at the same time; whoever is the last to finish does `check` with the results.
+///
+/// What is shared here is in a std mutex and no part of the model: no process can see it, and `check` comes after the
+/// last step of all of them and takes none itself.
 fn in_processes<C: Checker, R: Send + 'static>(
-    count: u32,
+    count: usize,
     rules: &'static [Rule],
     disk: &MemHost<C>,
     work: impl Fn(Store<MemHost<C>>, String) -> R + Clone + Send + 'static,
-) -> Vec<R> {
-    let start = |process: u32| {
-        let (host, work) = (disk.as_process(process), work.clone());
-        C::spawn(move || {
+    check: impl FnOnce(Vec<R>) + Send + 'static,
+) {
+    let results = Arc::new(Mutex::new((Vec::new(), Some(check))));
+    let start = |process: usize| -> Box<dyn FnOnce() + Send> {
+        let (host, work, results) = (disk.as_process(process as u32), work.clone(), Arc::clone(&results));
+        Box::new(move || {
             let store = Store::on(host, DIR).expect("opens").breaking(rules);
-            work(store, format!("agent-{process}"))
+            let result = work(store, format!("agent-{process}"));
+            let done = {
+                let (done, check) = &mut *results.lock().unwrap_or_else(PoisonError::into_inner);
+                done.push(result);
+                if done.len() == count {
+                    check.take().map(|check| (check, std::mem::take(done)))
+                } else {
+                    None
+                }
+            };
+            if let Some((check, done)) = done {
+                check(done);
+            }
         })
     };
-    let running: Vec<_> = (1..=count).map(start).collect();
-    running.into_iter().map(|join| join()).collect()
+    C::run((1..=count).map(start).collect());
 }
 
+/// What is in the file in the end, read past the protocol.
 fn final_state<C: Checker>(disk: &MemHost<C>) -> Metadata {
-    Store::on(disk.clone(), DIR).and_then(|store| store.load()).expect("the final state can be loaded")
+    let bytes = disk.peek(&Path::new(DIR).join(METADATA_FILE)).expect("a file");
+    serde_json::from_slice(&bytes).expect("an object")
+}
+
+/// An empty disk.
+fn fresh<C: Checker>() -> MemHost<C> {
+    MemHost::with_threading()
+}
+
+/// A disk where the metadata lock's file is there already and nobody may take it away: fewer steps, see `MemHost`.
+fn with_lasting_lock<C: Checker>() -> MemHost<C> {
+    let disk = MemHost::with_threading();
+    disk.put_lasting_lock(&Path::new(DIR).join(METADATA_LOCK));
+    disk
 }
 
 fn count_up(metadata: &mut Metadata, key: &str) {
@@ -105,40 +129,34 @@ fn count_up(metadata: &mut Metadata, key: &str) {
     metadata.insert(key.to_owned(), json!(count + 1));
 }
 
-fn assert_nothing_lost<C: Checker>(disk: &MemHost<C>, processes: u32) {
-    let expected = (1..=processes).map(|process| (format!("agent-{process}"), json!(1))).collect();
-    assert_eq!(final_state(disk), expected, "lost update");
+/// Each agent counts up its own part by `update`.
+fn updates<C: Checker>(processes: usize, rules: &'static [Rule]) {
+    updates_on(fresh::<C>(), processes, rules);
 }
 
-/// Each agent counts up its own part by `update`.
-fn updates<C: Checker>(processes: u32, rules: &'static [Rule]) {
-    let disk = MemHost::<C>::with_threading();
-    let done = in_processes(processes, rules, &disk, |store, id| {
-        store.agent(&id)?.update(|metadata| count_up(metadata, &id))
-    });
-    for result in done {
-        result.expect("the update succeeds");
-    }
-    assert_nothing_lost(&disk, processes);
+fn updates_on<C: Checker>(disk: MemHost<C>, processes: usize, rules: &'static [Rule]) {
+    let work = |store: Store<_>, id: String| store.agent(&id)?.update(|metadata| count_up(metadata, &id));
+    in_processes(processes, rules, &disk.clone(), work, move |done| assert_all_done(&disk, done));
 }
 
 /// Each agent loads, changes its own part of what it loaded, and saves it.
-fn saves<C: Checker>(processes: u32, rules: &'static [Rule]) {
-    let disk = MemHost::<C>::with_threading();
-    let done = in_processes(processes, rules, &disk, |store, id| {
+fn saves<C: Checker>(processes: usize, rules: &'static [Rule]) {
+    saves_on(fresh::<C>(), processes, rules);
+}
+
+fn saves_on<C: Checker>(disk: MemHost<C>, processes: usize, rules: &'static [Rule]) {
+    let work = |store: Store<_>, id: String| {
         let agent = store.agent(&id)?;
         save_one_more(&agent, &store.load()?, &id)
-    });
-    assert_all_saved(&disk, done);
+    };
+    in_processes(processes, rules, &disk.clone(), work, move |done| assert_all_done(&disk, done));
 }
 
 /// The same, all from one base that was loaded before: half as many steps, and no less stale.
-fn saves_of_one_base<C: Checker>(processes: u32, rules: &'static [Rule]) {
-    let disk = MemHost::<C>::with_threading();
-    let done = in_processes(processes, rules, &disk, |store, id| {
-        save_one_more(&store.agent(&id)?, &Metadata::new(), &id)
-    });
-    assert_all_saved(&disk, done);
+fn saves_of_one_base<C: Checker>(processes: usize, rules: &'static [Rule]) {
+    let disk = fresh::<C>();
+    let work = |store: Store<_>, id: String| save_one_more(&store.agent(&id)?, &Metadata::new(), &id);
+    in_processes(processes, rules, &disk.clone(), work, move |done| assert_all_done(&disk, done));
 }
 
 fn save_one_more<C: Checker>(agent: &Agent<MemHost<C>>, base: &Metadata, id: &str) -> Result<(), Error> {
@@ -147,88 +165,97 @@ fn save_one_more<C: Checker>(agent: &Agent<MemHost<C>>, base: &Metadata, id: &st
     agent.save(base, &mine).map(drop)
 }
 
-fn assert_all_saved<C: Checker>(disk: &MemHost<C>, done: Vec<Result<(), Error>>) {
-    let processes = done.len() as u32;
+fn assert_all_done<C: Checker>(disk: &MemHost<C>, done: Vec<Result<(), Error>>) {
+    let expected = (1..=done.len()).map(|process| (format!("agent-{process}"), json!(1))).collect();
+    assert_no_error(done);
+    assert_eq!(final_state(disk), expected, "lost update");
+}
+
+fn assert_no_error(done: Vec<Result<(), Error>>) {
     for result in done {
-        result.expect("the save succeeds");
+        result.expect("the call succeeds");
     }
-    assert_nothing_lost(disk, processes);
 }
 
 /// Agents of one id in several processes, so that the agent's lock is contended as well.
-fn same_agent<C: Checker>(processes: u32, rules: &'static [Rule]) {
-    let disk = MemHost::<C>::with_threading();
-    let done = in_processes(processes, rules, &disk, |store, _| {
-        store.agent("one")?.update(|metadata| count_up(metadata, "one"))
+fn same_agent<C: Checker>(processes: usize, rules: &'static [Rule]) {
+    let disk = fresh::<C>();
+    let work = |store: Store<_>, _| store.agent("one")?.update(|metadata| count_up(metadata, "one"));
+    in_processes(processes, rules, &disk.clone(), work, move |done| {
+        assert_no_error(done);
+        assert_eq!(final_state(&disk).get("one"), Some(&json!(processes)), "lost update");
     });
-    for result in done {
-        result.expect("the update succeeds");
-    }
-    assert_eq!(final_state(&disk).get("one"), Some(&json!(processes)), "lost update");
 }
 
 /// The first process updates, the others load so many times: what they see is the state before or after.
-fn readers<C: Checker>(processes: u32, loads: usize, rules: &'static [Rule]) {
-    let disk = MemHost::<C>::with_threading();
+fn readers<C: Checker>(processes: usize, loads: usize, rules: &'static [Rule]) {
+    let disk = fresh::<C>();
     disk.put(&Path::new(DIR).join(METADATA_FILE), br#"{ "other": 1 }"#);
-    let seen = in_processes(processes, rules, &disk, move |store, id| {
+    let work = move |store: Store<_>, id: String| {
         if id != "agent-1" {
             return (0..loads).map(|_| store.load()).collect();
         }
         store.agent(&id)?.update(|metadata| count_up(metadata, &id)).map(|()| Vec::new())
+    };
+    in_processes(processes, rules, &disk, work, |seen| {
+        for states in seen {
+            let states: Vec<Metadata> = states.unwrap_or_else(|error| panic!("torn read: {error}"));
+            assert!(states.iter().all(|state| state.get("other") == Some(&json!(1))), "torn read");
+        }
     });
-    for states in seen {
-        let states: Vec<Metadata> = states.unwrap_or_else(|error| panic!("torn read: {error}"));
-        assert!(states.iter().all(|state| state.get("other") == Some(&json!(1))), "torn read");
-    }
 }
 
 /// Nobody is inside the metadata lock's critical section with another, nor with a reader of the same file.
-fn exclusion<C: Checker>(processes: u32, rules: &'static [Rule]) {
-    let disk = MemHost::<C>::with_threading();
+fn exclusion<C: Checker>(processes: usize, rules: &'static [Rule]) {
+    let disk = fresh::<C>();
     let inside = Arc::new(C::Monitor::new(0_u32));
-    let overlaps = in_processes(processes, rules, &disk, move |store, id| {
-        store.agent(&id)?.update(|_| {
-            let others = inside.with(|inside| std::mem::replace(inside, *inside + 1));
-            inside.with(|inside| *inside -= 1);
-            others
-        })
-    });
-    for others in overlaps {
-        assert_eq!(others.expect("the update succeeds"), 0, "two inside");
+    let work = move |store: Store<_>, id: String| store.agent(&id)?.update(|_| enter_and_leave::<C>(&inside));
+    in_processes(processes, rules, &disk, work, assert_alone);
+}
+
+/// How many others are inside.
+fn enter_and_leave<C: Checker>(inside: &C::Monitor<u32>) -> u32 {
+    let others = inside.with(|inside| std::mem::replace(inside, *inside + 1));
+    inside.with(|inside| *inside -= 1);
+    others
+}
+
+fn assert_alone(others: Vec<Result<u32, Error>>) {
+    for others in others {
+        assert_eq!(others.expect("the call succeeds"), 0, "two inside");
     }
 }
 
-/// Processes take two agent locks in opposite orders. Returns how many were refused.
-fn opposite_orders<C: Checker>(rules: &'static [Rule]) -> usize {
-    let disk = MemHost::<C>::with_threading();
-    let done = in_processes(2, rules, &disk, |store, id| -> Result<(), Error> {
+/// Processes take two agent locks in opposite orders; so many are refused.
+fn opposite_orders<C: Checker>(refused: usize, rules: &'static [Rule]) {
+    let disk = fresh::<C>();
+    let work = |store: Store<_>, id| -> Result<(), Error> {
         let (first, second) = if id == "agent-1" { ("a", "b") } else { ("b", "a") };
         let _first = store.agent(first)?;
         store.agent(second).map(drop)
+    };
+    in_processes(2, rules, &disk, work, move |done| {
+        let of_order = done.into_iter().filter(|result| matches!(result, Err(Error::Order { .. }))).count();
+        assert_eq!(of_order, refused, "who takes b first is refused");
     });
-    done.into_iter().filter(|result| matches!(result, Err(Error::Order { .. }))).count()
 }
 
 /// Processes take the bare metadata lock: never two. With `unlink`, each removes the lock file before it lets go, as
 /// a clean-up by another program would.
-fn bare_lock<C: Checker>(processes: u32, unlink: bool, rules: &'static [Rule]) {
-    let disk = MemHost::<C>::with_threading();
+fn bare_lock<C: Checker>(processes: usize, unlink: bool, rules: &'static [Rule]) {
+    let disk = fresh::<C>();
     let inside = Arc::new(C::Monitor::new(0_u32));
     let host = disk.clone();
-    let overlaps = in_processes(processes, rules, &disk, move |store, _| {
+    let work = move |store: Store<_>, _| {
         let _lock = store.metadata_lock(Mode::Exclusive)?;
-        let others = inside.with(|inside| std::mem::replace(inside, *inside + 1));
-        inside.with(|inside| *inside -= 1);
+        let others = enter_and_leave::<C>(&inside);
         if unlink {
             // When a rule is broken, another may have removed it.
             drop(host.remove(&Path::new(DIR).join(METADATA_LOCK)));
         }
-        Ok::<_, Error>(others)
-    });
-    for others in overlaps {
-        assert_eq!(others.expect("takes the lock"), 0, "two inside");
-    }
+        Ok(others)
+    };
+    in_processes(processes, rules, &disk, work, assert_alone);
 }
 
 /// Runs a check that must fail, and gives the message with which it did.

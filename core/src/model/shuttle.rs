@@ -5,8 +5,18 @@ use ::shuttle::scheduler::{DfsScheduler, PctScheduler, RandomScheduler, Schedule
 use ::shuttle::{Config, FailurePersistence, Runner};
 
 use super::*;
+use crate::host::MonitorLock;
 
-checker!(Shuttle, ShuttleMonitor, shuttle);
+checker!(Shuttle, ShuttleMonitor, MonitorLock<Self>, shuttle);
+
+impl Checker for Shuttle {
+    fn run(processes: Vec<Box<dyn FnOnce() + Send>>) {
+        let threads: Vec<_> = processes.into_iter().map(::shuttle::thread::spawn).collect();
+        for thread in threads {
+            thread.join().expect("a thread of the model panicked");
+        }
+    }
+}
 
 /// The seed of all the random runs here. shuttle takes another from SHUTTLE_RANDOM_SEED.
 const SEED: u64 = 0x5eed_c00c;
@@ -101,7 +111,7 @@ fn finds_a_reader_without_the_lock_beside_a_writer_in_place() {
 
 #[test]
 fn finds_the_deadlock_of_locks_without_an_order() {
-    assert_both_find(|| _ = opposite_orders::<Shuttle>(&[Rule::LockOrder]), "deadlock");
+    assert_both_find(|| opposite_orders::<Shuttle>(0, &[Rule::LockOrder]), "deadlock");
 }
 
 #[test]

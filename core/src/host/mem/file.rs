@@ -1,15 +1,36 @@
 //! The files of the in-memory host: content, lock, and what it means to have one open.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
-use crate::host::threading::{Monitor, Threading};
-use crate::host::{Access, Mode};
+use crate::host::Access;
+use crate::host::threading::{FileLock, Monitor, Threading, lock};
+
+/// Data that processes share, for each piece a monitor of its own: a model checker sees which steps are independent.
+pub(super) struct Shared<T: Threading, D> {
+    step: T::Monitor<()>,
+    data: Mutex<D>,
+}
+
+impl<T: Threading, D> Shared<T, D> {
+    pub(super) fn new(data: D) -> Self {
+        Self { step: T::Monitor::new(()), data: Mutex::new(data) }
+    }
+
+    /// Does `work` with the data: a step, before which a checker may let others go.
+    pub(super) fn with<R>(&self, work: impl FnOnce(&mut D) -> R) -> R {
+        self.step.with(|()| self.without_a_step(work))
+    }
+
+    /// Does `work` where nobody else could do anything in between that makes a difference. The caller says why.
+    pub(super) fn without_a_step<R>(&self, work: impl FnOnce(&mut D) -> R) -> R {
+        work(&mut lock(&self.data))
+    }
+}
 
 /// A file, whatever its names.
 pub(super) struct Inode<T: Threading> {
-    pub(super) content: T::Monitor<Content>,
-    pub(super) lock: T::Monitor<Holders>,
+    pub(super) content: Shared<T, Content>,
+    pub(super) lock: T::FileLock,
 }
 
 pub(super) struct Content {
@@ -17,25 +38,17 @@ pub(super) struct Content {
     pub(super) access: Access,
 }
 
-/// The openings that hold a file's lock.
-#[derive(Default)]
-pub(super) struct Holders {
-    exclusive: Option<u64>,
-    shared: Vec<u64>,
-}
-
 /// An open file of a [`MemHost`](crate::host::MemHost).
 pub struct MemFile<T: Threading> {
     pub(super) inode: Arc<Inode<T>>,
-    pub(super) opening: u64,
-    /// Whether this opening holds the lock: no part of the model, since only its owner asks.
-    pub(super) locked: AtomicBool,
+    /// The lock, if this opening holds it: no part of the model, since only its owner asks.
+    held: Mutex<Option<<T::FileLock as FileLock>::Held>>,
 }
 
 impl<T: Threading> Inode<T> {
     pub(super) fn new(access: Access) -> Arc<Self> {
-        let content = T::Monitor::new(Content { bytes: Vec::new(), access });
-        Arc::new(Self { content, lock: T::Monitor::new(Holders::default()) })
+        let content = Shared::new(Content { bytes: Vec::new(), access });
+        Arc::new(Self { content, lock: T::FileLock::new() })
     }
 
     pub(super) fn append(&self, bytes: &[u8]) {
@@ -43,37 +56,23 @@ impl<T: Threading> Inode<T> {
     }
 }
 
-impl Holders {
-    /// Takes the lock if the other holders allow it.
-    pub(super) fn take(&mut self, opening: u64, mode: Mode) -> bool {
-        let free = self.exclusive.is_none() && (mode == Mode::Shared || self.shared.is_empty());
-        if free {
-            match mode {
-                Mode::Shared => self.shared.push(opening),
-                Mode::Exclusive => self.exclusive = Some(opening),
-            }
-        }
-        free
-    }
-
-    fn free(&mut self, opening: u64) {
-        if self.exclusive == Some(opening) {
-            self.exclusive = None;
-        }
-        self.shared.retain(|holder| *holder != opening);
-    }
-}
-
 impl<T: Threading> MemFile<T> {
-    pub(super) fn new(inode: Arc<Inode<T>>, opening: u64) -> Self {
-        Self { inode, opening, locked: AtomicBool::new(false) }
+    pub(super) fn new(inode: Arc<Inode<T>>) -> Self {
+        Self { inode, held: Mutex::new(None) }
+    }
+
+    pub(super) fn hold(&self, held: <T::FileLock as FileLock>::Held) {
+        *lock(&self.held) = Some(held);
     }
 
     /// Frees the lock if this opening holds it.
     pub(super) fn free(&self) {
-        if T::usable() && self.locked.swap(false, Ordering::Relaxed) {
-            self.inode.lock.with(|holders| holders.free(self.opening));
-            self.inode.lock.notify();
+        let held = lock(&self.held).take();
+        if T::usable() {
+            drop(held);
+        } else {
+            // Freeing it would use a checker's primitives.
+            std::mem::forget(held);
         }
     }
 }

@@ -1,18 +1,20 @@
 //! A file system in memory, whose every call is a step that a model checker can interleave with others.
 
 mod file;
+mod name;
 
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rustix::io::Errno;
 
 use self::file::Inode;
-use super::threading::{Monitor, StdThreading, Threading, lock};
+use self::name::{Entry, Name};
+use super::threading::{FileLock, StdThreading, Threading, lock};
 use super::{Access, Found, Host, Mode};
 use crate::lock::HeldLocks;
 
@@ -33,11 +35,15 @@ pub enum Call {
     SyncDir,
 }
 
+/// Who may do what with a new lock file.
+const LOCK_ACCESS: Access = Access { mode: 0o600, uid: 0, gid: 0 };
+
 /// Files, locks and a clock in memory, generic over what threads are made of.
 ///
-/// Clones share the files. Each call takes at least one monitor, so that under loom and shuttle each is a scheduling
-/// point, and each name and file has monitors of its own, so that calls on different files are independent and a
-/// checker need not try both orders. A write appears in two pieces: whoever reads without a lock can see half.
+/// Clones share the files. Each call takes at least one monitor or file lock, so that under loom and shuttle each is a
+/// scheduling point, and each name, content and lock is an object of its own, so that calls on different ones are
+/// independent and a checker need not try both orders. A write appears in two pieces: whoever reads without a lock can
+/// see half.
 ///
 /// The clock moves only by [`Host::pause`]. Every directory exists. Power is never lost.
 pub struct MemHost<T: Threading = StdThreading> {
@@ -45,25 +51,16 @@ pub struct MemHost<T: Threading = StdThreading> {
     process: Arc<AtomicU32>,
 }
 
-/// A name: what the name stands for, if anything.
-type Slot<T> = Arc<<T as Threading>::Monitor<Option<Entry<T>>>>;
-
 /// The locks that one thread of one process holds.
 type ThreadHeld<T> = (u32, <T as Threading>::ThreadId, HeldLocks);
 
 /// What is in a std mutex here is not part of the model: nothing that a process could see depends on the order in
 /// which threads come to it, and none is held across a step.
 struct Disk<T: Threading> {
-    slots: Mutex<BTreeMap<PathBuf, Slot<T>>>,
+    names: Mutex<BTreeMap<PathBuf, Arc<Name<T>>>>,
     held: Mutex<Vec<ThreadHeld<T>>>,
     faults: Mutex<Vec<(Call, Errno)>>,
     clock: Mutex<Duration>,
-    openings: AtomicU64,
-}
-
-enum Entry<T: Threading> {
-    File(Arc<Inode<T>>),
-    Link(PathBuf),
 }
 
 impl MemHost<StdThreading> {
@@ -85,11 +82,10 @@ impl<T: Threading> MemHost<T> {
     #[must_use]
     pub fn with_threading() -> Self {
         let disk = Disk {
-            slots: Mutex::default(),
+            names: Mutex::default(),
             held: Mutex::default(),
             faults: Mutex::default(),
             clock: Mutex::default(),
-            openings: AtomicU64::new(0),
         };
         Self { disk: Arc::new(disk), process: Arc::new(AtomicU32::new(1)) }
     }
@@ -115,22 +111,30 @@ impl<T: Threading> MemHost<T> {
     pub fn put(&self, path: &Path, bytes: &[u8]) {
         let inode = Inode::<T>::new(Access { mode: 0o644, uid: 0, gid: 0 });
         inode.content.with(|content| content.bytes = bytes.to_vec());
-        self.slot(path).with(|entry| *entry = Some(Entry::File(inode)));
+        self.name(path).change(|entry| *entry = Some(Entry::File(inode)));
     }
 
     /// Puts a symbolic link there.
     pub fn put_link(&self, path: &Path, target: &Path) {
-        self.slot(path).with(|entry| *entry = Some(Entry::Link(target.to_owned())));
+        self.name(path).change(|entry| *entry = Some(Entry::Link(target.to_owned())));
     }
 
-    fn slot(&self, path: &Path) -> Slot<T> {
-        let new = || Arc::new(T::Monitor::new(None));
-        Arc::clone(lock(&self.disk.slots).entry(path.to_owned()).or_insert_with(new))
+    /// What is in a file, for whoever comes after all processes have ended.
+    #[cfg(test)]
+    pub(crate) fn peek(&self, path: &Path) -> Option<Vec<u8>> {
+        let known = self.name(path).without_a_step(|entry| entry.as_ref().map(Entry::look));
+        Some(known?.ok()?.content.without_a_step(|content| content.bytes.clone()))
     }
 
-    fn open(&self, inode: Arc<Inode<T>>) -> MemFile<T> {
-        let opening = self.disk.openings.fetch_add(1, Ordering::Relaxed);
-        MemFile::new(inode, opening)
+    /// Puts an empty lock file there that stays: whoever removes or replaces it panics. See [`Name`].
+    #[cfg(test)]
+    pub(crate) fn put_lasting_lock(&self, path: &Path) {
+        let inode = Inode::<T>::new(LOCK_ACCESS);
+        lock(&self.disk.names).insert(path.to_owned(), Arc::new(Name::lasting(inode)));
+    }
+
+    fn name(&self, path: &Path) -> Arc<Name<T>> {
+        Arc::clone(lock(&self.disk.names).entry(path.to_owned()).or_default())
     }
 
     /// Fails if that was asked for.
@@ -157,29 +161,27 @@ impl<T: Threading> Host for MemHost<T> {
     }
 
     fn open_lock(&self, path: &Path) -> io::Result<MemFile<T>> {
-        let inode = self.slot(path).with(|entry| match entry {
+        let inode = self.name(path).look(|entry| match entry {
             Some(Entry::Link(_)) => Err(io::Error::from(Errno::LOOP)),
             Some(Entry::File(inode)) => Ok(Arc::clone(inode)),
             None => {
-                let inode = Inode::<T>::new(Access { mode: 0o600, uid: 0, gid: 0 });
+                let inode = Inode::<T>::new(LOCK_ACCESS);
                 *entry = Some(Entry::File(Arc::clone(&inode)));
                 Ok(inode)
             }
         })?;
-        Ok(self.open(inode))
+        Ok(MemFile::new(inode))
     }
 
     fn lock(&self, file: &MemFile<T>, mode: Mode) -> io::Result<()> {
         self.meet_fault(Call::Lock)?;
-        file.inode.lock.wait(|holders| holders.take(file.opening, mode).then_some(()));
-        file.locked.store(true, Ordering::Relaxed);
+        file.hold(file.inode.lock.take(mode));
         Ok(())
     }
 
     fn try_lock(&self, file: &MemFile<T>, mode: Mode) -> io::Result<bool> {
-        let taken = file.inode.lock.with(|holders| holders.take(file.opening, mode));
-        file.locked.fetch_or(taken, Ordering::Relaxed);
-        Ok(taken)
+        let held = file.inode.lock.try_take(mode);
+        Ok(held.map(|held| file.hold(held)).is_some())
     }
 
     fn unlock(&self, file: &MemFile<T>) -> io::Result<()> {
@@ -189,7 +191,7 @@ impl<T: Threading> Host for MemHost<T> {
 
     fn is_at(&self, file: &MemFile<T>, path: &Path) -> io::Result<bool> {
         let is_it = |entry: &mut Option<Entry<T>>| matches!(entry, Some(Entry::File(inode)) if Arc::ptr_eq(inode, &file.inode));
-        Ok(self.slot(path).with(is_it))
+        Ok(self.name(path).look(is_it))
     }
 
     fn write_note(&self, file: &MemFile<T>, note: &[u8]) -> io::Result<()> {
@@ -201,7 +203,7 @@ impl<T: Threading> Host for MemHost<T> {
     }
 
     fn read(&self, path: &Path) -> io::Result<Found> {
-        let inode = match self.slot(path).with(|entry| entry.as_ref().map(Entry::look)) {
+        let inode = match self.name(path).look(|entry| entry.as_ref().map(Entry::look)) {
             None => return Ok(Found::Missing),
             Some(Err(target)) => return Ok(Found::Link(target)),
             Some(Ok(inode)) => inode,
@@ -211,14 +213,14 @@ impl<T: Threading> Host for MemHost<T> {
 
     fn create_new(&self, path: &Path, like: Option<Access>) -> io::Result<MemFile<T>> {
         let inode = Inode::<T>::new(like.unwrap_or(Access { mode: 0o644, uid: 0, gid: 0 }));
-        self.slot(path).with(|entry| match entry {
+        self.name(path).change(|entry| match entry {
             Some(_) => Err(io::Error::from(Errno::EXIST)),
             None => {
                 *entry = Some(Entry::File(Arc::clone(&inode)));
                 Ok(())
             }
         })?;
-        Ok(self.open(inode))
+        Ok(MemFile::new(inode))
     }
 
     fn write(&self, file: &MemFile<T>, bytes: &[u8]) -> io::Result<()> {
@@ -238,27 +240,27 @@ impl<T: Threading> Host for MemHost<T> {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.meet_fault(Call::Rename)?;
         // Two steps, but whoever looks at `to` sees the old entry or the new one, never none.
-        let entry = self.slot(from).with(Option::take).ok_or(Errno::NOENT)?;
-        self.slot(to).with(|place| *place = Some(entry));
+        let entry = self.name(from).change(Option::take).ok_or(Errno::NOENT)?;
+        self.name(to).change(|place| *place = Some(entry));
         Ok(())
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         self.meet_fault(Call::SyncDir)?;
-        self.slot(dir).with(|_| ());
+        self.name(dir).look(|_| ());
         Ok(())
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        self.slot(path).with(Option::take).map(drop).ok_or_else(|| Errno::NOENT.into())
+        self.name(path).change(Option::take).map(drop).ok_or_else(|| Errno::NOENT.into())
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
-        let slots: Vec<_> =
-            lock(&self.disk.slots).iter().map(|(path, slot)| (path.clone(), Arc::clone(slot))).collect();
-        let inside = slots
+        let names: Vec<_> =
+            lock(&self.disk.names).iter().map(|(path, name)| (path.clone(), Arc::clone(name))).collect();
+        let inside = names
             .into_iter()
-            .filter(|(path, slot)| path.parent() == Some(dir) && slot.with(|entry| entry.is_some()));
+            .filter(|(path, name)| path.parent() == Some(dir) && name.look(|entry| entry.is_some()));
         Ok(inside.filter_map(|(path, _)| Some(path.file_name()?.to_str()?.to_owned())).collect())
     }
 
@@ -290,22 +292,13 @@ impl<T: Threading> Host for MemHost<T> {
 
     #[cfg(test)]
     fn overwrite(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        let known = self.slot(path).with(|entry| entry.as_ref().map(Entry::look));
+        let known = self.name(path).look(|entry| entry.as_ref().map(Entry::look));
         let file = match known {
-            Some(Ok(inode)) => self.open(inode),
+            Some(Ok(inode)) => MemFile::new(inode),
             Some(Err(_)) => return Err(Errno::LOOP.into()),
             None => self.create_new(path, None)?,
         };
         file.inode.content.with(|content| content.bytes.clear());
         self.write(&file, bytes)
-    }
-}
-
-impl<T: Threading> Entry<T> {
-    fn look(&self) -> Result<Arc<Inode<T>>, PathBuf> {
-        match self {
-            Self::File(inode) => Ok(Arc::clone(inode)),
-            Self::Link(target) => Err(target.clone()),
-        }
     }
 }

@@ -1,0 +1,60 @@
+//! The names of the in-memory host: what stands at a path.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::file::{Inode, Shared};
+use crate::host::threading::Threading;
+
+/// A name, whether anything stands there or not.
+///
+/// A name may be a lasting one: made before the first process starts, and nobody changes it, which is not believed but
+/// checked. Then looking at it is no step. Every look gives the same whenever it comes, so it commutes with all that
+/// any process can do, and each order of steps in which it came elsewhere has the same results as one that is tried.
+pub(super) struct Name<T: Threading> {
+    entry: Shared<T, Option<Entry<T>>>,
+    lasting: bool,
+}
+
+pub(super) enum Entry<T: Threading> {
+    File(Arc<Inode<T>>),
+    Link(PathBuf),
+}
+
+impl<T: Threading> Default for Name<T> {
+    fn default() -> Self {
+        Self { entry: Shared::new(None), lasting: false }
+    }
+}
+
+impl<T: Threading> Name<T> {
+    #[cfg(test)]
+    pub(super) fn lasting(inode: Arc<Inode<T>>) -> Self {
+        Self { entry: Shared::new(Some(Entry::File(inode))), lasting: true }
+    }
+
+    /// Looks at what stands there, and puts something there only if nothing does.
+    pub(super) fn look<R>(&self, work: impl FnOnce(&mut Option<Entry<T>>) -> R) -> R {
+        if self.lasting { self.without_a_step(work) } else { self.entry.with(work) }
+    }
+
+    /// Changes what stands there.
+    pub(super) fn change<R>(&self, work: impl FnOnce(&mut Option<Entry<T>>) -> R) -> R {
+        assert!(!self.lasting, "somebody changes a name that was to stay as it is");
+        self.entry.with(work)
+    }
+
+    /// As [`look`](Self::look), for whoever comes when no other process can do anything.
+    pub(super) fn without_a_step<R>(&self, work: impl FnOnce(&mut Option<Entry<T>>) -> R) -> R {
+        self.entry.without_a_step(work)
+    }
+}
+
+impl<T: Threading> Entry<T> {
+    pub(super) fn look(&self) -> Result<Arc<Inode<T>>, PathBuf> {
+        match self {
+            Self::File(inode) => Ok(Arc::clone(inode)),
+            Self::Link(target) => Err(target.clone()),
+        }
+    }
+}
