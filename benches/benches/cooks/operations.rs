@@ -9,8 +9,8 @@ use cooks_harness::model::{Entry, Tree};
 use cooks_harness::tracer::{Program, Tracer};
 use criterion::{Criterion, Throughput};
 
-/// Operations in one execution: so many that starting and ending its process does not count.
-const OPERATIONS: u64 = 5_000;
+/// Operations in one execution: enough that starting and ending its process hardly counts.
+const OPERATIONS: u64 = 2_000;
 
 pub fn measure(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("operation");
