@@ -1,1 +1,32 @@
-//! benches
+//! What the benchmarks have in common: the pair of agents that they run.
+
+use cooks_harness::backend::Chooser;
+use cooks_harness::model::{Choice, Cut, Tree, View};
+use cooks_harness::tracer::Program;
+
+/// The agents of the scenario `agent-ab-native`, as programs, and the tree that they begin with.
+///
+/// # Panics
+/// Where the catalogue has no such scenario.
+#[must_use]
+pub fn agents() -> (Vec<Program>, Tree) {
+    let (scenario, tree) = cooks_scenarios::find("agent-ab-native")
+        .expect("the catalogue has the scenario")
+        .expect("the scenario can be read");
+    let closures = scenario.processes.iter().map(|process| cooks_scenarios::closure(process.text()));
+    (closures.map(|closure| closure.expect("the scenario names closures")).collect(), tree)
+}
+
+/// Lets the processes take turns, an operation each: a schedule that is the same in every execution and switches at every step.
+#[derive(Debug)]
+pub struct InTurns;
+
+impl Chooser for InTurns {
+    fn choose(&mut self, view: View<'_>) -> Result<Choice, Cut> {
+        let count = view.processes.len();
+        let after = |step: usize| (0..count).map(move |offset| (step + offset) % count);
+        let mut order = after(view.trace.len());
+        let next = order.find(|&number| view.processes[number].is_enabled());
+        next.map(|number| Choice::Process(cooks_harness::model::ProcessId(number))).ok_or(Cut::Steps)
+    }
+}

@@ -21,7 +21,7 @@ Exit codes: 0 clean, or every scenario as expected · 1 anomaly, or a scenario n
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Explore the interleavings of these commands; no specification needed
-    Explore(Explore),
+    Explore(Box<Explore>),
     /// Run scenarios and hold them to their expected verdicts
     Run(Run),
     /// Run a recorded schedule again, exactly
