@@ -31,8 +31,8 @@ pub enum Place {
     Outside(String),
     /// Into it.
     Inside(Spot),
-    /// Nowhere: the lookup ends with this error.
-    Nowhere(Errno),
+    /// Nowhere: the lookup ends with an error before its last name.
+    Nowhere,
 }
 
 /// A place in the workspace: perhaps there is something, perhaps not.
@@ -144,7 +144,7 @@ impl Walk<'_> {
     fn walk(&mut self, names: Vec<String>, follow_last: bool) -> Place {
         let mut directory = match self.directory() {
             Ok(directory) => directory,
-            Err(error) => return Place::Nowhere(error),
+            Err(_) => return Place::Nowhere,
         };
         let count = names.len();
         for (number, name) in names.iter().enumerate() {
@@ -157,7 +157,7 @@ impl Walk<'_> {
                 Err(Errno::ENOENT) if last => {
                     return Place::Inside(Spot { path, name: Some((directory, name.clone())), found: None });
                 }
-                Err(error) => return Place::Nowhere(error),
+                Err(_) => return Place::Nowhere,
             };
             let object = self.objects.of(status.st_ino);
             let kind = status.st_mode & libc::S_IFMT;
@@ -169,7 +169,7 @@ impl Walk<'_> {
                 return Place::Inside(Spot { path, name: Some((directory, name.clone())), found });
             }
             if kind != libc::S_IFDIR {
-                return Place::Nowhere(Errno::ENOTDIR);
+                return Place::Nowhere;
             }
             directory = object;
         }
@@ -179,7 +179,7 @@ impl Walk<'_> {
                 let found = Some(Found { object: self.objects.of(status.st_ino), status });
                 Place::Inside(Spot { path, name: None, found })
             }
-            Err(error) => Place::Nowhere(error),
+            Err(_) => Place::Nowhere,
         }
     }
 
@@ -187,11 +187,11 @@ impl Walk<'_> {
     fn follow(&mut self, path: &str, rest: &[String], follow_last: bool) -> Place {
         self.links += 1;
         if self.links > MOST_LINKS {
-            return Place::Nowhere(Errno::ELOOP);
+            return Place::Nowhere;
         }
         let target = match readlinkat(self.paths.root.as_fd(), path) {
             Ok(target) => lossy(target.into_vec()),
-            Err(error) => return Place::Nowhere(error),
+            Err(_) => return Place::Nowhere,
         };
         self.at.pop();
         let base = [&[WORKSPACE.to_owned()], &self.at[..]].concat().join("/");

@@ -340,7 +340,7 @@ impl Decoder<'_> {
             Place::Inside(spot) => Some(spot.path.clone()),
             Place::Outside(_) if resolved.accesses.is_empty() => return Decision::Pass,
             Place::Outside(path) => Some(path.clone()),
-            Place::Nowhere(_) => resolved.accesses.last().map(|access| match &access.location {
+            Place::Nowhere => resolved.accesses.last().map(|access| match &access.location {
                 crate::model::Location::Name { name, .. } => name.clone(),
                 _ => String::new(),
             }),

@@ -47,7 +47,7 @@ impl Decoder<'_> {
             Place::Outside(path) => {
                 return Some(self.open_outside(path.clone(), flags, resolved.accesses.is_empty()));
             }
-            Place::Nowhere(_) => (Vec::new(), None),
+            Place::Nowhere => (Vec::new(), None),
             Place::Inside(Spot { found: Some(found), .. }) => {
                 let mut more = Vec::new();
                 if !(creates && exclusive) {
@@ -146,7 +146,7 @@ impl Decoder<'_> {
                     }
                 }
             }
-            Place::Nowhere(_) => {}
+            Place::Nowhere => {}
         }
         Some(self.on_path(resolved, if directory { "directory" } else { "" }, more, Action::None))
     }
@@ -183,7 +183,7 @@ impl Decoder<'_> {
         let target_path = match &target.place {
             Place::Inside(spot) => Some(spot.path.clone()),
             Place::Outside(path) => Some(path.clone()),
-            Place::Nowhere(_) => None,
+            Place::Nowhere => None,
         };
         let words = match flags {
             libc::RENAME_EXCHANGE => "exchange",
@@ -247,7 +247,7 @@ impl Decoder<'_> {
 fn source_is_missing(source: &Resolved) -> bool {
     match &source.place {
         Place::Inside(spot) => spot.found.is_none(),
-        Place::Nowhere(_) => true,
+        Place::Nowhere => true,
         Place::Outside(_) => false,
     }
 }
