@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::Order;
-use crate::model::{Ending, Event, Execution, HappensBefore, ProcessId};
+use crate::model::{Ending, Event, Execution, HappensBefore, Location, ProcessId};
 
 /// Two operations of different processes that do not commute, in the order in which they came.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -97,7 +97,8 @@ fn topological(after: &[BTreeSet<usize>]) -> Option<Vec<ProcessId>> {
 }
 
 /// A shortest cycle of the conflict graph, as one conflict for each edge: why the processes can be put in no order. Of several
-/// conflicts for an edge, those on data and names are preferred to those on locks, and then the first.
+/// conflicts for an edge, those on data and names are preferred to those on locks, these to those on directories and on what
+/// files look like, and then the first.
 pub(super) fn cycle(trace: &[Event]) -> Option<Vec<Conflict>> {
     let processes = trace.iter().map(|event| event.process.0 + 1).max().unwrap_or(0);
     let edge = edges(trace, processes);
@@ -107,22 +108,39 @@ pub(super) fn cycle(trace: &[Event]) -> Option<Vec<Conflict>> {
 
 /// The conflict to show for each pair of processes.
 fn edges(trace: &[Event], processes: usize) -> Vec<Vec<Option<Conflict>>> {
-    let mut edge: Vec<Vec<Option<Conflict>>> = vec![vec![None; processes]; processes];
+    let mut edge: Vec<Vec<Option<(u8, Conflict)>>> = vec![vec![None; processes]; processes];
     for second in 0..trace.len() {
         for first in 0..second {
             let (a, b) = (&trace[first], &trace[second]);
             let known = edge[a.process.0][b.process.0];
-            let weak = known.is_none_or(|known| on_locks(&trace[known.first]) && !on_locks(a));
-            if a.process != b.process && weak && a.operation.conflicts(&b.operation) {
-                edge[a.process.0][b.process.0] = Some(Conflict { first, second });
+            if a.process == b.process || matches!(known, Some((0, _))) {
+                continue;
+            }
+            let Some(rank) = rank(a, b) else { continue };
+            if known.is_none_or(|(known, _)| rank < known) {
+                edge[a.process.0][b.process.0] = Some((rank, Conflict { first, second }));
             }
         }
     }
-    edge
+    let conflicts = |row: Vec<Option<(u8, Conflict)>>| {
+        row.into_iter().map(|found| found.map(|(_, conflict)| conflict)).collect()
+    };
+    edge.into_iter().map(conflicts).collect()
 }
 
-fn on_locks(event: &Event) -> bool {
-    matches!(event.operation.call.name.as_str(), "flock" | "fcntl")
+/// How little the conflict of two events tells; `None` where they commute.
+fn rank(a: &Event, b: &Event) -> Option<u8> {
+    let clashes = a
+        .operation
+        .accesses
+        .iter()
+        .filter(|access| b.operation.accesses.iter().any(|other| access.conflicts(other)));
+    let ranks = clashes.map(|access| match access.location {
+        Location::Data { .. } | Location::Name { .. } => 0,
+        Location::Lock(_) | Location::RecordLock { .. } => 1,
+        Location::Listing(_) | Location::Mode(_) | Location::Status(_) => 2,
+    });
+    ranks.min()
 }
 
 /// A shortest way from a process back to itself, by breadth.

@@ -24,14 +24,14 @@ impl Oracle for Deadlock {
                     |step| format!("{holder} (since step {})", shown(step)),
                 ));
                 if let Some(step) = taken {
-                    marks.add(
-                        step,
-                        format!("takes {}, which {} comes to wait for", name(waiter), waiter.process),
-                    );
+                    marks.add(step, format!("{} comes to wait for it", waiter.process));
                 }
             }
-            let holders = if held.is_empty() { "nobody that can be seen".into() } else { list(&held, 4) };
-            explanation.push(format!("{} waits for {}, held by {holders}", waiter.process, name(waiter)));
+            // Of a ring the summary says it, and the timeline from when on.
+            if cycle.is_none() {
+                let holders = if held.is_empty() { "nobody that can be seen".into() } else { list(&held, 4) };
+                explanation.push(format!("{} waits for {}, held by {holders}", waiter.process, name(waiter)));
+            }
         }
         let others =
             waiting.iter().filter(|waiter| !shown_ones.iter().any(|shown| shown.process == waiter.process));

@@ -4,22 +4,28 @@ use serde_json::Value;
 
 use super::SerialOutcomes;
 use super::difference::{Compared, KeyDifference, content};
-use super::evidence::clip;
+use super::evidence::{clip, list};
 use super::serial::SerialRun;
-use crate::model::{Entry, Exit, Outcome, ProcessId};
+use crate::model::{Entry, Exit, Outcome, ProcessId, Tree};
 
 /// Longest value shown, in characters.
-const VALUE: usize = 60;
-/// Most lines of a difference of texts, and most values or serial orders, that are shown.
+const VALUE: usize = 56;
+/// Most lines of a text, and most serial orders, that are shown.
 const LINES: usize = 8;
 const ORDERS: usize = 3;
+/// Most keys and processes that are named together.
+const NAMES: usize = 6;
 
-/// The lines. Where parts of the outcome are ones that no serial order gives, those; else each serial outcome's difference.
+/// What a part of the outcome is in the serial orders and here: a label and a value for each.
+type Rows = Vec<(String, String)>;
+
+/// The lines: a heading for each part that no serial order gives, and below it, indented, what the serial orders give and what
+/// came out. Where each part by itself is one that some order gives, each serial outcome's difference.
 pub(super) fn explain(serial: &SerialOutcomes, compared: &Compared<'_>) -> Vec<String> {
     let who = if serial.complete {
         "every serial order".to_owned()
     } else {
-        format!("each of the {} serial orders that were run", serial.runs().len())
+        format!("all {} serial orders run", serial.runs().len())
     };
     let mut lines = Vec::new();
     for path in compared.paths() {
@@ -27,19 +33,83 @@ pub(super) fn explain(serial: &SerialOutcomes, compared: &Compared<'_>) -> Vec<S
         if keys.is_empty() {
             lines.extend(file(&who, compared, &path));
         } else {
-            lines.extend(keys.iter().flat_map(|difference| key(&who, compared, &path, difference)));
+            let rows = keys.iter().map(|key| (key.name(), rows_of_key(&who, compared, &path, key)));
+            lines.extend(tables(rows.collect(), |names| key_title(&path, names)));
         }
     }
-    for part in parts(&compared.here) {
-        let values: Vec<String> =
-            compared.serial.iter().map(|(_, outcome)| value_of(&part, outcome)).collect();
-        let here = value_of(&part, &compared.here);
-        if !values.contains(&here) {
-            lines.push(format!("{who} gives: {}", alternatives(&part.name(), &values, &compared.serial)));
-            lines.push(format!("this one gives: {} {here}", part.name()));
-        }
+    lines.extend(tables(parts_of(&who, compared, Part::Exit), |names| {
+        format!("how {} {}", list(names, NAMES), if names.len() == 1 { "ends" } else { "end" })
+    }));
+    lines.extend(tables(parts_of(&who, compared, Part::Stdout), |names| {
+        format!("what {} {}", list(names, NAMES), if names.len() == 1 { "prints" } else { "print" })
+    }));
+    for (part, title) in [(Part::Canon, "the canonical form"), (Part::Last, "the final command")] {
+        let found = part_of(&who, compared, &part).into_iter().map(|rows| (String::new(), rows));
+        lines.extend(tables(found.collect(), |_| title.to_owned()));
     }
     if lines.is_empty() { by_order(compared) } else { lines }
+}
+
+/// Tables of rows, one for all names that have the same.
+fn tables(named: Vec<(String, Rows)>, title: impl Fn(&[String]) -> String) -> Vec<String> {
+    let mut groups: Vec<(Vec<String>, Rows)> = Vec::new();
+    for (name, rows) in named {
+        match groups.iter_mut().find(|(_, known)| *known == rows) {
+            Some((names, _)) => names.push(name),
+            None => groups.push((vec![name], rows)),
+        }
+    }
+    groups.iter().flat_map(|(names, rows)| table(&title(names), rows)).collect()
+}
+
+/// A heading, and rows below it in two columns.
+fn table(title: &str, rows: &[(String, String)]) -> Vec<String> {
+    let widest = rows.iter().map(|(label, _)| label.chars().count()).max().unwrap_or(0);
+    let rows = rows.iter().map(|(label, value)| format!("  {label:widest$}  {value}"));
+    [format!("{title}:")].into_iter().chain(rows).collect()
+}
+
+fn key_title(path: &str, names: &[String]) -> String {
+    let quoted: Vec<String> =
+        names.iter().filter(|name| !name.is_empty()).map(|name| format!("\"{name}\"")).collect();
+    match quoted.len() {
+        0 => path.to_owned(),
+        1 => format!("{path}, key {}", list(&quoted, NAMES)),
+        _ => format!("{path}, keys {}", list(&quoted, NAMES)),
+    }
+}
+
+fn parts_of(who: &str, compared: &Compared<'_>, part: fn(usize) -> Part) -> Vec<(String, Rows)> {
+    let processes = 0..compared.here.exits.len();
+    let rows =
+        processes.map(|process| (ProcessId(process).to_string(), part_of(who, compared, &part(process))));
+    rows.filter_map(|(name, rows)| Some((name, rows?))).collect()
+}
+
+/// What the serial orders give for a part and what came out, where none gives that.
+fn part_of(who: &str, compared: &Compared<'_>, part: &Part) -> Option<Rows> {
+    let values: Vec<String> = compared.serial.iter().map(|(_, outcome)| value_of(part, outcome)).collect();
+    let here = value_of(part, &compared.here);
+    (!values.contains(&here)).then(|| against(who, &values, here, &compared.serial))
+}
+
+/// The values of the serial orders (one where all agree, else each with an order that gives it), and the value here.
+fn against(who: &str, values: &[String], here: String, serial: &[(&SerialRun, Outcome)]) -> Rows {
+    let mut distinct: Vec<(&String, String)> = Vec::new();
+    for (value, (run, _)) in values.iter().zip(serial) {
+        if !distinct.iter().any(|(known, _)| *known == value) {
+            distinct.push((value, order(run)));
+        }
+    }
+    let mut rows: Rows = match distinct.as_slice() {
+        [(value, _)] => vec![(who.to_owned(), (*value).clone())],
+        many => many.iter().take(ORDERS).map(|(value, order)| (order.clone(), (*value).clone())).collect(),
+    };
+    if distinct.len() > ORDERS {
+        rows.push(("other orders".into(), format!("{} more values", distinct.len() - ORDERS)));
+    }
+    rows.push(("here".into(), here));
+    rows
 }
 
 /// A part of an outcome other than its files.
@@ -50,23 +120,7 @@ enum Part {
     Last,
 }
 
-impl Part {
-    fn name(&self) -> String {
-        match self {
-            Self::Exit(process) => ProcessId(*process).to_string(),
-            Self::Stdout(process) => format!("{} prints", ProcessId(*process)),
-            Self::Canon => "the canonical form".into(),
-            Self::Last => "the final command:".into(),
-        }
-    }
-}
-
-fn parts(outcome: &Outcome) -> Vec<Part> {
-    let processes = 0..outcome.exits.len();
-    let own = processes.flat_map(|process| [Part::Exit(process), Part::Stdout(process)]);
-    own.chain([Part::Canon, Part::Last]).collect()
-}
-
+/// What that part is.
 fn value_of(part: &Part, outcome: &Outcome) -> String {
     let exit = |exit: Option<&Exit>| exit.map_or_else(|| "no exit".into(), Exit::to_string);
     match part {
@@ -80,37 +134,26 @@ fn value_of(part: &Part, outcome: &Outcome) -> String {
     }
 }
 
-/// The values of the serial orders: one where all agree, else each with an order that gives it.
-fn alternatives(name: &str, values: &[String], serial: &[(&SerialRun, Outcome)]) -> String {
-    let mut distinct: Vec<(&String, String)> = Vec::new();
-    for (value, (run, _)) in values.iter().zip(serial) {
-        if !distinct.iter().any(|(known, _)| *known == value) {
-            distinct.push((value, order(run)));
-        }
-    }
-    match distinct.as_slice() {
-        [(value, _)] => format!("{name} {value}"),
-        _ => {
-            let shown =
-                distinct.iter().take(ORDERS).map(|(value, order)| format!("{value} (in the order {order})"));
-            let more = (distinct.len() > ORDERS).then(|| format!("{} others", distinct.len() - ORDERS));
-            format!("{name} {}", shown.chain(more).collect::<Vec<_>>().join(" or "))
-        }
-    }
-}
-
-/// `A B`, or `A B without C`.
+/// `A then B`; of more than three, `ABCD`.
 fn order(run: &SerialRun) -> String {
-    let names =
-        |processes: &[ProcessId]| processes.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+    let names = |processes: &[ProcessId], between| {
+        processes.iter().map(ToString::to_string).collect::<Vec<_>>().join(between)
+    };
+    let (ran, left_out) = (&run.order.processes, &run.order.left_out);
+    let single = ran.iter().all(|process| process.0 < 26);
+    let between = match ran.len() {
+        0..=3 => " then ",
+        _ if single => "",
+        _ => " ",
+    };
     let without =
-        Some(&run.order.left_out).filter(|out| !out.is_empty()).map(|out| format!(" without {}", names(out)));
-    names(&run.order.processes) + &without.unwrap_or_default()
+        if left_out.is_empty() { String::new() } else { format!(" without {}", names(left_out, ", ")) };
+    names(ran, between) + &without
 }
 
-fn key(who: &str, compared: &Compared<'_>, path: &str, difference: &KeyDifference) -> [String; 2] {
+fn rows_of_key(who: &str, compared: &Compared<'_>, path: &str, difference: &KeyDifference) -> Rows {
     let show = |value: Option<&Value>| {
-        value.map_or_else(|| "nothing".into(), |value| clip(&value.to_string(), VALUE))
+        value.map_or_else(|| "not there".into(), |value| clip(&value.to_string(), VALUE))
     };
     let value_in = |outcome: &Outcome| {
         let bytes = content(&outcome.tree, path)?;
@@ -118,37 +161,59 @@ fn key(who: &str, compared: &Compared<'_>, path: &str, difference: &KeyDifferenc
     };
     let values: Vec<String> =
         compared.serial.iter().map(|(_, outcome)| show(value_in(outcome).as_ref())).collect();
-    let name = if difference.key.is_empty() {
-        path.to_owned()
-    } else {
-        format!("{path} \"{}\":", difference.name())
-    };
-    [
-        format!("{who} gives: {}", alternatives(&name, &values, &compared.serial)),
-        format!("this one gives: {name} {}", show(difference.here.as_ref())),
-    ]
+    against(who, &values, show(difference.here.as_ref()), &compared.serial)
 }
 
+/// A file: short ones as they are, longer ones by the lines that differ from the serial outcome that is nearest.
 fn file(who: &str, compared: &Compared<'_>, path: &str) -> Vec<String> {
     let here = compared.here.tree.get(path);
-    let mut distinct: Vec<Option<&Entry>> =
-        compared.serial.iter().map(|(_, serial)| serial.tree.get(path)).collect();
-    distinct.dedup();
-    if let ([Some(Entry::File { content: serial, mode: a })], Some(Entry::File { content, mode: b })) =
-        (distinct.as_slice(), here)
-        && a == b
-        && [serial, content].iter().any(|bytes| lines(bytes).len() > 1)
-    {
-        let mut found = vec![format!("{path}, as {who} gives it (-) and as this one does (+):")];
-        found.extend(changed_lines(&lines(serial), &lines(content)));
-        return found;
+    if let Some(difference) = by_lines(who, compared, path) {
+        return difference;
     }
     let values: Vec<String> =
         compared.serial.iter().map(|(_, serial)| entry(serial.tree.get(path))).collect();
-    vec![
-        format!("{who} gives: {}", alternatives(path, &values, &compared.serial)),
-        format!("this one gives: {path} {}", entry(here)),
-    ]
+    let mut found = table(path, &against(who, &values, entry(here), &compared.serial));
+    if compared.no_longer_json(path)
+        && let Some(Entry::File { content, .. }) = here
+    {
+        found.extend(broken(content));
+    }
+    found
+}
+
+/// The lines that differ, where all is text of more than a line. JSON that no longer parses has nothing to be compared with: the
+/// canonical form of the others has other lines.
+fn by_lines(who: &str, compared: &Compared<'_>, path: &str) -> Option<Vec<String>> {
+    let Some(Entry::File { content: here, mode }) = compared.here.tree.get(path) else { return None };
+    let text = |tree: &Tree| match tree.get(path) {
+        Some(Entry::File { content, mode: other }) if other == mode => Some(lines(content)),
+        _ => None,
+    };
+    let texts = compared.serial.iter().map(|(run, outcome)| Some((*run, text(&outcome.tree)?)));
+    let texts: Vec<(&SerialRun, Vec<String>)> = texts.collect::<Option<_>>()?;
+    let here = lines(here);
+    let long = here.len() > 1 || texts.iter().any(|(_, text)| text.len() > 1);
+    if !long || compared.no_longer_json(path) {
+        return None;
+    }
+    let same = texts.windows(2).all(|pair| pair[0].1 == pair[1].1);
+    let (run, nearest) = texts.iter().min_by_key(|(_, text)| changed_lines(text, &here, usize::MAX).len())?;
+    let order = if same { who.to_owned() } else { order(run) };
+    let title = format!("{path}, lines only in {order} (-) and only here (+):");
+    Some([title].into_iter().chain(changed_lines(nearest, &here, LINES)).collect())
+}
+
+/// The text of a file that should be JSON, around the place where it no longer is.
+fn broken(content: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(content);
+    if text.lines().count() < 2 {
+        return Vec::new();
+    }
+    let at = serde_json::from_slice::<Value>(content).err().map_or(0, |error| error.line());
+    let first = at.saturating_sub(LINES - 2);
+    let shown = text.lines().enumerate().skip(first).take(LINES);
+    let shown = shown.map(|(line, text)| format!("  line {:>3}  {}", line + 1, clip(text, VALUE)));
+    shown.collect()
 }
 
 fn entry(entry: Option<&Entry>) -> String {
@@ -171,15 +236,14 @@ fn lines(bytes: &[u8]) -> Vec<String> {
 }
 
 /// What is between the lines that two texts begin and end with alike.
-fn changed_lines(old: &[String], new: &[String]) -> Vec<String> {
+fn changed_lines(old: &[String], new: &[String], most: usize) -> Vec<String> {
     let head = old.iter().zip(new).take_while(|(a, b)| a == b).count();
     let (old, new) = (&old[head..], &new[head..]);
     let tail = old.iter().rev().zip(new.iter().rev()).take_while(|(a, b)| a == b).count();
     let part = |sign: char, lines: &[String]| {
-        let mut shown: Vec<String> =
-            lines.iter().take(LINES).map(|line| format!("  {sign} {line}")).collect();
-        if lines.len() > LINES {
-            shown.push(format!("  {sign} … {} more lines", lines.len() - LINES));
+        let mut shown: Vec<String> = lines.iter().take(most).map(|line| format!("  {sign} {line}")).collect();
+        if lines.len() > most {
+            shown.push(format!("  {sign} … {} more lines", lines.len() - most));
         }
         shown
     };
@@ -188,30 +252,39 @@ fn changed_lines(old: &[String], new: &[String]) -> Vec<String> {
 
 /// Of some serial orders, what they give that differs from this outcome: where each part by itself is one that some order gives.
 fn by_order(compared: &Compared<'_>) -> Vec<String> {
-    let mut found = Vec::new();
+    let mut rows: Rows = Vec::new();
     let mut seen: Vec<&Outcome> = Vec::new();
     for (run, serial) in &compared.serial {
         if seen.contains(&serial) || seen.len() == ORDERS {
             continue;
         }
         seen.push(serial);
-        let paths = super::normalize::paths([&serial.tree, &compared.here.tree]);
-        let files = paths
-            .into_iter()
-            .filter(|path| serial.tree.get(*path) != compared.here.tree.get(*path))
-            .map(|path| (path.clone(), entry(serial.tree.get(path)), entry(compared.here.tree.get(path))));
-        let parts = parts(&compared.here);
-        let parts =
-            parts.iter().map(|part| (part.name(), value_of(part, serial), value_of(part, &compared.here)));
-        let parts = parts.filter(|(_, serial, here)| serial != here);
-        let both = files
-            .chain(parts)
-            .map(|(name, serial, here)| format!("{name} {serial} where this one gives {here}"));
-        found.push(format!(
-            "the order {} gives: {}",
-            order(run),
-            both.take(LINES).collect::<Vec<_>>().join("; ")
-        ));
+        let differences = differences(serial, &compared.here).into_iter().take(LINES);
+        rows.extend(
+            differences
+                .enumerate()
+                .map(|(at, text)| (if at == 0 { order(run) } else { String::new() }, text)),
+        );
     }
-    found
+    table("each part is one that some serial order gives, all together are not", &rows)
+}
+
+/// `count "2", here "1"`, for each part that differs.
+fn differences(serial: &Outcome, here: &Outcome) -> Vec<String> {
+    let paths = super::normalize::paths([&serial.tree, &here.tree]);
+    let files = paths
+        .into_iter()
+        .map(|path| (path.clone(), entry(serial.tree.get(path)), entry(here.tree.get(path))));
+    let own = (0..here.exits.len()).flat_map(|process| {
+        let name = ProcessId(process);
+        [
+            (Part::Exit(process), format!("{name} ends with")),
+            (Part::Stdout(process), format!("{name} prints")),
+        ]
+    });
+    let others =
+        [(Part::Canon, "the canonical form".to_owned()), (Part::Last, "the final command".to_owned())];
+    let parts = own.chain(others).map(|(part, name)| (name, value_of(&part, serial), value_of(&part, here)));
+    let differing = files.chain(parts).filter(|(_, serial, here)| serial != here);
+    differing.map(|(name, serial, here)| format!("{name} {serial}, here {here}")).collect()
 }

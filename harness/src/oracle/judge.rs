@@ -1,8 +1,9 @@
 use super::conflict::{Conflict, cycle};
-use super::difference::Compared;
+use super::difference::{Compared, why_not_json};
 use super::evidence::{Marks, clip, list, shown, sorted};
 use super::explain::explain;
 use super::history::{Deed, History, Touch};
+use super::normalize::json_of;
 use super::{Aborts, Case, Oracle, lost_update, torn};
 use crate::model::{AccessKind, Anomaly, Ending, Event, Exit, Kind, ProcessId};
 
@@ -26,11 +27,6 @@ impl Oracle for Serializability {
             .or_else(|| dirty_read(&compared, &history, trace))
             .or_else(|| failure(&compared, &history, trace, false))
             .unwrap_or_else(|| non_serializable(trace));
-        if anomaly.kind == Kind::ProcessFailure {
-            let commands =
-                anomaly.processes.iter().filter_map(|process| Some((process, case.commands.get(process.0)?)));
-            anomaly.explanation.extend(commands.map(|(process, command)| format!("{process} is: {command}")));
-        }
         anomaly.explanation.extend(explain(case.serial, &compared));
         Some(anomaly)
     }
@@ -90,7 +86,7 @@ fn failure(
         anomaly.steps.retain(|marked| marked.step != last);
         anomaly
             .steps
-            .push(crate::model::MarkedStep { step: last, note: format!("{process} ends here: {exit}") });
+            .push(crate::model::MarkedStep { step: last, note: "ends so in no serial order".into() });
         anomaly.steps.sort_by_key(|marked| marked.step);
     }
     Some(anomaly)
@@ -123,12 +119,15 @@ fn of_reader(kind: Kind, what: String, readers: &[ProcessId], history: &History,
         .collect();
     dirty.sort_by_key(|(_, touch, _)| touch.step);
     let Some((path, look, writer)) = dirty.last().copied() else {
+        if let Some(anomaly) = of_broken_file(kind, &what, readers, history) {
+            return anomaly;
+        }
         let mut anomaly = of_cycle(kind, &what, trace);
         anomaly.processes = sorted(anomaly.processes.into_iter().chain(readers.iter().copied()));
         return anomaly;
     };
     let mut marks = Marks::default();
-    marks.add(look.step, format!("reads the file while {writer} is writing it"));
+    marks.add(look.step, format!("reads it while {writer} is writing it"));
     let got = match look.deed {
         Deed::Read { bytes: Some(bytes) } => format!(" and got {bytes} bytes"),
         _ => String::new(),
@@ -143,6 +142,42 @@ fn of_reader(kind: Kind, what: String, readers: &[ProcessId], history: &History,
         steps: marks.finish(),
         explanation: Vec::new(),
     }
+}
+
+/// An anomaly of processes that read a JSON file that others had left broken.
+fn of_broken_file(kind: Kind, what: &str, readers: &[ProcessId], history: &History) -> Option<Anomaly> {
+    let looks = history.paths().flat_map(|path| history.touches(path).iter().map(move |touch| (path, touch)));
+    let reads = looks.filter(|(_, touch)| {
+        readers.contains(&touch.process)
+            && touch.as_of == touch.step
+            && matches!(touch.deed, Deed::Read { .. })
+    });
+    let broken = reads.filter_map(|(path, look)| {
+        let bytes = history.after(path, Some(look.step)).bytes()?;
+        let by =
+            history.touches(path).iter().rfind(|touch| touch.step < look.step && touch.deed.is_change())?;
+        let names_json = std::path::Path::new(path).extension().is_some_and(|ending| ending == "json");
+        (names_json && by.process != look.process && json_of(path, bytes).is_none())
+            .then(|| (path, look, by, why_not_json(path, bytes)))
+    });
+    let (path, look, by, why) = broken.max_by_key(|(_, look, ..)| look.step)?;
+    let mut marks = Marks::default();
+    marks.add(by.step, "leaves it broken");
+    marks.add(look.step, format!("reads what is not JSON ({why})"));
+    Some(Anomaly {
+        kind,
+        summary: format!(
+            "{what}: what it read of {path} at step {} was not JSON ({why}), as {} had left it at step {}",
+            shown(look.step),
+            by.process,
+            shown(by.step)
+        ),
+        files: vec![path.clone()],
+        keys: Vec::new(),
+        processes: sorted([look.process, by.process]),
+        steps: marks.finish(),
+        explanation: Vec::new(),
+    })
 }
 
 /// Nothing but additional paths.

@@ -150,9 +150,9 @@ fn look_note(history: &History, loss: &Loss<'_>, look: &Touch) -> String {
     let before = format!("before {} changes it", loss.lost.process);
     match (&look.deed, history.writer_during(look)) {
         (Deed::FoundNone, _) => format!("finds no file, before {} makes it", loss.lost.process),
-        (_, Some(writer)) => format!("reads the file while {writer} is writing it"),
-        _ if look.step > loss.lost.step => format!("reads the file as it was {before}"),
-        _ => format!("reads the file {before}"),
+        (_, Some(writer)) => format!("reads it while {writer} is writing it"),
+        _ if look.step > loss.lost.step => format!("reads it as it was {before}"),
+        _ => format!("reads it {before}"),
     }
 }
 

@@ -1,13 +1,14 @@
 use std::io;
 
+use super::counts::{self, plural};
 use super::expected::word;
-use super::layout::{Ink, Style, wrap};
+use super::layout::{Ink, Style, clip, length, wrap};
 use super::timeline::timeline;
 use super::{Finding, Report, differences};
-use crate::model::{ProcessId, Verdict};
+use crate::model::{Kind, Verdict};
 
-/// Writes a report for people: the verdict first; then each anomaly with its timeline; then the counts; and as the last line how
-/// to replay.
+/// Writes a report for people: the verdict first; then the most telling anomaly with its timeline, and the others in a line
+/// each; then what was tried; and as the last line how to replay.
 ///
 /// # Errors
 /// Those of the writer.
@@ -16,18 +17,31 @@ pub fn human(report: &Report, style: &Style, out: &mut dyn io::Write) -> io::Res
     for difference in report.expected.iter().flat_map(|expected| differences(expected, report)) {
         write(out, style, &format!("not as expected: {difference}"), Some(Ink::Bad))?;
     }
-    for finding in &report.anomalies {
-        anomaly(report, finding, style, out)?;
+    let telling = by_telling(report);
+    if let Some((first, others)) = telling.split_first() {
+        in_full(report, first, style, out)?;
+        in_short(others, style, out)?;
     }
     writeln!(out)?;
-    write(out, style, &counts(report), None)?;
+    write(out, style, &counts::figures(report), None)?;
     for part in &report.not_covered {
         write(out, style, &format!("not covered: {part}"), None)?;
     }
-    match report.anomalies.iter().find_map(|finding| finding.witness.as_ref()) {
+    match telling.iter().find_map(|finding| finding.witness.as_ref()) {
         Some(witness) => writeln!(out, "replay: cooks replay {}", argument(witness)),
         None => Ok(()),
     }
+}
+
+/// The anomalies, the most telling first: those that keys explain, a lost update before others; then those with the fewest
+/// context switches; then as they were found.
+fn by_telling(report: &Report) -> Vec<&Finding> {
+    let mut findings: Vec<&Finding> = report.anomalies.iter().collect();
+    findings.sort_by_key(|finding| {
+        let keys = !finding.anomaly.keys.is_empty();
+        (!(keys && finding.anomaly.kind == Kind::LostUpdate), !keys, finding.context_switches)
+    });
+    findings
 }
 
 /// Writes one line for each of several scenarios, and one for all.
@@ -68,7 +82,7 @@ pub fn overview(reports: &[Report], style: &Style, out: &mut dyn io::Write) -> i
 /// # Errors
 /// Those of the writer.
 pub fn verdict(report: &Report, style: &Style, out: &mut dyn io::Write) -> io::Result<()> {
-    write(out, style, &verdict_words(report), Some(ink(report.verdict)))
+    write(out, style, &counts::verdict(report, &kinds(report)), Some(ink(report.verdict)))
 }
 
 fn write(out: &mut dyn io::Write, style: &Style, text: &str, ink: Option<Ink>) -> io::Result<()> {
@@ -87,26 +101,10 @@ fn ink(verdict: Verdict) -> Ink {
     }
 }
 
-/// The first line.
-fn verdict_words(report: &Report) -> String {
-    let who = processes(report.commands.len());
-    let complete = plural(report.complete, "complete execution");
-    match report.verdict {
-        Verdict::Anomaly => format!("anomaly: {}", kinds(report).join(", ")),
-        Verdict::Clean => format!(
-            "clean: every interleaving of {who} was tried ({complete}, exhaustive), and each outcome is one that a serial order gives"
-        ),
-        Verdict::Inconclusive => format!(
-            "inconclusive: nothing found in {}, but not every interleaving of {who} was tried",
-            plural(report.executions, "execution")
-        ),
-    }
-}
-
-/// The kinds found, each once, in the order of the anomalies.
+/// The kinds found, each once, the most telling first.
 fn kinds(report: &Report) -> Vec<String> {
     let mut kinds: Vec<String> = Vec::new();
-    for finding in &report.anomalies {
+    for finding in by_telling(report) {
         let kind = finding.anomaly.kind.to_string();
         if !kinds.contains(&kind) {
             kinds.push(kind);
@@ -115,21 +113,9 @@ fn kinds(report: &Report) -> Vec<String> {
     kinds
 }
 
-/// `A and B`, `A, B and C`, `A to H`.
-fn processes(count: usize) -> String {
-    let name = |number: usize| ProcessId(number).to_string();
-    match count {
-        0 => "nothing".into(),
-        1 => name(0),
-        2 => "A and B".into(),
-        3 => "A, B and C".into(),
-        more => format!("A to {}", name(more - 1)),
-    }
-}
-
-fn anomaly(report: &Report, finding: &Finding, style: &Style, out: &mut dyn io::Write) -> io::Result<()> {
+fn in_full(report: &Report, finding: &Finding, style: &Style, out: &mut dyn io::Write) -> io::Result<()> {
     writeln!(out)?;
-    let several = report.anomalies.len() > 1;
+    let several = kinds(report).len() > 1;
     let kind = if several { format!("{}: ", finding.anomaly.kind) } else { String::new() };
     write(out, style, &format!("{kind}{}", finding.anomaly.summary), None)?;
     writeln!(out)?;
@@ -140,48 +126,49 @@ fn anomaly(report: &Report, finding: &Finding, style: &Style, out: &mut dyn io::
         writeln!(out)?;
     }
     for line in &finding.anomaly.explanation {
-        write(out, style, line, None)?;
+        // Lines that are indented are laid out already.
+        if line.starts_with("  ") {
+            writeln!(out, "{}", clip(line, style.columns()))?;
+        } else {
+            write(out, style, line, None)?;
+        }
     }
-    let mut facts = vec![format!("found in execution {}", finding.execution)];
+    if report.strategy == counts::REPLAY {
+        return Ok(());
+    }
+    let mut facts = vec![format!("execution {} of {}", finding.execution, report.executions)];
     facts.push(plural(finding.context_switches, "context switch"));
     if finding.replayed > 0 {
         facts.push(format!("replayed {}", plural(u64::from(finding.replayed), "time")));
     }
-    facts.extend(finding.witness.iter().filter(|_| several).map(|path| format!("witness {path}")));
-    write(out, style, &format!("({})", facts.join(", ")), None)
+    write(out, style, &format!("({})", facts.join(", ")), Some(Ink::Faint))
 }
 
-/// The line of figures.
-fn counts(report: &Report) -> String {
-    let mut parts = vec![format!("{} complete", report.complete)];
-    let more = [(report.blocked, "blocked"), (report.redundant, "redundant")];
-    parts.extend(more.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")));
-    format!(
-        "{} ({}), {}, {} ({} serial), {}, {:.2} s, {}{}",
-        plural(report.executions, "execution"),
-        parts.join(", "),
-        plural(report.serial_runs, "serial run"),
-        plural(report.distinct_outcomes, "distinct outcome"),
-        report.serial_outcomes,
-        plural(report.steps, "step"),
-        report.elapsed_s,
-        strategy(report),
-        if report.exhaustive { ", exhaustive" } else { "" }
-    )
-}
-
-/// The strategy, and its seed where chance plays a part.
-fn strategy(report: &Report) -> String {
-    match report.strategy.as_str() {
-        "dpor" | "dfs" => report.strategy.clone(),
-        by_chance => format!("{by_chance} with seed {}", report.seed),
+/// The other anomalies: of each, what it is and how to see it.
+fn in_short(findings: &[&Finding], style: &Style, out: &mut dyn io::Write) -> io::Result<()> {
+    if findings.is_empty() {
+        return Ok(());
     }
+    writeln!(out)?;
+    writeln!(out, "{} more:", findings.len())?;
+    for finding in findings {
+        let anomaly = &finding.anomaly;
+        writeln!(out, "  {}", gist(&format!("{}: {}", anomaly.kind, anomaly.summary), style.columns() - 2))?;
+        if let Some(witness) = &finding.witness {
+            writeln!(out, "    cooks replay {}", argument(witness))?;
+        }
+    }
+    Ok(())
 }
 
-/// `1 step`, `2 steps`, `3 context switches`.
-fn plural(count: u64, what: &str) -> String {
-    let ending = if what.ends_with("ch") { "es" } else { "s" };
-    if count == 1 { format!("1 {what}") } else { format!("{count} {what}{ending}") }
+/// As many clauses of a sentence as fit a line; of a first one that does not, its beginning.
+fn gist(sentence: &str, width: usize) -> String {
+    if length(sentence) <= width {
+        return sentence.to_owned();
+    }
+    let ends = sentence.match_indices([':', ',']).map(|(end, _)| &sentence[..end]);
+    let clauses = ends.filter(|clause| length(clause) <= width && length(clause) * 2 > width);
+    clauses.last().map_or_else(|| clip(sentence, width), str::to_owned)
 }
 
 /// A path as a word for a shell.

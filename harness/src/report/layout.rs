@@ -87,9 +87,28 @@ pub(super) fn pad(text: &str, width: usize) -> String {
     format!("{text}{}", " ".repeat(width.saturating_sub(length(text))))
 }
 
+/// The text cut to `width` characters, with `…` where the rest was.
+pub(super) fn clip(text: &str, width: usize) -> String {
+    if length(text) <= width {
+        return text.to_owned();
+    }
+    text.chars().take(width.saturating_sub(1)).chain(['…']).collect()
+}
+
+/// The text cut to `width` characters, with `…` in the middle: of commands that begin alike, the end tells.
+pub(super) fn clip_middle(text: &str, width: usize) -> String {
+    if length(text) <= width {
+        return text.to_owned();
+    }
+    let kept = width.saturating_sub(1);
+    let head = kept / 2;
+    let tail = length(text) - (kept - head);
+    text.chars().take(head).chain(['…']).chain(text.chars().skip(tail)).collect()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{pad, wrap};
+    use super::{clip, clip_middle, pad, wrap};
 
     #[test]
     fn lines_break_at_spaces_and_long_words_where_they_must() {
@@ -98,5 +117,7 @@ mod tests {
         assert_eq!(wrap("abcdefghij k", 4, 1), ["abcd", " efg", " hij", " k"]);
         assert_eq!(wrap("", 4, 0), [""]);
         assert_eq!(pad("→", 3), "→  ");
+        assert_eq!([clip("→ abc", 5), clip("→ abc", 4)], ["→ abc", "→ a…"]);
+        assert_eq!([clip_middle("→ abcde", 7), clip_middle("→ abcde", 6)], ["→ abcde", "→ …cde"]);
     }
 }

@@ -3,10 +3,12 @@
 //! Pure: writes to a given writer; knows neither terminals nor files.
 
 mod ci;
+mod counts;
 mod expected;
 mod human;
 mod json;
 mod layout;
+mod select;
 #[cfg(test)]
 mod tests;
 mod timeline;

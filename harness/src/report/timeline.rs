@@ -2,139 +2,270 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::layout::{Ink, Style, pad, wrap};
+use super::layout::{Ink, Style, clip, clip_middle, length, pad, wrap};
+use super::select::{self, Line};
 use super::{Finding, words};
-use crate::model::{Ending, ProcessId};
+use crate::model::{CallResult, Ending, Event, ProcessId};
 
-/// Narrowest column in which calls can be read.
-const NARROWEST: usize = 22;
-/// Traces of up to so many steps are shown whole.
-const WHOLE: usize = 60;
-/// Steps shown before and after a marked one, at the beginning and at the end, of longer ones.
-const AROUND: usize = 3;
-/// The step's number and the mark.
-const MARGIN: usize = 7;
+/// Room for a call in the last column. Columns may be closer to each other than that: each line holds one call.
+const CALL: usize = 36;
+/// Columns are no further apart than this.
+const FAR: usize = 60;
+/// Columns that are closer than this are none: the process's letter stands before the call.
+const CLOSE: usize = 4;
+/// Most commands that are listed above a timeline.
+const COMMANDS: usize = 8;
+/// So many steps passed over are told where they were; fewer, in one line for all.
+const GAP: usize = 5;
 
 /// One line of the table before it is laid out: who, which step, what.
 struct Row {
     step: Option<usize>,
     process: ProcessId,
     text: String,
-    notes: Option<String>,
+    marked: bool,
+    note: Option<String>,
+}
+
+/// Where things stand.
+struct Table {
+    processes: Vec<ProcessId>,
+    /// Width of step number and mark.
+    margin: usize,
+    /// From one column to the next; nothing where there are no columns.
+    spacing: Option<usize>,
+    width: usize,
 }
 
 /// The lines of the timeline of an anomaly.
 pub(super) fn timeline(finding: &Finding, commands: &[String], style: &Style) -> Vec<String> {
-    let processes = shown_processes(finding, commands.len());
-    let columns = processes.len().max(1);
-    let width = (style.columns() - MARGIN) / columns;
-    let mut lines = Vec::new();
-    let rows = rows(finding, &processes);
-    if width >= NARROWEST {
-        let names = processes.iter().map(|process| pad(&head(*process, commands, width - 2), width));
-        lines.push(format!("{}{}", pad("step", MARGIN), names.collect::<String>()).trim_end().to_owned());
-    } else {
-        lines.push("step".into());
+    let table = Table::of(finding, commands.len(), style);
+    let mut lines = table.head(finding, commands);
+    let (mut before, mut told) = (0, 0);
+    let shown = select::lines(finding, &table.processes);
+    for line in &shown {
+        let first = line.steps[0];
+        let gaps = gaps(finding, before..first, &table.processes);
+        told += gaps.iter().map(|(_, passed, _)| passed).sum::<usize>();
+        lines.extend(gaps.into_iter().map(|(process, _, text)| {
+            let (start, width) = table.cell(process);
+            style.ink(Ink::Faint, &format!("{}{}", " ".repeat(start), clip(&table.say(process, text), width)))
+        }));
+        before = line.steps.last().map_or(before, |last| last + 1);
+        lines.extend(table.lay_out(&row(finding, line), style));
     }
-    let mut before = None;
-    for row in &rows {
-        lines.extend(gap(before, row, finding, &processes).map(|text| style.ink(Ink::Faint, &text)));
-        before = row.step.or(before);
-        if width >= NARROWEST {
-            let column = processes.iter().position(|process| *process == row.process).unwrap_or(0);
-            lines.extend(lay_out(row, MARGIN + column * width, width - 2, style));
-        } else {
-            let row =
-                Row { text: format!("{}  {}", row.process, row.text), notes: row.notes.clone(), ..*row };
-            lines.extend(lay_out(&row, MARGIN, style.columns() - MARGIN, style));
-        }
+    lines.extend(waiting(finding, &table.processes).iter().flat_map(|row| table.lay_out(row, style)));
+    if finding.shown.trace.is_empty() {
+        lines.push(format!("{}(no steps)", " ".repeat(table.margin)));
     }
-    lines.extend(left_out(&processes, commands.len()));
+    let of_lines = shown.iter().map(|line| line.steps.len()).sum::<usize>();
+    lines.extend(table.left_out(finding, commands.len(), of_lines + told, style));
     lines
 }
 
-/// All processes where they fit, else those concerned.
+impl Table {
+    fn of(finding: &Finding, processes: usize, style: &Style) -> Self {
+        let processes = shown_processes(finding, processes);
+        let digits = finding.shown.trace.len().to_string().len().max(3);
+        let margin = digits + 3;
+        let room = style.columns() - margin;
+        let spacing = match processes.len() {
+            0 | 1 => Some(room),
+            count => Some((room / count).min(room.saturating_sub(CALL) / (count - 1)).min(FAR)),
+        };
+        let spacing = spacing.filter(|spacing| *spacing >= CLOSE);
+        Self { processes, margin, spacing, width: style.columns() }
+    }
+
+    /// Where a process's column begins, and how wide its texts may be.
+    fn cell(&self, process: ProcessId) -> (usize, usize) {
+        let Some(spacing) = self.spacing else { return (self.margin, self.width - self.margin) };
+        let column = self.processes.iter().position(|shown| *shown == process).unwrap_or(0);
+        let start = self.margin + column * spacing;
+        let own = if column + 1 == self.processes.len() { self.width - start } else { spacing - 1 };
+        (start, own.max(CALL).min(self.width - start))
+    }
+
+    /// A text, with the process's letter where no column tells whose it is.
+    fn say(&self, process: ProcessId, text: String) -> String {
+        if self.spacing.is_some() { text } else { format!("{process}  {text}") }
+    }
+
+    /// Who is who: above the columns, or where they are too narrow for the commands, before them.
+    fn head(&self, finding: &Finding, commands: &[String]) -> Vec<String> {
+        let label = |process: &ProcessId| match commands.get(process.0) {
+            Some(command) => format!("{process}: {}", one_line(command)),
+            None => process.to_string(),
+        };
+        let labels: Vec<String> = self.processes.iter().map(label).collect();
+        let fits = self.spacing.filter(|spacing| labels.iter().all(|label| length(label) < *spacing));
+        if let Some(spacing) = fits {
+            let labels: String = labels.iter().map(|label| pad(label, spacing)).collect();
+            return vec![format!("{}{labels}", pad("step", self.margin)).trim_end().to_owned()];
+        }
+        let marked = finding.anomaly.steps.iter().filter_map(|marked| finding.shown.trace.get(marked.step));
+        let marked: BTreeSet<ProcessId> = marked.map(|event| event.process).collect();
+        let many = labels.len() > COMMANDS && !marked.is_empty();
+        let listed =
+            self.processes.iter().zip(&labels).filter(|(process, _)| !many || marked.contains(process));
+        let mut lines: Vec<String> =
+            listed.take(COMMANDS).map(|(_, label)| clip_middle(label, self.width)).collect();
+        lines.push(String::new());
+        let letters = match self.spacing {
+            Some(spacing) => {
+                self.processes.iter().map(|process| pad(&process.to_string(), spacing)).collect()
+            }
+            None => String::new(),
+        };
+        lines.push(format!("{}{letters}", pad("step", self.margin)).trim_end().to_owned());
+        lines
+    }
+
+    /// A row as lines: the call in its column, and the note below it.
+    fn lay_out(&self, row: &Row, style: &Style) -> Vec<String> {
+        let (start, width) = self.cell(row.process);
+        let number = row.step.map_or_else(String::new, |step| (step + 1).to_string());
+        let mark = if row.marked { "►" } else { " " };
+        let margin = format!("{number:>digits$} {mark} ", digits = self.margin - 3);
+        let text = wrap(&self.say(row.process, row.text.clone()), width, 2);
+        let indent = if self.spacing.is_some() { "" } else { "   " };
+        let notes =
+            row.note.iter().flat_map(|note| wrap(&format!("{indent}└ {note}"), width, indent.len() + 2));
+        let body = text.into_iter().map(|line| (line, false)).chain(notes.map(|line| (line, true)));
+        let lines = body.enumerate().map(|(at, (line, note))| {
+            let margin = if at == 0 { margin.clone() } else { String::new() };
+            let line = if note || (at == 0 && row.marked) { style.ink(Ink::Look, &line) } else { line };
+            format!("{}{line}", pad(&margin, start)).trim_end().to_owned()
+        });
+        lines.collect()
+    }
+
+    /// What is not in the table, in words.
+    fn left_out(&self, finding: &Finding, processes: usize, accounted: usize, style: &Style) -> Vec<String> {
+        let trace = &finding.shown.trace;
+        let own = trace.iter().filter(|event| self.processes.contains(&event.process)).count();
+        let steps = own.saturating_sub(accounted);
+        let mut parts = Vec::new();
+        if steps > 0 {
+            parts.push(format!("{} that only open or look, or are on other files", count(steps)));
+        }
+        let others: Vec<String> = (0..processes)
+            .map(ProcessId)
+            .filter(|process| !self.processes.contains(process))
+            .map(|process| process.to_string())
+            .collect();
+        if !others.is_empty() {
+            parts.push(format!("the {} of {}", count(trace.len() - own), others.join(", ")));
+        }
+        if parts.is_empty() {
+            return Vec::new();
+        }
+        let text = format!("(not shown: {})", parts.join("; "));
+        let lines = wrap(&text, self.width - self.margin, 1);
+        lines
+            .iter()
+            .map(|line| style.ink(Ink::Faint, &format!("{}{line}", " ".repeat(self.margin))))
+            .collect()
+    }
+}
+
+/// Those concerned; all where that is not known.
 fn shown_processes(finding: &Finding, processes: usize) -> Vec<ProcessId> {
-    if processes <= 3 || finding.anomaly.processes.is_empty() {
-        return (0..processes).map(ProcessId).collect();
+    let marked = finding.anomaly.steps.iter().filter_map(|marked| finding.shown.trace.get(marked.step));
+    let mut concerned: BTreeSet<ProcessId> = marked.map(|event| event.process).collect();
+    concerned.extend(&finding.anomaly.processes);
+    if concerned.is_empty() {
+        concerned.extend((0..processes).map(ProcessId));
     }
-    finding.anomaly.processes.clone()
+    concerned.into_iter().collect()
 }
 
-fn head(process: ProcessId, commands: &[String], width: usize) -> String {
-    let text = commands
-        .get(process.0)
-        .map_or_else(|| process.to_string(), |command| format!("{process}: {command}"));
-    if text.chars().count() <= width {
-        return text;
-    }
-    text.chars().take(width.saturating_sub(1)).chain(['…']).collect()
-}
-
-/// The steps to show, and after them who waits for what.
-fn rows(finding: &Finding, processes: &[ProcessId]) -> Vec<Row> {
-    let notes: BTreeMap<usize, &str> =
-        finding.anomaly.steps.iter().map(|marked| (marked.step, marked.note.as_str())).collect();
+/// A line of the timeline in words.
+fn row(finding: &Finding, line: &Line) -> Row {
     let trace = &finding.shown.trace;
-    let kept = kept(trace.len(), &notes.keys().copied().collect());
-    let steps = kept.into_iter().map(|step| (step, &trace[step]));
-    let steps = steps.filter(|(_, event)| processes.contains(&event.process)).map(|(step, event)| Row {
+    let events: Vec<&Event> = line.steps.iter().map(|step| &trace[*step]).collect();
+    let step = line.steps[0];
+    let marked = finding.anomaly.steps.iter().find(|marked| marked.step == step);
+    let text = match events.as_slice() {
+        [one] => words_of(one, &finding.anomaly.files),
+        several => words::several(several),
+    };
+    Row {
         step: Some(step),
-        process: event.process,
-        text: words::event(event),
-        notes: notes.get(&step).map(|note| (*note).to_owned()),
-    });
-    let mut rows: Vec<Row> = steps.collect();
-    if let Ending::Blocked(waiting) = &finding.shown.ending {
-        let waiting = waiting.iter().filter(|waiting| processes.contains(&waiting.process));
-        rows.extend(waiting.map(|waiting| Row {
+        process: trace[step].process,
+        text,
+        marked: marked.is_some(),
+        note: marked.map(|marked| marked.note.clone()).filter(|note| !note.is_empty()),
+    }
+}
+
+/// A step in words; of one whose only interest is that the process ends in it, that.
+fn words_of(event: &Event, files: &[String]) -> String {
+    let call = &event.operation.call;
+    let other = call.path.as_ref().is_none_or(|path| !files.contains(path)) && call.target.is_none();
+    let idle = words::reads(&call.name) || call.name.contains("stat") || call.name.starts_with("open");
+    match event.exit {
+        Some(exit) if other && idle && matches!(event.result, CallResult::Value(_)) => words::ended(exit),
+        _ => words::event(event),
+    }
+}
+
+/// Who waits for what at the end.
+fn waiting(finding: &Finding, processes: &[ProcessId]) -> Vec<Row> {
+    let Ending::Blocked(waiting) = &finding.shown.ending else { return Vec::new() };
+    let waiting = waiting.iter().filter(|waiting| processes.contains(&waiting.process));
+    let row = |waiting: &crate::model::Waiting| {
+        let holders: Vec<String> = waiting.holders.iter().map(ToString::to_string).collect();
+        let held =
+            if holders.is_empty() { String::new() } else { format!(", held by {}", holders.join(", ")) };
+        Row {
             step: None,
             process: waiting.process,
-            text: format!("waits: {}", words::pending(&waiting.operation.call)),
-            notes: None,
-        }));
+            text: format!("waits to {}{held}", words::pending(&waiting.operation.call)),
+            marked: true,
+            note: None,
+        }
+    };
+    waiting.map(row).collect()
+}
+
+/// The steps passed over in a range that are many: whose, how many, and on which files.
+fn gaps(
+    finding: &Finding,
+    range: std::ops::Range<usize>,
+    processes: &[ProcessId],
+) -> Vec<(ProcessId, usize, String)> {
+    let passed = finding.shown.trace.get(range).unwrap_or_default();
+    let of = |process: &ProcessId| {
+        let own: Vec<&Event> = passed.iter().filter(|event| event.process == *process).collect();
+        (own.len() >= GAP).then(|| (*process, own.len(), format!("⋮ {}{}", count(own.len()), on(&own))))
+    };
+    processes.iter().filter_map(of).collect()
+}
+
+/// The files that steps are on, those with the most steps first.
+fn on(events: &[&Event]) -> String {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for path in events.iter().filter_map(|event| event.operation.call.path.as_deref()) {
+        *counts.entry(path).or_default() += 1;
     }
-    rows
+    let mut paths: Vec<(&str, usize)> = counts.into_iter().collect();
+    paths.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    let names: Vec<&str> = paths.iter().map(|(path, _)| *path).collect();
+    match names.as_slice() {
+        [] => String::new(),
+        [one] => format!(" on {one}"),
+        [one, two] => format!(" on {one} and {two}"),
+        [one, two, ..] => format!(" on {one}, {two}, …"),
+    }
 }
 
-/// Which steps of a trace to show.
-fn kept(length: usize, marked: &BTreeSet<usize>) -> Vec<usize> {
-    let near = |step: usize| marked.iter().any(|mark| step + AROUND >= *mark && step <= mark + AROUND);
-    let edge = |step: usize| step < AROUND || step + 2 * AROUND >= length;
-    (0..length).filter(|step| length <= WHOLE || near(*step) || edge(*step)).collect()
+/// `1 step`, `2 steps`.
+fn count(steps: usize) -> String {
+    if steps == 1 { "1 step".into() } else { format!("{steps} steps") }
 }
 
-/// A line that stands for steps that are not shown, though they are of processes that are.
-fn gap(before: Option<usize>, row: &Row, finding: &Finding, processes: &[ProcessId]) -> Option<String> {
-    let trace = &finding.shown.trace;
-    let from = before.map_or(0, |before| before + 1);
-    let to = row.step.unwrap_or(from);
-    let skipped = trace.get(from..to)?.iter().filter(|event| processes.contains(&event.process)).count();
-    (skipped > 0).then(|| format!("{}⋮ {skipped} more", " ".repeat(MARGIN)))
-}
-
-/// A row as lines: the call in its column, and the note below it.
-fn lay_out(row: &Row, indent: usize, width: usize, style: &Style) -> Vec<String> {
-    let mark = if row.notes.is_some() { "►" } else { "" };
-    let number = row.step.map_or_else(String::new, |step| (step + 1).to_string());
-    let margin = pad(&format!("{number:>4} {mark}"), MARGIN);
-    let text = wrap(&row.text, width, 2);
-    let notes = row.notes.iter().flat_map(|note| wrap(&format!("└ {note}"), width, 2));
-    let body = text.into_iter().map(|line| (line, false)).chain(notes.map(|line| (line, true)));
-    let lines = body.enumerate().map(|(at, (line, note))| {
-        let margin = if at == 0 { margin.clone() } else { " ".repeat(MARGIN) };
-        let line = if note || (at == 0 && row.notes.is_some()) { style.ink(Ink::Look, &line) } else { line };
-        format!("{}{line}", pad(&margin, indent)).trim_end().to_owned()
-    });
-    lines.collect()
-}
-
-fn left_out(shown: &[ProcessId], processes: usize) -> Option<String> {
-    let others: Vec<String> = (0..processes)
-        .map(ProcessId)
-        .filter(|process| !shown.contains(process))
-        .map(|p| p.to_string())
-        .collect();
-    (!others.is_empty())
-        .then(|| format!("{}(the steps of {} are left out)", " ".repeat(MARGIN), others.join(", ")))
+/// A command without line ends.
+fn one_line(command: &str) -> String {
+    command.split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -2,48 +2,119 @@
 //!
 //! The details are those that the tracer writes; what is not known is shown as it is.
 
-use crate::model::{Call, CallResult, Event};
+use crate::model::{Access, AccessKind, Call, CallResult, Event, Exit, Location};
 
 /// A step: its call, what came of it, and whether the process ended with it.
 #[must_use]
 pub fn event(event: &Event) -> String {
-    let call = executed(&event.operation.call, &event.result);
-    let task = if event.task.is_empty() { String::new() } else { format!("[{}] ", event.task) };
+    let call = with_task(in_trace(event), &event.task);
     match event.exit {
-        Some(exit) if call == "exit" => format!("{task}{exit}"),
-        Some(exit) => format!("{task}{call}; {exit}"),
-        None => format!("{task}{call}"),
+        Some(exit) if call == "exit" => ended(exit),
+        Some(exit) => format!("{call}; {}", ended(exit)),
+        None => call,
+    }
+}
+
+/// Steps of one process that do the same to one file, one after another: the bytes together, or how often it was done.
+#[must_use]
+pub fn several(events: &[&Event]) -> String {
+    let Some(first) = events.first() else { return String::new() };
+    let moved: Option<Vec<i64>> = events.iter().map(|event| moved(event)).collect();
+    let words = match moved {
+        Some(moved) => {
+            let verb = if writes(&first.operation.call.name) { "write" } else { "read" };
+            let path = first.operation.call.path.as_deref().unwrap_or("");
+            format!("{verb} {path}: {}, {} calls", bytes(moved.iter().sum()), events.len())
+        }
+        None => format!("{}, {} times", in_trace(first), events.len()),
+    };
+    with_task(words, &first.task)
+}
+
+/// How a process ended: `exit 1`, `killed by signal 9`.
+#[must_use]
+pub fn ended(exit: Exit) -> String {
+    match exit {
+        Exit::Status(_) => exit.to_string(),
+        Exit::Signal(signal) => format!("killed by signal {signal}"),
     }
 }
 
 /// A call that was executed, with what it gave back.
 #[must_use]
 pub fn executed(call: &Call, result: &CallResult) -> String {
-    match result {
-        CallResult::Error(error) => format!("{}: {}", call_words(call, false), self::error(error, call)),
-        CallResult::Value(value) => match call.name.as_str() {
-            "read" | "pread64" | "readv" | "preadv" | "preadv2" => transfer("read", call, Some(*value)),
-            "write" | "pwrite64" | "writev" | "pwritev" | "pwritev2" => transfer("write", call, Some(*value)),
-            _ => call_words(call, true),
-        },
-    }
+    told(call, result, None)
 }
 
 /// A call that is still to be executed.
 #[must_use]
 pub fn pending(call: &Call) -> String {
-    call_words(call, true)
+    call_words(call, true, None)
 }
 
-/// The call. What a call does besides opening (making, emptying) is said only of one that succeeds.
-fn call_words(call: &Call, succeeds: bool) -> String {
+/// Whether a call of this name moves bytes out of a file.
+pub(super) fn reads(name: &str) -> bool {
+    matches!(name, "read" | "pread64" | "readv" | "preadv" | "preadv2")
+}
+
+/// Whether a call of this name moves bytes into a file.
+pub(super) fn writes(name: &str) -> bool {
+    matches!(name, "write" | "pwrite64" | "writev" | "pwritev" | "pwritev2")
+}
+
+/// The bytes that a step moved, if that is what it did.
+pub(super) fn moved(event: &Event) -> Option<i64> {
+    let name = event.operation.call.name.as_str();
+    match event.result {
+        CallResult::Value(moved) if reads(name) || writes(name) => Some(moved),
+        _ => None,
+    }
+}
+
+/// Whether a step made a name in a directory; nothing where the accesses were not recorded.
+pub(super) fn made(event: &Event) -> Option<bool> {
+    let accesses = &event.operation.accesses;
+    let names = |access: &Access| {
+        access.kind == AccessKind::Write && matches!(access.location, Location::Name { .. })
+    };
+    (!accesses.is_empty()).then(|| accesses.iter().any(names))
+}
+
+fn in_trace(event: &Event) -> String {
+    told(&event.operation.call, &event.result, made(event))
+}
+
+/// Of a process's children and threads, which one.
+fn with_task(words: String, task: &str) -> String {
+    if task.is_empty() { words } else { format!("{words} (child {task})") }
+}
+
+fn told(call: &Call, result: &CallResult, made: Option<bool>) -> String {
+    match result {
+        CallResult::Error(error) => {
+            format!("{}: {}", call_words(call, false, None), self::error(error, call))
+        }
+        CallResult::Value(value) if reads(&call.name) => transfer("read", call, Some(*value)),
+        CallResult::Value(value) if writes(&call.name) => transfer("write", call, Some(*value)),
+        CallResult::Value(_) => call_words(call, true, made),
+    }
+}
+
+/// The call. What a call does besides opening (making, emptying) is said only of one that succeeds; `made` tells whether it made
+/// a name, where that is known.
+fn call_words(call: &Call, succeeds: bool, made: Option<bool>) -> String {
     let path = call.path.as_deref().unwrap_or("");
     let plain = |verb: &str| with_detail(&format!("{verb} {path}"), &call.detail);
     match call.name.as_str() {
-        "open" | "openat" | "openat2" | "creat" => open(path, &call.detail, succeeds),
-        "read" | "pread64" | "readv" | "preadv" | "preadv2" => transfer("read", call, None),
-        "write" | "pwrite64" | "writev" | "pwritev" | "pwritev2" => transfer("write", call, None),
+        name if reads(name) => transfer("read", call, None),
+        name if writes(name) => transfer("write", call, None),
+        "open" | "openat" | "openat2" | "creat" => open(path, &call.detail, succeeds, made),
         "flock" | "fcntl" => lock(call, path),
+        "close" | "close_range" | "dup" | "dup2" | "dup3" if call.detail == "releases the lock" => {
+            format!("close {path}, releasing its lock")
+        }
+        "execve" | "execveat" if path.is_empty() => "run another program (closes files)".into(),
+        "execve" | "execveat" => plain("run"),
         "rename" | "renameat" | "renameat2" => two_paths("rename", call),
         "link" | "linkat" => two_paths("link", call),
         "symlink" | "symlinkat" => two_paths("symbolic link", call),
@@ -51,15 +122,22 @@ fn call_words(call: &Call, succeeds: bool) -> String {
         "unlinkat" if call.detail == "directory" => format!("remove directory {path}"),
         "unlinkat" => plain("remove"),
         "mkdir" | "mkdirat" => plain("make directory"),
-        "rmdir" => plain("remove directory"),
+        "mknod" | "mknodat" => plain("make"),
+        "rmdir" => format!("remove directory {path}"),
         "stat" | "lstat" | "fstat" | "newfstatat" | "statx" | "stat64" => plain("look at"),
         "access" | "faccessat" | "faccessat2" => plain("check access to"),
+        "chdir" | "fchdir" => plain("go to"),
         "readlink" | "readlinkat" => plain("read the link"),
         "getdents" | "getdents64" => plain("list"),
+        "lseek" if call.detail == "to the end" => format!("find the end of {path}"),
+        "mmap" => plain("map into memory"),
         "truncate" | "ftruncate" => cut(path, &call.detail),
+        "fallocate" => plain("reserve room in"),
         "chmod" | "fchmod" | "fchmodat" | "fchmodat2" => plain("change the mode of"),
-        "fsync" | "fdatasync" => plain("flush to disk"),
-        "execve" | "execveat" => plain("run"),
+        "chown" | "lchown" | "fchown" | "fchownat" => plain("change the owner of"),
+        "utime" | "utimes" | "futimesat" | "utimensat" => plain("change the times of"),
+        "fsync" | "fdatasync" | "sync_file_range" => format!("flush {path} to disk"),
+        "sendfile" | "copy_file_range" | "splice" => two_paths("copy", call),
         "close" => plain("close"),
         "exit" | "exit_group" => "exit".into(),
         _ => unknown(call),
@@ -81,25 +159,25 @@ fn two_paths(verb: &str, call: &Call) -> String {
     with_detail(&format!("{verb} {} → {}", path(&call.path), path(&call.target)), &call.detail)
 }
 
-fn open(path: &str, detail: &str, succeeds: bool) -> String {
+fn open(path: &str, detail: &str, succeeds: bool, made: Option<bool>) -> String {
     let words: Vec<&str> = detail.split(", ").filter(|word| !word.is_empty()).collect();
     let has = |word: &str| words.contains(&word);
+    let known = ["read", "write", "read+write", "append", "create", "truncate", "exclusive", "directory"];
     let purpose = match () {
         () if has("append") => " to append",
         () if has("read+write") => " to read and write",
-        () if has("write") || has("truncate") => " for writing",
+        () if has("write") || has("truncate") => " to write",
         () if has("read") => " to read",
         () => "",
     };
-    let known = ["read", "write", "read+write", "append", "create", "truncate", "exclusive"];
-    let mut text = format!("open {path}{purpose}");
-    if has("exclusive") {
-        text += ", new";
-    } else if has("truncate") && succeeds {
-        text += ", emptied";
-    } else if has("create") && succeeds {
-        text += ", made if missing";
-    }
+    let mut text = match () {
+        () if has("directory") => format!("open directory {path}"),
+        () if has("exclusive") => format!("create new {path}"),
+        () if succeeds && made == Some(true) => format!("create {path}"),
+        () if succeeds && has("truncate") => format!("open and empty {path}"),
+        () if succeeds && has("create") && made.is_none() => format!("open {path}{purpose}, made if missing"),
+        () => format!("open {path}{purpose}"),
+    };
     for word in words.iter().filter(|word| !known.contains(word)) {
         text = format!("{text}, {word}");
     }
@@ -113,6 +191,13 @@ fn transfer(verb: &str, call: &Call, moved: Option<i64>) -> String {
         let words = with_detail(&format!("{verb} {path}"), &call.detail);
         return moved.map_or(words.clone(), |moved| format!("{words}: {}", bytes(moved)));
     };
+    if offset == "the end" {
+        let size = moved.or_else(|| asked.parse().ok());
+        return size.map_or_else(
+            || format!("append to {path}"),
+            |size| format!("append to {path}: {}", bytes(size)),
+        );
+    }
     let start = format!("{verb} {path}");
     let at = if offset == "0" || offset == "end" { start.clone() } else { format!("{start} at {offset}") };
     match moved {
@@ -128,27 +213,29 @@ fn bytes(count: i64) -> String {
     if count == 1 { "1 byte".into() } else { format!("{count} bytes") }
 }
 
-/// `exclusive, try`, `posix shared 0..10`: who may hold what.
+/// `exclusive, try`, `posix shared 0..10`: who may hold what. That a lock is exclusive is not said, that it is shared is.
 fn lock(call: &Call, path: &str) -> String {
-    let (detail, try_) = match call.detail.strip_suffix(", try") {
-        Some(detail) => (detail, true),
-        None => (call.detail.as_str(), false),
-    };
-    let (family, mode) = match detail.split_once(' ') {
+    let mut parts = call.detail.split(", ");
+    let first = parts.next().unwrap_or_default();
+    let more: Vec<&str> = parts.collect();
+    let (family, mode) = match first.split_once(' ') {
         Some((family @ ("posix" | "ofd"), mode)) => (Some(family), mode),
-        _ => (None, detail),
+        _ => (None, first),
     };
     let (mode, range) = mode.split_once(' ').unwrap_or((mode, ""));
-    let words = match (mode, try_) {
-        ("exclusive", false) => format!("lock {path} exclusively"),
-        ("shared", false) => format!("lock {path} shared"),
-        ("exclusive", true) => format!("try to lock {path} exclusively"),
-        ("shared", true) => format!("try to lock {path} shared"),
-        ("unlock", _) => format!("unlock {path}"),
+    let verb = if more.contains(&"try") { "try to lock" } else { "lock" };
+    let words = match mode {
+        "exclusive" => format!("{verb} {path}"),
+        "shared" => format!("{verb} {path} shared"),
+        "unlock" => format!("unlock {path}"),
+        "asks" => format!("ask who locks {path}"),
         _ => return unknown(call),
     };
-    let more: Vec<&str> = family.into_iter().chain(Some(range).filter(|range| !range.is_empty())).collect();
-    with_detail(&words, &more.join(" "))
+    let whole = matches!(range, "" | "0.." | "0..end");
+    let range = (!whole).then(|| format!("bytes {range}"));
+    let others = more.iter().filter(|word| **word != "try").map(|word| (*word).to_owned());
+    let details: Vec<String> = family.map(str::to_owned).into_iter().chain(range).chain(others).collect();
+    with_detail(&words, &details.join(", "))
 }
 
 fn cut(path: &str, detail: &str) -> String {
@@ -184,64 +271,4 @@ fn error(name: &str, call: &Call) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{executed, pending};
-    use crate::model::{Call, CallResult};
-
-    fn call(name: &str, path: &str, target: &str, detail: &str) -> Call {
-        let some = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
-        Call { name: name.into(), path: some(path), target: some(target), detail: detail.into() }
-    }
-
-    #[test]
-    fn calls_that_succeed() {
-        for (name, path, target, detail, value, words) in [
-            ("openat", "f", "", "read", 3, "open f to read"),
-            ("openat", "f", "", "write, create, truncate", 3, "open f for writing, emptied"),
-            ("openat", "f", "", "write, create", 3, "open f for writing, made if missing"),
-            ("openat", "f", "", "read+write, create, exclusive", 3, "open f to read and write, new"),
-            ("openat", "f", "", "append, create", 3, "open f to append, made if missing"),
-            ("openat", "d", "", "read, directory", 3, "open d to read, directory"),
-            ("read", "f", "", "4096 bytes at 0", 27, "read f: 27 bytes"),
-            ("read", "f", "", "4096 bytes at 27", 0, "read f: end of file"),
-            ("read", "f", "", "4096 bytes at 0", 0, "read f: empty"),
-            ("pread64", "f", "", "10 bytes at 5", 1, "read f at 5: 1 byte"),
-            ("write", "f", "", "12 bytes at 0", 12, "write f: 12 bytes"),
-            ("pwrite64", "f", "", "12 bytes at 7", 12, "write f at 7: 12 bytes"),
-            ("write", "f", "", "12 bytes", 12, "write f (12 bytes): 12 bytes"),
-            ("flock", ".metadata.lock", "", "exclusive", 0, "lock .metadata.lock exclusively"),
-            ("flock", "l", "", "shared, try", 0, "try to lock l shared"),
-            ("flock", "l", "", "unlock", 0, "unlock l"),
-            ("fcntl", "l", "", "posix exclusive 0..end", 0, "lock l exclusively (posix 0..end)"),
-            ("fcntl", "l", "", "ofd shared 3..9, try", 0, "try to lock l shared (ofd 3..9)"),
-            ("fcntl", "l", "", "posix unlock 0..end", 0, "unlock l (posix 0..end)"),
-            ("rename", "x.tmp", "agent_metadata.json", "", 0, "rename x.tmp → agent_metadata.json"),
-            ("linkat", "a", "b", "", 0, "link a → b"),
-            ("unlinkat", "d", "", "directory", 0, "remove directory d"),
-            ("statx", "f", "", "", 0, "look at f"),
-            ("getdents64", ".", "", "", 96, "list ."),
-            ("ftruncate", "f", "", "to 0 bytes", 0, "empty f"),
-            ("ftruncate", "f", "", "to 9 bytes", 0, "set the length of f (to 9 bytes)"),
-            ("fsync", "f", "", "", 0, "flush to disk f"),
-            ("exit_group", "", "", "", 0, "exit"),
-            ("copy_file_range", "a", "b", "9 bytes", 9, "copy_file_range a b (9 bytes)"),
-        ] {
-            assert_eq!(executed(&call(name, path, target, detail), &CallResult::Value(value)), words);
-        }
-    }
-
-    #[test]
-    fn calls_that_fail_and_calls_to_come() {
-        for (name, detail, error, words) in [
-            ("openat", "write, create, truncate", "EACCES", "open f for writing: not allowed"),
-            ("openat", "read", "ENOENT", "open f to read: no such file"),
-            ("openat", "write, create, exclusive", "EEXIST", "open f for writing, new: already exists"),
-            ("flock", "exclusive, try", "EWOULDBLOCK", "try to lock f exclusively: refused"),
-            ("frobnicate", "hard", "EFROB", "frobnicate f (hard): EFROB"),
-        ] {
-            assert_eq!(executed(&call(name, "f", "", detail), &CallResult::Error(error.into())), words);
-        }
-        assert_eq!(pending(&call("read", "f", "", "4096 bytes at 0")), "read f");
-        assert_eq!(pending(&call("write", "f", "", "12 bytes at 0")), "write f: 12 bytes");
-    }
-}
+mod tests;

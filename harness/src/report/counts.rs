@@ -1,0 +1,95 @@
+//! What was tried and how completely, in words that need no manual.
+
+use super::Report;
+use super::expected::word;
+use crate::model::{ProcessId, Verdict};
+
+/// The first line: the verdict, and for one without an anomaly how much stands behind it.
+pub(super) fn verdict(report: &Report, kinds: &[String]) -> String {
+    let who = processes(report.commands.len());
+    let as_expected =
+        report.expected.as_ref().is_some_and(|expected| super::differences(expected, report).is_empty());
+    let expected = if as_expected { ", as expected" } else { "" };
+    let limit = if report.not_covered.is_empty() { "" } else { " but for what is not covered (below)" };
+    match report.verdict {
+        Verdict::Anomaly => format!("anomaly: {}{expected}", kinds.join(", ")),
+        Verdict::Clean => format!(
+            "{}{expected}: every interleaving of {who} was tried{limit}, and each leaves what some serial order leaves",
+            word(report.verdict)
+        ),
+        Verdict::Inconclusive => format!(
+            "{}{expected}: nothing found, but not every interleaving of {who} was tried",
+            word(report.verdict)
+        ),
+    }
+}
+
+/// The figures: executions and how they ended; outcomes against serial ones; what it cost.
+pub(super) fn figures(report: &Report) -> String {
+    let seconds = format!("{:.2} s", report.elapsed_s);
+    if report.strategy == REPLAY {
+        return format!(
+            "replayed: {}, each as recorded, and the outcome too; {seconds}",
+            plural(report.steps, "step")
+        );
+    }
+    format!(
+        "{}. Distinct outcomes: {}; of {}: {}. {} in {seconds}.",
+        executions(report),
+        report.distinct_outcomes,
+        plural(report.serial_runs, "serial run"),
+        report.serial_outcomes,
+        plural(report.steps, "step"),
+    )
+}
+
+/// The strategy that a replay goes by.
+pub(super) const REPLAY: &str = "replay";
+
+fn executions(report: &Report) -> String {
+    let executions = plural(report.executions, "execution");
+    let how = if report.exhaustive {
+        let stand = if report.executions == 1 { "stands" } else { "stand" };
+        format!("{executions} {stand} for all interleavings ({}, exhaustive)", strategy(report))
+    } else {
+        format!("{executions}, not exhaustive ({})", strategy(report))
+    };
+    let mut ends = vec![format!("{} complete", report.complete)];
+    if report.blocked > 0 {
+        ends.push(format!("{} blocked in a deadlock", report.blocked));
+    }
+    if report.redundant > 0 {
+        ends.push(format!("{} cut as redundant", report.redundant));
+    }
+    let known = report.complete + report.blocked + report.redundant;
+    if report.executions > known {
+        ends.push(format!("{} cut at the limit of steps", report.executions - known));
+    }
+    format!("{how}: {}", ends.join(", "))
+}
+
+/// The strategy, and its seed where chance plays a part.
+fn strategy(report: &Report) -> String {
+    match report.strategy.as_str() {
+        "dpor" | "dfs" => report.strategy.clone(),
+        by_chance => format!("{by_chance}, seed {}", report.seed),
+    }
+}
+
+/// `A and B`, `A, B and C`, `A to H`.
+fn processes(count: usize) -> String {
+    let name = |number: usize| ProcessId(number).to_string();
+    match count {
+        0 => "nothing".into(),
+        1 => name(0),
+        2 => "A and B".into(),
+        3 => "A, B and C".into(),
+        more => format!("A to {}", name(more - 1)),
+    }
+}
+
+/// `1 step`, `2 steps`, `3 context switches`.
+pub(super) fn plural(count: u64, what: &str) -> String {
+    let ending = if what.ends_with("ch") { "es" } else { "s" };
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}{ending}") }
+}
