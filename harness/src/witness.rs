@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-pub use compare::{Divergence, check_step, compare};
+pub use compare::{Divergence, check_step, compare, compare_outcomes};
 
 use crate::model::{Anomaly, Call, Choice, Ending, Outcome, ProcessId, Tree, Verdict, View};
 use crate::oracle::FileVersion;

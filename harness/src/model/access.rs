@@ -68,6 +68,19 @@ impl Location {
             (a, b) => a == b,
         }
     }
+
+    /// Whether all of `other` lies in this one.
+    #[must_use]
+    pub fn contains(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Data { object: a, start, end }, Self::Data { object: b, start: s, end: e })
+            | (
+                Self::RecordLock { object: a, start, end },
+                Self::RecordLock { object: b, start: s, end: e },
+            ) => a == b && start <= s && e <= end,
+            (a, b) => a == b,
+        }
+    }
 }
 
 /// How an operation touches a location.

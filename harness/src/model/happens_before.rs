@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use super::access::{Access, Location, ObjectId};
+use super::access::{Access, AccessKind, Location, ObjectId};
 use super::execution::Event;
 use super::operation::Operation;
 use super::process::ProcessId;
@@ -17,6 +17,8 @@ pub struct HappensBefore {
     last: Vec<Option<usize>>,
     /// The accesses made so far, by what they are on; ranges are compared within one list.
     history: BTreeMap<Key, Vec<(usize, Access)>>,
+    /// Those of them that are not covered by a later one which comes after them in the partial order: all that a clock needs.
+    frontier: BTreeMap<Key, Vec<(usize, Access)>>,
 }
 
 /// A location without its range: accesses under different keys never conflict.
@@ -59,7 +61,7 @@ impl HappensBefore {
     /// Adds an event, the last so far, and gives its number.
     pub fn push(&mut self, process: ProcessId, operation: &Operation) -> usize {
         let number = self.clocks.len();
-        let mut clock = self.before(process, operation);
+        let mut clock = self.clock_before(process, operation);
         if clock.len() <= process.0 {
             clock.resize(process.0 + 1, 0);
         }
@@ -72,16 +74,25 @@ impl HappensBefore {
         }
         self.last[process.0] = Some(number);
         for access in &operation.accesses {
-            self.history.entry(Key::of(&access.location)).or_default().push((number, access.clone()));
+            let key = Key::of(&access.location);
+            self.history.entry(key.clone()).or_default().push((number, access.clone()));
+            let frontier = self.frontier.entry(key).or_default();
+            frontier.retain(|(event, earlier)| {
+                let same = self.processes[*event] == process && earlier.kind == access.kind;
+                let comes_before = same || access.kind == AccessKind::Write;
+                !(comes_before && access.location.contains(&earlier.location))
+            });
+            frontier.push((number, access.clone()));
         }
         number
     }
 
-    /// The clock that an operation of `process` would have if it came now, its own tick left out.
-    fn before(&self, process: ProcessId, operation: &Operation) -> Vec<u32> {
+    /// The clock that an operation of `process` would have if it came now, its own tick left out: what it depends on.
+    #[must_use]
+    pub fn clock_before(&self, process: ProcessId, operation: &Operation) -> Vec<u32> {
         let mut clock = self.last_of(process).map_or_else(Vec::new, |last| self.clocks[last].clone());
         for access in &operation.accesses {
-            for (event, earlier) in self.history.get(&Key::of(&access.location)).into_iter().flatten().rev() {
+            for (event, earlier) in self.frontier.get(&Key::of(&access.location)).into_iter().flatten() {
                 if access.conflicts(earlier) {
                     join(&mut clock, &self.clocks[*event]);
                 }
@@ -122,12 +133,6 @@ impl HappensBefore {
         self.last.get(process.0).copied().flatten()
     }
 
-    /// Whose event it is.
-    #[must_use]
-    pub fn process(&self, event: usize) -> ProcessId {
-        self.processes[event]
-    }
-
     /// The event's number among those of its process, from 0.
     #[must_use]
     pub fn ordinal(&self, event: usize) -> u32 {
@@ -135,7 +140,7 @@ impl HappensBefore {
     }
 
     /// The clock of an event: of each process, how many of its events come before it in the partial order, itself included.
-    /// Processes past the end of the slice have none. Equal traces classes have equal clocks, event for event.
+    /// Processes past the end of the slice have none. Equal trace classes have equal clocks, event for event.
     #[must_use]
     pub fn clock(&self, event: usize) -> &[u32] {
         &self.clocks[event]

@@ -7,11 +7,11 @@ use std::sync::atomic::AtomicBool;
 use super::finish::Afterwards;
 use super::{Session, SessionError};
 use crate::backend::{Backend, Chooser, Detail};
-use crate::model::{Anomaly, Choice, Cut, Ending, Event, Execution, Outcome, Status, Verdict, View};
+use crate::model::{Anomaly, Choice, Cut, Ending, Event, Execution, Status, Verdict, View};
 use crate::oracle::{CheckRun, Normalize, versions};
 use crate::report::words;
 use crate::tracer::{Program, Tracer};
-use crate::witness::{Divergence, FORMAT, Recorded, Recording, Witness, compare};
+use crate::witness::{Divergence, FORMAT, Recorded, Recording, Witness, compare, compare_outcomes};
 
 /// How often an anomaly is run again before it is reported.
 pub(super) const REPLAYS: u32 = 3;
@@ -67,7 +67,7 @@ impl Session<'_> {
         let mut evidence = run_again(&mut self.tracer, &self.afterwards, &execution.schedule)?;
         let mut round = 1;
         loop {
-            if let Some(divergence) = difference(execution, &evidence.execution) {
+            if let Some(divergence) = difference(execution, &evidence.execution, self.serial.rules()) {
                 return Err(SessionError::Divergence(Box::new(divergence)));
             }
             if round == REPLAYS {
@@ -97,7 +97,7 @@ impl Session<'_> {
 }
 
 /// Where two runs of one schedule differ: in an event, its result included, or in what they left.
-fn difference(first: &Execution, second: &Execution) -> Option<Divergence> {
+fn difference(first: &Execution, second: &Execution, rules: &Normalize) -> Option<Divergence> {
     let same = |(a, b): (&Event, &Event)| {
         Event { payload: None, ..b.clone() } == Event { payload: None, ..a.clone() }
     };
@@ -113,9 +113,7 @@ fn difference(first: &Execution, second: &Execution) -> Option<Divergence> {
         let (expected, actual) = (shown(first.trace.get(step)), shown(second.trace.get(step)));
         return Some(Divergence { step: Some(step), what: "the event".into(), expected, actual });
     }
-    let left = |outcome: &Outcome| serde_json::to_string(outcome).unwrap_or_default();
-    let (expected, actual) = (left(&first.outcome), left(&second.outcome));
-    (expected != actual).then(|| Divergence { step: None, what: "what is left".into(), expected, actual })
+    compare_outcomes(&rules.outcome(&first.outcome), &rules.outcome(&second.outcome))
 }
 
 /// What an execution may depend on that the tracer does not fix.

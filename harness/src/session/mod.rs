@@ -55,7 +55,9 @@ pub enum SessionError {
     #[error("no serial order of the processes comes to an end: {0}")]
     NoSerialOrder(String),
     /// A schedule did not give the same execution again.
-    #[error("the execution does not repeat: {0}")]
+    #[error(
+        "the execution does not repeat: {0}; leave out by --ignore what depends on more than the schedule, or put it into a canonical form by --canon"
+    )]
     Divergence(Box<Divergence>),
 }
 

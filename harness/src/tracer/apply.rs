@@ -67,7 +67,7 @@ impl Running<'_> {
                 let mut tried = entry;
                 tried.replace_argument(*argument, *command);
                 self.task(name)?.tracee.set_registers(tried)?;
-                let result = self.to_exit(name)?;
+                let result = self.run_call(name)?;
                 let tracee = &self.task(name)?.tracee;
                 let mut registers = tracee.registers()?;
                 registers.replace_argument(*argument, entry.arguments()[*argument]);
@@ -77,12 +77,12 @@ impl Running<'_> {
                 tracee.set_registers(registers)?;
                 Ok(result)
             }
-            _ => self.to_exit(name),
+            _ => self.run_call(name),
         }
     }
 
     /// Lets a task run through the call at whose entry it stands.
-    fn to_exit(&mut self, name: &Name) -> Result<i64, TraceError> {
+    fn run_call(&mut self, name: &Name) -> Result<i64, TraceError> {
         self.task(name)?.tracee.resume(Resume::ToCallExit, 0)?;
         loop {
             let task = self.task(name)?;
@@ -156,7 +156,7 @@ impl Running<'_> {
                 self.opened(name, result as i32, What::Random, String::new(), false, *flags)?;
             }
             Action::Copy { from, close_on_exec } => {
-                self.copied(name, *from, result as i32, *close_on_exec)?
+                self.copied(name, *from, result as i32, *close_on_exec)?;
             }
             Action::CloseOnExec { descriptor, close } => {
                 self.task(name)?.descriptors.borrow_mut().set_close_on_exec(*descriptor, *close);
@@ -172,7 +172,7 @@ impl Running<'_> {
                 description.offset.set(at + result.cast_unsigned());
             }
             Action::Status { object, buffer, extended } => {
-                self.fix_status(name, *object, *buffer, *extended)?
+                self.fix_status(name, *object, *buffer, *extended)?;
             }
             Action::Make { path } => {
                 self.made(name, path)?;

@@ -65,7 +65,10 @@ impl Running<'_> {
         (state.looked, state.tasks, state.clock) = (None, tasks, clock);
         self.tasks.insert(name.clone(), task);
         if self.on_entry(&name)? {
-            return Err(TraceError::Lost(format!("{} does not go on from its checkpoint", ProcessId(process))));
+            return Err(TraceError::Lost(format!(
+                "{} does not go on from its checkpoint",
+                ProcessId(process)
+            )));
         }
         Ok(())
     }
@@ -150,7 +153,7 @@ impl Running<'_> {
             offsets,
             (looks, state.tasks, state.clock),
         )?;
-        self.beginnings[process] = kept.map_or(Beginning::None, Beginning::Kept);
+        self.beginnings[process] = kept.map_or(Beginning::None, |kept| Beginning::Kept(Box::new(kept)));
         self.processes[process].recorder = None;
         Ok(())
     }
@@ -159,10 +162,7 @@ impl Running<'_> {
     pub(super) fn keep_records(&mut self) {
         for (state, beginning) in self.processes.iter_mut().zip(self.beginnings.iter_mut()) {
             let Some(recorder) = state.recorder.take() else { continue };
-            if matches!(beginning, Beginning::Unknown)
-                && recorder.over
-                && !recorder.disturbed
-            {
+            if matches!(beginning, Beginning::Unknown) && recorder.over && !recorder.disturbed {
                 *beginning = recorder.finished().map_or(Beginning::None, Beginning::Recorded);
             }
         }

@@ -77,7 +77,7 @@ pub enum Beginning {
     /// These looks, behind which a copy is to be kept.
     Recorded(Vec<Look>),
     /// A copy is kept.
-    Kept(Checkpoint),
+    Kept(Box<Checkpoint>),
     /// It has none that can be used.
     None,
 }
@@ -117,7 +117,8 @@ pub fn can_be_copied(task: &Task, init: Pid) -> Option<Vec<(i32, u64)>> {
     }
     let leads_group = getpgid(Some(id)) == Ok(id) && getsid(Some(id)) == getsid(Some(init));
     let children = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).ok()?;
-    let inside = |link: &str| proc_link(&format!("/proc/{id}/{link}")).map(|path| inside(&path).map(str::len));
+    let inside =
+        |link: &str| proc_link(&format!("/proc/{id}/{link}")).map(|path| inside(&path).map(str::len));
     let moved = inside("cwd").ok()?.is_some_and(|depth| depth > 0);
     let own_program = inside("exe").ok()?.is_some();
     if !leads_group || !children.trim().is_empty() || moved || own_program {
@@ -131,12 +132,15 @@ fn offsets(id: Pid) -> io::Result<Option<Vec<(i32, u64)>>> {
     let mut offsets = Vec::new();
     for entry in std::fs::read_dir(format!("/proc/{id}/fd"))? {
         let entry = entry?;
-        let Some(number) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
+        let Some(number) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else {
+            continue;
+        };
         let link = proc_link(&format!("/proc/{id}/fd/{number}"))?;
         if !link.starts_with('/') || link.starts_with(WORKSPACE) {
             return Ok(None);
         }
-        let status = nix::sys::stat::stat(format!("/proc/{id}/fd/{number}").as_str()).map_err(io::Error::from)?;
+        let status =
+            nix::sys::stat::stat(format!("/proc/{id}/fd/{number}").as_str()).map_err(io::Error::from)?;
         let plain = status.st_mode & libc::S_IFMT == libc::S_IFREG;
         if plain && !link.starts_with("/memfd:") {
             let text = std::fs::read_to_string(format!("/proc/{id}/fdinfo/{number}"))?;

@@ -122,9 +122,6 @@ const LOCAL: &[Sysno] = &[
     Sysno::clock_getres,
     Sysno::wait4,
     Sysno::waitid,
-    Sysno::kill,
-    Sysno::tkill,
-    Sysno::tgkill,
     Sysno::pipe,
     Sysno::pipe2,
     Sysno::socketpair,
@@ -163,8 +160,6 @@ const LOCAL: &[Sysno] = &[
     Sysno::fadvise64,
     Sysno::readahead,
     Sysno::ioctl,
-    Sysno::pidfd_open,
-    Sysno::pidfd_send_signal,
     Sysno::kcmp,
     Sysno::seccomp,
 ];

@@ -19,6 +19,8 @@ mod paths;
 mod program;
 mod sandbox;
 mod sleep;
+mod standing;
+mod stops;
 mod sys;
 mod task;
 mod tracee;
@@ -108,7 +110,15 @@ impl Tracer {
         let cores = bind_to_one_core();
         let sandbox = Sandbox::start(&[programs, others].concat())?;
         let beginnings = programs.iter().map(|_| Beginning::default()).collect();
-        Ok(Self { beginnings, sandbox, processes: programs.len(), initial, not_covered: BTreeSet::new(), stop, cores })
+        Ok(Self {
+            beginnings,
+            sandbox,
+            processes: programs.len(),
+            initial,
+            not_covered: BTreeSet::new(),
+            stop,
+            cores,
+        })
     }
 
     /// Lets every execution from now on begin with what the workspace holds now.
@@ -132,6 +142,7 @@ impl Tracer {
     /// # Errors
     /// Where it cannot be written.
     pub fn reset(&self) -> Result<(), TraceError> {
+        self.sandbox.clear_beside_workspace()?;
         workspace::lay(&self.sandbox.workspace(), &self.initial).map_err(Into::into)
     }
 
@@ -187,7 +198,7 @@ impl Tracer {
             inodes.push(paths.status(&path).map_err(io::Error::from)?.st_ino);
         }
         let (objects, locks) = (Objects::new(inodes), Locks::default());
-        Ok(World { paths, objects, locks, not_covered: BTreeSet::new() })
+        Ok(World { paths, objects, locks, not_covered: BTreeSet::new(), signalled: false })
     }
 }
 
@@ -255,8 +266,7 @@ impl Tracer {
         let (ending, exits, not_covered) = {
             let world = self.world()?;
             let beginnings = &mut self.beginnings[..];
-            let mut running =
-                Running::start(&self.sandbox, programs, beginnings, world, detail, &self.stop)?;
+            let mut running = Running::start(&self.sandbox, programs, beginnings, world, detail, &self.stop)?;
             let ending = loop {
                 let statuses = running.statuses();
                 if !statuses.iter().any(Status::is_enabled) {

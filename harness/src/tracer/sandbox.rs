@@ -133,7 +133,9 @@ impl Sandbox {
         let greeting = receive(&gate).map_err(SandboxError::Gone)?;
         let init = match <[u8; 4]>::try_from(greeting.as_slice()) {
             Ok(bytes) => Pid::from_raw(i32::from_le_bytes(bytes)),
-            Err(_) if greeting.is_empty() => return Err(SandboxError::Gone(io::ErrorKind::UnexpectedEof.into())),
+            Err(_) if greeting.is_empty() => {
+                return Err(SandboxError::Gone(io::ErrorKind::UnexpectedEof.into()));
+            }
             Err(_) => {
                 let text = String::from_utf8_lossy(&greeting);
                 let (step, error) = text.split_once('\0').unwrap_or(("setting up", &text));
@@ -158,6 +160,26 @@ impl Sandbox {
     #[must_use]
     pub fn workspace(&self) -> PathBuf {
         PathBuf::from(format!("/proc/self/fd/{}", self.root.as_raw_fd()))
+    }
+
+    /// Removes what processes put beside the workspace, into the tmpfs that it is in: named semaphores, shared memory.
+    ///
+    /// # Errors
+    /// Those of removing.
+    pub fn clear_beside_workspace(&self) -> io::Result<()> {
+        let own = PathBuf::from(WORKSPACE);
+        for item in std::fs::read_dir(format!("/proc/{}/root{MOUNT_POINT}", self.init.id()))? {
+            let item = item?;
+            if own.file_name() == Some(&item.file_name()) {
+                continue;
+            }
+            if item.file_type()?.is_dir() {
+                std::fs::remove_dir_all(item.path())?;
+            } else {
+                std::fs::remove_file(item.path())?;
+            }
+        }
+        Ok(())
     }
 
     /// Forks a process for a program, by its number, with the process id `id`. It is held at its first instruction, and has
@@ -366,6 +388,12 @@ const IDS_EACH: u32 = 100;
 #[must_use]
 pub fn first_pid(place: usize) -> u32 {
     (place as u32 + 1) * IDS_EACH
+}
+
+/// The ids that the process in this place and its children have.
+#[must_use]
+pub fn ids_of(place: usize) -> std::ops::Range<u32> {
+    first_pid(place)..first_pid(place) + IDS_EACH
 }
 
 /// The id of the checkpoint of the process in this place, if there is one to be had.

@@ -285,6 +285,15 @@ impl Tracee {
         Ok(text.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('S')))
     }
 
+    /// Whether it is in a stop of ours: a signal that kills takes it out of that.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        let mut buffer = [0; 256];
+        let length = self.state.read_at(&mut buffer, 0).unwrap_or(0);
+        let text = String::from_utf8_lossy(&buffer[..length]);
+        text.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('t'))
+    }
+
     fn stop(&self, status: i32) -> io::Result<Stop> {
         if libc::WIFEXITED(status) {
             return Ok(Stop::Gone(Exit::Status(libc::WEXITSTATUS(status))));

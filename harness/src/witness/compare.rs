@@ -49,7 +49,7 @@ pub fn compare(expected: &Recording, actual: &Recording, rules: &Normalize) -> O
     (0..steps)
         .find_map(step)
         .or_else(|| unequal(None, "how it ends", end(&expected.ending), end(&actual.ending)))
-        .or_else(|| outcomes(&rules.outcome(&expected.outcome), &rules.outcome(&actual.outcome)))
+        .or_else(|| compare_outcomes(&rules.outcome(&expected.outcome), &rules.outcome(&actual.outcome)))
 }
 
 /// The difference between what was recorded of a choice and what there is to choose from now. To be asked before the choice is
@@ -101,7 +101,9 @@ fn end(ending: &Ending) -> String {
 }
 
 /// The first part of two outcomes that differs.
-fn outcomes(expected: &Outcome, actual: &Outcome) -> Option<Divergence> {
+/// The first difference between what a recording left and what a replay of it leaves.
+#[must_use]
+pub fn compare_outcomes(expected: &Outcome, actual: &Outcome) -> Option<Divergence> {
     let mut paths: Vec<&String> = expected.tree.keys().chain(actual.tree.keys()).collect();
     paths.sort();
     let path = |path: &&String| {

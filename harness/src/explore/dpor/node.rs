@@ -1,5 +1,5 @@
 use super::wakeup::{Branch, Known, Step, Tree, is_weak_initial, steps};
-use crate::model::{Operation, ProcessId, View};
+use crate::model::{AccessKind, Event, Operation, ProcessId, View};
 
 /// A point of the present execution where a choice was made.
 #[derive(Clone, Debug)]
@@ -14,13 +14,29 @@ pub(super) struct Node {
     tree: Tree,
 }
 
+/// After so many steps in a row that change nothing, a process gives way: it may be waiting for what another is to do.
+const PATIENCE: usize = 64;
+
+/// Whom to choose where nothing is planned: the first of those awake, so that executions have few context switches; unless it does
+/// nothing but look, again and again. Any choice would be sound; this one does not follow an unfair schedule for ever.
+fn free_choice(view: View<'_>, awake: &[ProcessId]) -> Option<ProcessId> {
+    let first = *awake.first()?;
+    let only_looks = |event: &Event| {
+        event.process == first
+            && event.operation.accesses.iter().all(|access| access.kind == AccessKind::Read)
+    };
+    let looks = view.trace.iter().rev().take(PATIENCE).take_while(|event| only_looks(event)).count();
+    let other = awake.get(1).filter(|_| looks == PATIENCE);
+    Some(*other.unwrap_or(&first))
+}
+
 impl Node {
     /// The node that `view` shows, with its sleep set and what is to be run from it; and what is to be run below the process that
     /// is chosen. `None` where all that is enabled is asleep.
     pub(super) fn new(view: View<'_>, sleep: Vec<ProcessId>, tree: Tree) -> Option<(Self, Tree)> {
         let awake: Vec<ProcessId> = view.enabled().filter(|process| !sleep.contains(process)).collect();
         let pending = view.processes.iter().map(|status| status.operation().cloned()).collect();
-        let mut node = Self { pending, sleep, chosen: *awake.first()?, tree: Tree::default() };
+        let mut node = Self { pending, sleep, chosen: free_choice(view, &awake)?, tree: Tree::default() };
         let below = match tree.branches.first().map(|branch| branch.process) {
             Some(process) if awake.contains(&process) => node.adopt(tree),
             // Free to choose; or the backend broke the invariant of accesses, and to search freely is what remains sound.

@@ -163,6 +163,8 @@ pub enum Action {
 pub struct Caller<'a> {
     /// The task.
     pub tracee: &'a Tracee,
+    /// The place of its process.
+    pub process: usize,
     /// The id of the first task of its thread group.
     pub group: Pid,
     /// Its descriptors.
@@ -182,6 +184,8 @@ pub struct World {
     pub locks: Locks,
     /// What the tracer cannot see or control.
     pub not_covered: BTreeSet<String>,
+    /// Whether a signal was sent to another process since this was last asked.
+    pub signalled: bool,
 }
 
 /// The decoder of one call.
@@ -207,6 +211,11 @@ fn descriptor(argument: u64) -> i32 {
     argument as u32 as i32
 }
 
+/// Whether these flags leave a last link to be followed.
+fn follows(flags: u64) -> bool {
+    flags as i32 & libc::AT_SYMLINK_NOFOLLOW == 0
+}
+
 impl Decoder<'_> {
     /// `None` where the call fails before it looks at anything that is shared, and so passes.
     fn decode(&mut self, call: Sysno) -> Option<Decision> {
@@ -223,9 +232,8 @@ impl Decoder<'_> {
             Sysno::statx => self.status_at(descriptor(a), b, c as i32, e, true),
             Sysno::fstat => self.status_of(descriptor(a), b, false),
             Sysno::access => self.look(here, a, true),
-            Sysno::faccessat | Sysno::faccessat2 => {
-                self.look(descriptor(a), b, d as i32 & libc::AT_SYMLINK_NOFOLLOW == 0)
-            }
+            Sysno::faccessat => self.look(descriptor(a), b, true),
+            Sysno::faccessat2 => self.look(descriptor(a), b, follows(d)),
             Sysno::readlink => self.look(here, a, false),
             Sysno::readlinkat => self.look(descriptor(a), b, false),
             Sysno::getxattr => self.look(here, a, true),
@@ -252,7 +260,9 @@ impl Decoder<'_> {
                 self.change_mode(here, a, true)
             }
             Sysno::lchown | Sysno::lsetxattr | Sysno::lremovexattr => self.change_mode(here, a, false),
-            Sysno::fchmodat | Sysno::fchmodat2 | Sysno::fchownat => self.change_mode(descriptor(a), b, true),
+            Sysno::fchmodat => self.change_mode(descriptor(a), b, true),
+            Sysno::fchmodat2 => self.change_mode_at(descriptor(a), b, d),
+            Sysno::fchownat => self.change_mode_at(descriptor(a), b, e),
             Sysno::fchmod | Sysno::fchown | Sysno::fsetxattr | Sysno::fremovexattr => {
                 self.change_mode_of(descriptor(a))
             }
@@ -294,6 +304,14 @@ impl Decoder<'_> {
             | Sysno::inotify_add_watch
             | Sysno::inotify_rm_watch => {
                 self.note("file watches (inotify)".into());
+            }
+            Sysno::kill | Sysno::tkill | Sysno::tgkill => {
+                let target = self.arguments[0] as i32;
+                let own = crate::tracer::sandbox::ids_of(self.caller.process);
+                if target != 0 && !u32::try_from(target).is_ok_and(|target| own.contains(&target)) {
+                    self.note(format!("signals to other processes ({})", call.name()));
+                    self.world.signalled = true;
+                }
             }
             _ => self.note(format!("system call {}", call.name())),
         }

@@ -72,6 +72,15 @@ impl Decoder<'_> {
         Some(self.on_path(resolved, "", more, Action::None))
     }
 
+    /// The same with flags, by path or by descriptor.
+    pub(super) fn change_mode_at(&mut self, base: i32, address: u64, flags: u64) -> Option<Decision> {
+        let by_descriptor = flags as i32 & libc::AT_EMPTY_PATH != 0 && base != libc::AT_FDCWD;
+        if by_descriptor && self.path(address).is_none_or(|path| path.is_empty()) {
+            return self.change_mode_of(base);
+        }
+        self.change_mode(base, address, super::follows(flags))
+    }
+
     pub(super) fn change_mode_of(&mut self, number: i32) -> Option<Decision> {
         let (description, object) = self.description(number)?;
         let accesses = vec![Access::write(Location::Mode(object))];

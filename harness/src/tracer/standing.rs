@@ -1,0 +1,66 @@
+//! Where the processes of an execution stand, as the strategy sees it.
+
+use super::execution::Running;
+use super::task::{Name, State};
+use crate::model::{Call, Exit, Operation, ProcessId, Status, Waiting};
+
+impl Running<'_> {
+    /// Where each process stands.
+    pub fn statuses(&self) -> Vec<Status> {
+        (0..self.processes.len()).map(|process| self.status(process)).collect()
+    }
+
+    /// The task whose operation a process offers: of those that can go on the one that has waited longest, else of the others.
+    pub(super) fn offered(&self, process: usize) -> Option<&Name> {
+        let held = self.of(process).filter_map(|(name, task)| {
+            let (operation, turn) = task.pending()?;
+            Some((!self.holders(task, operation).is_empty(), turn, name))
+        });
+        held.min_by_key(|(blocked, turn, _)| (*blocked, *turn)).map(|(_, _, name)| name)
+    }
+
+    pub(super) fn status(&self, process: usize) -> Status {
+        if let Some(look) = self.next_look(process) {
+            return Status::Enabled(look.event.operation.clone());
+        }
+        if let Some(name) = self.offered(process) {
+            let task = &self.tasks[name];
+            let Some((operation, _)) = task.pending() else { return Status::Finished(Exit::Status(0)) };
+            let (operation, holders) = (operation.clone(), self.holders(task, operation));
+            return if holders.is_empty() {
+                Status::Enabled(operation)
+            } else {
+                Status::Blocked { operation, holders }
+            };
+        }
+        match (self.of(process).next(), self.processes[process].exit) {
+            (None, Some(exit)) => Status::Finished(exit),
+            _ => Status::Blocked { operation: self.sleeping(process), holders: Vec::new() },
+        }
+    }
+
+    /// What a process sleeps in that is not an operation.
+    fn sleeping(&self, process: usize) -> Operation {
+        let asleep = self.of(process).find_map(|(_, task)| match &task.state {
+            State::Asleep { call, .. } => usize::try_from(call.call()).ok().and_then(syscalls::Sysno::new),
+            _ => None,
+        });
+        let name = asleep.map_or("a system call", |call| call.name());
+        let call =
+            Call { name: name.to_owned(), detail: "waits for something outside".into(), ..Call::default() };
+        Operation { call, ..Operation::default() }
+    }
+
+    /// Those that wait at the end of an execution in which nobody is enabled.
+    pub fn waiting(&self) -> Vec<Waiting> {
+        let statuses = self.statuses().into_iter().enumerate();
+        statuses
+            .filter_map(|(process, status)| match status {
+                Status::Blocked { operation, holders } => {
+                    Some(Waiting { process: ProcessId(process), operation, holders })
+                }
+                _ => None,
+            })
+            .collect()
+    }
+}

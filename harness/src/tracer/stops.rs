@@ -1,0 +1,203 @@
+//! What the stops of a task mean: calls, children, new programs, ends.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use nix::unistd::Pid;
+
+use super::TraceError;
+use super::chance::TICK;
+use super::decode::{Caller, Decision, decode};
+use super::execution::Running;
+use super::sandbox::first_pid;
+use super::task::{Name, State, Task};
+use super::tracee::{Registers, Resume, Stop};
+use crate::model::{Call, Exit, Operation};
+
+impl Running<'_> {
+    /// Deals with a stop; whether the task goes on.
+    pub(super) fn on_stop(&mut self, name: &Name, stop: Stop) -> Result<bool, TraceError> {
+        match stop {
+            Stop::CallEntry => return self.on_entry(name),
+            Stop::CallExit => {
+                let task = self.task(name)?;
+                if let Some(watched) = task.watched.take() {
+                    let result = task.tracee.registers()?.result();
+                    self.apply(name, &watched, result, None)?;
+                }
+            }
+            Stop::Child { task, parent_waits } => return self.on_child(name, task, parent_waits),
+            Stop::Exec => self.on_exec(name)?,
+            Stop::Exiting => return self.on_exiting(name),
+            Stop::Signal(signal) => self.task(name)?.signal = signal,
+            Stop::JobControl => {
+                let task = self.task(name)?;
+                task.tracee.resume(Resume::Listening, 0)?;
+                task.state = State::Suspended;
+                self.world.not_covered.insert("stopping and continuing by job control".into());
+                return Ok(false);
+            }
+            Stop::Gone(exit) => {
+                self.forget(name, exit);
+                return Ok(false);
+            }
+            Stop::ChildDone | Stop::AtRest => {}
+        }
+        Ok(true)
+    }
+
+    /// What the call that a task has come to means now.
+    pub(super) fn meaning(&mut self, name: &Name, registers: &Registers) -> Result<Decision, TraceError> {
+        let task =
+            self.tasks.get(name).ok_or_else(|| TraceError::Lost(format!("task {name} is not known")))?;
+        let now = self.processes[name.process].clock;
+        let process = name.process;
+        let caller =
+            Caller { tracee: &task.tracee, process, group: task.group, descriptors: &task.descriptors, now };
+        Ok(decode(&mut self.world, &caller, registers))
+    }
+
+    pub(super) fn on_entry(&mut self, name: &Name) -> Result<bool, TraceError> {
+        let entry = self.task(name)?.tracee.registers()?;
+        let decision = self.meaning(name, &entry)?;
+        let process = &mut self.processes[name.process];
+        let task =
+            self.tasks.get_mut(name).ok_or_else(|| TraceError::Lost(format!("task {name} is not known")))?;
+        let mut registers = entry;
+        let mut skip = |result: i64, task: &Task| {
+            registers.skip_with(result);
+            task.tracee.set_registers(registers)
+        };
+        match decision {
+            Decision::Pass => {}
+            Decision::Close(numbers) => self.close_descriptors(name, &numbers)?,
+            Decision::Watch(action) => task.watched = Some(action),
+            Decision::Answer { result, memory } => {
+                // A look at the clock moves it: a program that waits for time to pass sees it pass.
+                process.clock += TICK;
+                let put = memory.iter().try_for_each(|(address, bytes)| task.tracee.write(*address, bytes));
+                skip(if put.is_ok() { result } else { -i64::from(libc::EFAULT) }, task)?;
+            }
+            Decision::Random { address, length } => {
+                let bytes = task.random.bytes(length);
+                let put = task.tracee.write(address, &bytes);
+                skip(if put.is_ok() { length as i64 } else { -i64::from(libc::EFAULT) }, task)?;
+            }
+            Decision::Sleep(time) => {
+                process.clock += time.max(TICK);
+                skip(0, task)?;
+            }
+            Decision::Fork => {
+                let next = first_pid(name.process) + process.tasks;
+                process.tasks += 1;
+                if let Err(error) = self.sandbox.set_next_pid(next) {
+                    self.world.not_covered.insert(format!("process ids of children ({error})"));
+                }
+            }
+            Decision::Hold(held) => {
+                self.turns += 1;
+                task.state = State::Held { held: Box::new(held), entry, turn: self.turns };
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn on_child(&mut self, name: &Name, child: Pid, parent_waits: bool) -> Result<bool, TraceError> {
+        let task = self.task(name)?;
+        task.children += 1;
+        let mut way = name.way.clone();
+        way.push(task.children);
+        let child_name = Name { process: name.process, way };
+        let registers = task.tracee.registers()?;
+        let [first, ..] = registers.arguments();
+        let flags = match i64::try_from(registers.call()) {
+            Ok(libc::SYS_clone) => first,
+            Ok(libc::SYS_clone3) => task.tracee.read_numbers(first, 1)?[0],
+            _ => 0,
+        };
+        self.adopt(child, child_name.clone(), Some((name, flags)))?;
+        if parent_waits {
+            self.task(&child_name)?.awaited_by = Some(name.clone());
+            let task = self.task(name)?;
+            task.tracee.resume(Resume::Freely, 0)?;
+            task.state = State::AwaitsChild;
+        }
+        Ok(!parent_waits)
+    }
+
+    pub(super) fn on_exec(&mut self, name: &Name) -> Result<(), TraceError> {
+        self.release_awaiting(name);
+        let task = self.task(name)?;
+        let closed = task.descriptors.borrow().closed_by_exec();
+        if Rc::strong_count(&task.descriptors) > 1 {
+            let own = task.descriptors.borrow().clone();
+            task.descriptors = Rc::new(RefCell::new(own));
+        }
+        super::exec::fix_chance(&task.tracee, &mut task.random)?;
+        self.close_descriptors(name, &closed)
+    }
+
+    /// Whoever waited for this task to run another program or to end waits no longer.
+    fn release_awaiting(&mut self, name: &Name) {
+        let waiting = self.tasks.get_mut(name).and_then(|task| task.awaited_by.take());
+        if let Some(parent) = waiting.and_then(|parent| self.tasks.get_mut(&parent)) {
+            parent.state = State::ChildIsDone;
+        }
+    }
+
+    /// A task is about to end: where that releases a lock, it is an operation.
+    fn on_exiting(&mut self, name: &Name) -> Result<bool, TraceError> {
+        let task = &self.tasks[name];
+        let others: Vec<Name> = self
+            .of(name.process)
+            .filter(|(other, sibling)| *other != name && sibling.group == task.group)
+            .map(|(other, _)| other.clone())
+            .collect();
+        let ends_alone = task.tracee.registers()?.call() == libc::SYS_exit as u64;
+        if !others.is_empty() && !ends_alone {
+            return self.end_group(name, &others);
+        }
+        let accesses = self.released_by_end(name, others.is_empty());
+        if accesses.is_empty() {
+            return Ok(true);
+        }
+        self.turns += 1;
+        let detail = "releases the lock".to_owned();
+        let call = Call { name: "exit".into(), path: None, target: None, detail };
+        let operation = Operation { call, accesses, acquires: None };
+        let turn = self.turns;
+        self.task(name)?.state = State::Ending { operation, turn };
+        Ok(false)
+    }
+
+    /// The kernel ends all threads of a group at once; the first one is told of last.
+    fn end_group(&mut self, name: &Name, others: &[Name]) -> Result<bool, TraceError> {
+        self.task(name)?.tracee.resume(Resume::Freely, 0)?;
+        let group = self.tasks[name].group;
+        let mut dying: Vec<Name> = others.iter().cloned().chain([name.clone()]).collect();
+        dying.sort_by_key(|one| self.tasks[one].tracee.id() == group);
+        for one in dying {
+            loop {
+                let tracee = &self.task(&one)?.tracee;
+                match tracee.wait_for_stop()? {
+                    Stop::Gone(exit) => {
+                        self.forget(&one, exit);
+                        break;
+                    }
+                    _ => tracee.resume(Resume::Freely, 0)?,
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    pub(super) fn forget(&mut self, name: &Name, exit: Exit) {
+        self.release_awaiting(name);
+        self.release_at_end(name);
+        self.tasks.remove(name);
+        if name.way.is_empty() {
+            self.processes[name.process].exit = Some(exit);
+        }
+    }
+}
