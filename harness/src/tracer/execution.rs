@@ -116,7 +116,7 @@ impl<'a> Running<'a> {
             match next.map(|(name, _)| name.clone()) {
                 Some(name) => self.run(&name)?,
                 None if sleep::run_out(self, process)? => {}
-                None => return Ok(()),
+                None => return self.collect_the_killed(),
             }
         }
     }
@@ -205,7 +205,6 @@ impl<'a> Running<'a> {
             event.exit = Some(exit);
         }
         self.note_beginning(&event, clock, after_others)?;
-        self.collect_the_killed()?;
         self.redo_meanings(&event.operation)?;
         self.wake_sleepers(process.0)?;
         Ok(event)
@@ -231,8 +230,14 @@ impl<'a> Running<'a> {
         }
         let names: Vec<Name> = self.tasks.keys().cloned().collect();
         for name in names {
-            let Some(task) = self.tasks.get(&name).filter(|task| !task.tracee.is_held()) else { continue };
-            task.tracee.kill();
+            let Some(task) = self.tasks.get(&name) else { continue };
+            // A stop that was not waited for is that of a task about to end.
+            match task.tracee.poll()? {
+                Some(Stop::Gone(_)) => {}
+                Some(_) => task.tracee.kill(),
+                None if task.tracee.is_held() => continue,
+                None => task.tracee.kill(),
+            }
             self.forget(&name, Exit::Signal(libc::SIGKILL));
         }
         Ok(())
