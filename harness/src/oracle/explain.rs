@@ -199,7 +199,7 @@ fn by_lines(who: &str, compared: &Compared<'_>, path: &str) -> Option<Vec<String
     let same = texts.windows(2).all(|pair| pair[0].1 == pair[1].1);
     let (run, nearest) = texts.iter().min_by_key(|(_, text)| changed_lines(text, &here, usize::MAX).len())?;
     let order = if same { who.to_owned() } else { order(run) };
-    let title = format!("{path}, lines only in {order} (-) and only here (+):");
+    let title = format!("{path}, after {order} (-) and here (+):");
     Some([title].into_iter().chain(changed_lines(nearest, &here, LINES)).collect())
 }
 
