@@ -289,13 +289,16 @@ fn json_that_is_broken_is_shown_where_it_is() {
     let script = Script::new(2).leaves(FILE, "{\n  \"a\": 1\n}\n  \"b\": 1\n}");
     let anomaly = judged(&script, &both_leave(FILE, "{\"a\":1,\"b\":1}"), &Tree::new()).unwrap();
     assert_eq!(
-        anomaly.explanation[3..],
+        anomaly.explanation,
         [
-            "  line   1  {",
-            "  line   2    \"a\": 1",
-            "  line   3  }",
-            "  line   4    \"b\": 1",
-            "  line   5  }"
+            "agent_metadata.json:",
+            "  every serial order  {\"a\":1,\"b\":1}",
+            "  here                no JSON: trailing characters at line 4 column 3",
+            "    1:  {",
+            "    2:    \"a\": 1",
+            "    3:  }",
+            "    4:    \"b\": 1",
+            "    5:  }"
         ]
     );
 }

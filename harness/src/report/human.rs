@@ -159,19 +159,21 @@ fn in_short(findings: &[&Finding], style: &Style, out: &mut dyn io::Write) -> io
     Ok(())
 }
 
-/// A sentence on one line: without the numbers of steps (of a timeline that is not shown); where that is still too long, without
-/// any brackets; then as many clauses as fit; of a first one that does not, its beginning.
+/// A sentence on one line: without the numbers of steps (of a timeline that is not shown), and as many clauses as fit. Where that
+/// would be less than half a line, without any brackets; where that does not help, its beginning.
 fn gist(sentence: &str, width: usize) -> String {
-    let mut text = without_brackets(sentence, |inner| inner.contains("step"));
-    if length(&text) > width {
-        text = without_brackets(&text, |_| true);
+    let plain = without_brackets(sentence, |inner| inner.contains("step"));
+    let plainer = without_brackets(&plain, |_| true);
+    let clauses = |text: &str| {
+        let ends = [": ", ", which "].into_iter().flat_map(|end| text.match_indices(end));
+        let clauses = ends.map(|(end, _)| text[..end].to_owned()).chain([text.to_owned()]);
+        let fits = clauses.filter(|clause| length(clause) <= width && length(clause) * 2 > width);
+        fits.max_by_key(|clause| length(clause))
+    };
+    if length(&plain) <= width {
+        return plain;
     }
-    if length(&text) <= width {
-        return text;
-    }
-    let ends = text.match_indices([':', ',']).map(|(end, _)| &text[..end]);
-    let mut clauses = ends.filter(|clause| length(clause) <= width && length(clause) * 2 > width);
-    clauses.next_back().map_or_else(|| clip(&text, width), str::to_owned)
+    clauses(&plain).or_else(|| clauses(&plainer)).unwrap_or_else(|| clip(&plain, width))
 }
 
 /// The text without those of its ` (…)` that are not wanted.
@@ -203,7 +205,7 @@ mod tests {
         let lost = "f: C's \"a\" (written at step 17) is gone: A overwrote it at step 19";
         assert_eq!(gist(lost, 30), "f: C's \"a\" is gone");
         let torn = "f is no longer JSON (line 1 column 8): A and B wrote it at the same time (steps 1 to 4)";
-        assert_eq!(gist(torn, 62), "f is no longer JSON: A and B wrote it at the same time");
+        assert_eq!(gist(torn, 62), "f is no longer JSON (line 1 column 8)");
         assert_eq!(
             gist(torn, 80),
             "f is no longer JSON (line 1 column 8): A and B wrote it at the same time"
