@@ -169,7 +169,7 @@ fn cycle_through(start: usize, edge: &[Vec<Option<Conflict>>]) -> Option<Vec<Con
 #[cfg(test)]
 mod tests {
     use super::{Conflict, candidate_orders, conflict_serializable, cycle};
-    use crate::model::{Cut, Ending};
+    use crate::model::{Cut, Ending, Location, ObjectId};
     use crate::oracle::testing::{Script, shown_orders};
 
     #[test]
@@ -189,6 +189,24 @@ mod tests {
         let ring = script.touch(1, "w1").touch(2, "w2").touch(0, "w3").execution();
         assert!(!conflict_serializable(&ring));
         assert_eq!(cycle(&ring.trace).unwrap().len(), 3);
+    }
+
+    #[test]
+    fn conflicts_on_data_are_told_rather_than_those_on_what_a_directory_looks_like() {
+        let mut execution = Script::new(2)
+            .touch(0, "w9")
+            .touch(1, "r9")
+            .touch(0, "r1")
+            .touch(1, "w1")
+            .touch(1, "w2")
+            .touch(0, "w2")
+            .execution();
+        for event in &mut execution.trace[..2] {
+            event.operation.accesses[0].location = Location::Status(ObjectId::Initial(0));
+        }
+        let told: Vec<_> =
+            cycle(&execution.trace).unwrap().iter().map(|found| (found.first, found.second)).collect();
+        assert_eq!(told, [(2, 3), (4, 5)]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::SerialOutcomes;
-use super::difference::{Compared, KeyDifference, content};
+use super::difference::{Compared, KeyDifference, content, why_not_json};
 use super::evidence::{clip, list};
 use super::serial::SerialRun;
 use crate::model::{Entry, Exit, Outcome, ProcessId, Tree};
@@ -170,15 +170,29 @@ fn file(who: &str, compared: &Compared<'_>, path: &str) -> Vec<String> {
     if let Some(difference) = by_lines(who, compared, path) {
         return difference;
     }
+    if let Some(Entry::File { content: bytes, .. }) = here.filter(|_| compared.no_longer_json(path)) {
+        let raw = |(_, serial): &(&SerialRun, Outcome)| raw(content(&serial.tree, path).unwrap_or_default());
+        let values: Vec<String> = compared.serial.iter().map(raw).collect();
+        return [table(path, &against(who, &values, no_json(path, bytes), &compared.serial)), around(bytes)]
+            .concat();
+    }
     let values: Vec<String> =
         compared.serial.iter().map(|(_, serial)| entry(serial.tree.get(path))).collect();
-    let mut found = table(path, &against(who, &values, entry(here), &compared.serial));
-    if compared.no_longer_json(path)
-        && let Some(Entry::File { content, .. }) = here
-    {
-        found.extend(broken(content));
+    table(path, &against(who, &values, entry(here), &compared.serial))
+}
+
+/// A text of one line, as it is.
+fn raw(bytes: &[u8]) -> String {
+    clip(&String::from_utf8_lossy(bytes), VALUE)
+}
+
+/// What is there instead of JSON: a text of one line as it is, else what is wrong with it.
+fn no_json(path: &str, bytes: &[u8]) -> String {
+    if bytes.is_empty() || lines(bytes).len() > 1 {
+        format!("no JSON: {}", why_not_json(path, bytes))
+    } else {
+        raw(bytes)
     }
-    found
 }
 
 /// The lines that differ, where all is text of more than a line. JSON that no longer parses has nothing to be compared with: the
@@ -199,12 +213,12 @@ fn by_lines(who: &str, compared: &Compared<'_>, path: &str) -> Option<Vec<String
     let same = texts.windows(2).all(|pair| pair[0].1 == pair[1].1);
     let (run, nearest) = texts.iter().min_by_key(|(_, text)| changed_lines(text, &here, usize::MAX).len())?;
     let order = if same { who.to_owned() } else { order(run) };
-    let title = format!("{path}, lines only in {order} (-) and only here (+):");
+    let title = format!("{path}, after {order} (-) and here (+):");
     Some([title].into_iter().chain(changed_lines(nearest, &here, LINES)).collect())
 }
 
 /// The text of a file that should be JSON, around the place where it no longer is.
-fn broken(content: &[u8]) -> Vec<String> {
+fn around(content: &[u8]) -> Vec<String> {
     let text = String::from_utf8_lossy(content);
     if text.lines().count() < 2 {
         return Vec::new();
@@ -212,7 +226,7 @@ fn broken(content: &[u8]) -> Vec<String> {
     let at = serde_json::from_slice::<Value>(content).err().map_or(0, |error| error.line());
     let first = at.saturating_sub(LINES - 2);
     let shown = text.lines().enumerate().skip(first).take(LINES);
-    let shown = shown.map(|(line, text)| format!("  line {:>3}  {}", line + 1, clip(text, VALUE)));
+    let shown = shown.map(|(line, text)| format!("  {:>4}  {}", format!("{}:", line + 1), clip(text, VALUE)));
     shown.collect()
 }
 

@@ -215,8 +215,8 @@ fn of_cycle(kind: Kind, what: &str, trace: &[Event]) -> Anomaly {
         let path = common_path(a, b);
         let name = path.map_or("what they share", String::as_str);
         let (does, then) = (verb(a, b), verb(b, a));
-        marks.add(first, format!("{does} {name} before {} {then} it", b.process));
-        marks.add(second, format!("{then} {name} after {} {does} it", a.process));
+        marks.add(first, format!("before {} {then} it", b.process));
+        marks.add(second, format!("after {} {does} it", a.process));
         let steps = (shown(first), shown(second));
         reasons.push(format!(
             "{} {does} {name} (step {}) before {} {then} it (step {})",

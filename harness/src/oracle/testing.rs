@@ -120,6 +120,12 @@ impl Script {
         self
     }
 
+    /// The last step was the process's last.
+    pub fn exits(mut self, process: usize, exit: Exit) -> Self {
+        self.last().exit = Some(exit);
+        self.exit(process, exit)
+    }
+
     pub fn prints(mut self, process: usize, text: &str) -> Self {
         self.outcome.stdout[process] = text.as_bytes().to_vec();
         self

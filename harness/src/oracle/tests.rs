@@ -97,7 +97,7 @@ fn a_process_that_dies_of_a_half_written_file_has_failed() {
         "B fails (exit 1), which no serial order lets it: it read agent_metadata.json at step 2 while A was writing it and got \
          0 bytes"
     );
-    let expected = ["A is: a", "B is: b", "every serial order gives: B exit 0", "this one gives: B exit 1"];
+    let expected = ["how B ends:", "  every serial order  exit 0", "  here                exit 1"];
     assert_eq!(anomaly.explanation, expected);
     let killed = judged(&script.exit(1, Exit::Signal(11)), &serial, &initial).unwrap();
     assert!(killed.summary.starts_with("B is killed by signal 11: "), "{}", killed.summary);
@@ -135,7 +135,7 @@ fn additional_files_are_left_behind() {
     assert_eq!(notes(&anomaly), [(0, "leaves t.tmp")]);
     assert_eq!(
         anomaly.explanation,
-        ["every serial order gives: t.tmp not there", "this one gives: t.tmp \"\""]
+        ["t.tmp:", "  every serial order  not there", "  here                \"\""]
     );
 }
 
@@ -154,10 +154,7 @@ fn output_alone_is_a_dirty_read() {
     );
     assert_eq!(
         anomaly.explanation,
-        [
-            "every serial order gives: B prints \"new\" (in the order A B) or \"old\" (in the order B A)",
-            "this one gives: B prints \"\""
-        ]
+        ["what B prints:", "  A then B  \"new\"", "  B then A  \"old\"", "  here      \"\""]
     );
 }
 
@@ -179,8 +176,9 @@ fn write_skew_is_non_serializable_and_the_cycle_tells() {
     assert_eq!(
         anomaly.explanation,
         [
-            "the order A B gives: y \"2\" where this one gives \"1\"",
-            "the order B A gives: x \"2\" where this one gives \"1\""
+            "each part is one that some serial order gives, all together are not:",
+            "  A then B  y \"2\", here \"1\"",
+            "  B then A  x \"2\", here \"1\""
         ]
     );
 }
@@ -197,18 +195,12 @@ fn locks_taken_crosswise_are_a_deadlock_with_its_ring() {
     assert_eq!(anomaly.kind, Kind::Deadlock);
     assert_eq!(anomaly.summary, "A waits for b.lock held by B, B waits for a.lock held by A");
     assert_eq!((anomaly.files.len(), anomaly.processes.as_slice()), (2, &[ProcessId(0), ProcessId(1)][..]));
-    assert_eq!(
-        anomaly.explanation,
-        [
-            "A waits for b.lock, held by B (since step 2)",
-            "B waits for a.lock, held by A (since step 1)",
-            "C waits for a.lock as well"
-        ]
-    );
-    assert_eq!(
-        notes(&anomaly),
-        [(0, "takes a.lock, which B comes to wait for"), (1, "takes b.lock, which A comes to wait for")]
-    );
+    assert_eq!(anomaly.explanation, ["C waits for a.lock as well"]);
+    assert_eq!(notes(&anomaly), [(0, "B comes to wait for it"), (1, "A comes to wait for it")]);
+    let forgotten = Script::new(2).lock(0, "a.lock", 1).waits(1, "a.lock", 1, &[0]);
+    let anomaly = judged(&forgotten, &both_leave("f", ""), &Tree::new()).unwrap();
+    assert_eq!(anomaly.summary, "a lock is never released: B for a.lock wait for ever");
+    assert_eq!(anomaly.explanation, ["B waits for a.lock, held by A (since step 1)"]);
     let alone = Script::new(1).lock(0, "a.lock", 1).waits(0, "a.lock", 1, &[0]);
     let anomaly = judged(&alone, &both_leave("f", ""), &Tree::new()).unwrap();
     assert_eq!(anomaly.summary, "A waits for a.lock, which it holds itself");
@@ -252,8 +244,12 @@ fn where_not_every_order_was_run_the_explanation_says_so() {
     serial.complete = false;
     let anomaly = judged(&incident(), &serial, &tree(&[(FILE, "{}")])).unwrap();
     assert_eq!(
-        anomaly.explanation[0],
-        "each of the 2 serial orders that were run gives: agent_metadata.json \"agent-b\": 1"
+        anomaly.explanation,
+        [
+            "agent_metadata.json, key \"agent-b\":",
+            "  all 2 serial orders run  1",
+            "  here                     not there"
+        ]
     );
 }
 
@@ -261,8 +257,66 @@ fn where_not_every_order_was_run_the_explanation_says_so() {
 fn longer_texts_are_explained_by_their_lines() {
     let script = Script::new(2).leaves("log", "head\na\ntail\n");
     let anomaly = judged(&script, &both_leave("log", "head\na\nb\ntail\n"), &Tree::new()).unwrap();
-    let expected = ["log, as every serial order gives it (-) and as this one does (+):", "  - b"];
-    assert_eq!(anomaly.explanation, expected);
+    assert_eq!(anomaly.explanation, ["log, after every serial order (-) and here (+):", "  - b"]);
+    // Of several serial outcomes the one that is nearest.
+    let serial = serial_of_two(
+        Script::new(2).leaves("log", "a\nb\n").outcome(),
+        Script::new(2).leaves("log", "b\na\n").outcome(),
+    );
+    let anomaly = judged(&Script::new(2).leaves("log", "b\n"), &serial, &Tree::new()).unwrap();
+    assert_eq!(anomaly.explanation, ["log, after A then B (-) and here (+):", "  - a"]);
+}
+
+#[test]
+fn what_has_the_same_values_is_explained_together() {
+    let script = Script::new(2).leaves(FILE, "{}").exit(0, Exit::Status(1)).exit(1, Exit::Status(1));
+    let anomaly = judged(&script, &both_leave(FILE, "{\"a\":1,\"b\":1}"), &Tree::new()).unwrap();
+    assert_eq!(
+        anomaly.explanation,
+        [
+            "agent_metadata.json, keys \"a\" and \"b\":",
+            "  every serial order  1",
+            "  here                not there",
+            "how A and B end:",
+            "  every serial order  exit 0",
+            "  here                exit 1"
+        ]
+    );
+}
+
+#[test]
+fn json_that_is_broken_is_shown_where_it_is() {
+    let script = Script::new(2).leaves(FILE, "{\n  \"a\": 1\n}\n  \"b\": 1\n}");
+    let anomaly = judged(&script, &both_leave(FILE, "{\"a\":1,\"b\":1}"), &Tree::new()).unwrap();
+    assert_eq!(
+        anomaly.explanation,
+        [
+            "agent_metadata.json:",
+            "  every serial order  {\"a\":1,\"b\":1}",
+            "  here                no JSON: trailing characters at line 4 column 3",
+            "    1:  {",
+            "    2:    \"a\": 1",
+            "    3:  }",
+            "    4:    \"b\": 1",
+            "    5:  }"
+        ]
+    );
+}
+
+#[test]
+fn a_process_that_fails_on_json_that_was_left_broken_says_by_whom() {
+    let script = Script::new(2)
+        .write(0, FILE, "{}}")
+        .read(1, FILE, "{}}")
+        .leaves(FILE, "{}}")
+        .exit(1, Exit::Status(1));
+    let anomaly = judged(&script, &both_leave(FILE, "{}"), &tree(&[(FILE, "{}")])).unwrap();
+    assert_eq!(
+        anomaly.summary,
+        "B fails (exit 1), which no serial order lets it: what it read of agent_metadata.json at step 2 was not JSON (trailing \
+         characters at line 1 column 3), as A had left it at step 1"
+    );
+    assert_eq!(notes(&anomaly)[0], (0, "leaves it broken"));
 }
 
 #[test]

@@ -9,7 +9,7 @@ pub(super) fn verdict(report: &Report, kinds: &[String]) -> String {
     let who = processes(report.commands.len());
     let as_expected =
         report.expected.as_ref().is_some_and(|expected| super::differences(expected, report).is_empty());
-    let expected = if as_expected { ", as expected" } else { "" };
+    let expected = if as_expected { " (as expected)" } else { "" };
     let limit = if report.not_covered.is_empty() { "" } else { " but for what is not covered (below)" };
     match report.verdict {
         Verdict::Anomaly => format!("anomaly: {}{expected}", kinds.join(", ")),
@@ -34,10 +34,11 @@ pub(super) fn figures(report: &Report) -> String {
         );
     }
     format!(
-        "{}. Distinct outcomes: {}; of {}: {}. {} in {seconds}.",
+        "{}. {}; the {} {} {}. {} in {seconds}.",
         executions(report),
-        report.distinct_outcomes,
+        plural(report.distinct_outcomes, "distinct outcome"),
         plural(report.serial_runs, "serial run"),
+        if report.serial_runs == 1 { "gives" } else { "give" },
         report.serial_outcomes,
         plural(report.steps, "step"),
     )

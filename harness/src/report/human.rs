@@ -122,9 +122,7 @@ fn in_full(report: &Report, finding: &Finding, style: &Style, out: &mut dyn io::
     for line in timeline(finding, &report.commands, style) {
         writeln!(out, "{line}")?;
     }
-    if !finding.anomaly.explanation.is_empty() {
-        writeln!(out)?;
-    }
+    writeln!(out)?;
     for line in &finding.anomaly.explanation {
         // Lines that are indented are laid out already.
         if line.starts_with("  ") {
@@ -161,14 +159,31 @@ fn in_short(findings: &[&Finding], style: &Style, out: &mut dyn io::Write) -> io
     Ok(())
 }
 
-/// As many clauses of a sentence as fit a line; of a first one that does not, its beginning.
+/// A sentence on one line: without the numbers of steps (of a timeline that is not shown), and as many clauses as fit. Where that
+/// would be less than half a line, without any brackets; where that does not help, its beginning.
 fn gist(sentence: &str, width: usize) -> String {
-    if length(sentence) <= width {
-        return sentence.to_owned();
+    let plain = without_brackets(sentence, |inner| inner.contains("step"));
+    let plainer = without_brackets(&plain, |_| true);
+    let clauses = |text: &str| {
+        let ends = [": ", ", which "].into_iter().flat_map(|end| text.match_indices(end));
+        let clauses = ends.map(|(end, _)| text[..end].to_owned()).chain([text.to_owned()]);
+        let fits = clauses.filter(|clause| length(clause) <= width && length(clause) * 2 > width);
+        fits.max_by_key(|clause| length(clause))
+    };
+    if length(&plain) <= width {
+        return plain;
     }
-    let ends = sentence.match_indices([':', ',']).map(|(end, _)| &sentence[..end]);
-    let clauses = ends.filter(|clause| length(clause) <= width && length(clause) * 2 > width);
-    clauses.last().map_or_else(|| clip(sentence, width), str::to_owned)
+    clauses(&plain).or_else(|| clauses(&plainer)).unwrap_or_else(|| clip(&plain, width))
+}
+
+/// The text without those of its ` (…)` that are not wanted.
+fn without_brackets(text: &str, unwanted: impl Fn(&str) -> bool) -> String {
+    let mut parts = text.split(" (");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| match part.split_once(')') {
+        Some((inner, rest)) if unwanted(inner) => text + rest,
+        _ => text + " (" + part,
+    })
 }
 
 /// A path as a word for a shell.
@@ -178,5 +193,23 @@ fn argument(path: &str) -> String {
         path.to_owned()
     } else {
         format!("'{}'", path.replace('\'', "'\\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::gist;
+
+    #[test]
+    fn the_gist_of_a_sentence_fits_a_line_and_names_no_steps() {
+        let lost = "f: C's \"a\" (written at step 17) is gone: A overwrote it at step 19";
+        assert_eq!(gist(lost, 30), "f: C's \"a\" is gone");
+        let torn = "f is no longer JSON (line 1 column 8): A and B wrote it at the same time (steps 1 to 4)";
+        assert_eq!(gist(torn, 62), "f is no longer JSON (line 1 column 8)");
+        assert_eq!(
+            gist(torn, 80),
+            "f is no longer JSON (line 1 column 8): A and B wrote it at the same time"
+        );
+        assert_eq!(gist("one long clause that does not end", 12), "one long cl…");
     }
 }

@@ -106,9 +106,19 @@ pub(super) fn clip_middle(text: &str, width: usize) -> String {
     text.chars().take(head).chain(['…']).chain(text.chars().skip(tail)).collect()
 }
 
+/// A path of at most `width` characters: less the folders that do not fit, `…/` in their place.
+pub(super) fn short_path(path: &str, width: usize) -> String {
+    if length(path) <= width {
+        return path.to_owned();
+    }
+    let ends = path.match_indices('/').map(|(at, _)| format!("…{}", &path[at..]));
+    let name = path.rsplit('/').next().unwrap_or(path);
+    ends.into_iter().find(|end| length(end) <= width).unwrap_or_else(|| clip_middle(name, width))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{clip, clip_middle, pad, wrap};
+    use super::{clip, clip_middle, pad, short_path, wrap};
 
     #[test]
     fn lines_break_at_spaces_and_long_words_where_they_must() {
@@ -118,6 +128,8 @@ mod tests {
         assert_eq!(wrap("", 4, 0), [""]);
         assert_eq!(pad("→", 3), "→  ");
         assert_eq!([clip("→ abc", 5), clip("→ abc", 4)], ["→ abc", "→ a…"]);
+        let paths = [20, 12, 8, 4].map(|width| short_path("var/lib/state/f.json", width));
+        assert_eq!(paths, ["var/lib/state/f.json", "…/f.json", "…/f.json", "f…on"]);
         assert_eq!([clip_middle("→ abcde", 7), clip_middle("→ abcde", 6)], ["→ abcde", "→ …cde"]);
     }
 }

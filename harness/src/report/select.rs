@@ -11,7 +11,7 @@ use super::{Finding, words};
 use crate::model::{CallResult, Event, ProcessId};
 
 /// Most lines of a timeline; of more, those nearest to the marked steps, or to the end.
-const MOST: usize = 28;
+const MOST: usize = 20;
 
 /// Steps that make one line: one, or several of one process that do the same to one file, nothing shown between them.
 pub(super) struct Line {

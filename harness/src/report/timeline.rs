@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::layout::{Ink, Style, clip, clip_middle, length, pad, wrap};
+use super::layout::{Ink, Style, clip, clip_middle, length, pad, short_path, wrap};
 use super::select::{self, Line};
 use super::{Finding, words};
-use crate::model::{CallResult, Ending, Event, ProcessId};
+use crate::model::{Call, CallResult, Ending, Event, ProcessId, Waiting};
 
 /// Room for a call in the last column. Columns may be closer to each other than that: each line holds one call.
 const CALL: usize = 36;
@@ -13,6 +13,8 @@ const CALL: usize = 36;
 const FAR: usize = 60;
 /// Columns that are closer than this are none: the process's letter stands before the call.
 const CLOSE: usize = 4;
+/// Room for the words beside a path that is shortened.
+const VERB: usize = 16;
 /// Most commands that are listed above a timeline.
 const COMMANDS: usize = 8;
 /// So many steps passed over are told where they were; fewer, in one line for all.
@@ -40,27 +42,39 @@ struct Table {
 /// The lines of the timeline of an anomaly.
 pub(super) fn timeline(finding: &Finding, commands: &[String], style: &Style) -> Vec<String> {
     let table = Table::of(finding, commands.len(), style);
-    let mut lines = table.head(finding, commands);
-    let (mut before, mut told) = (0, 0);
+    let trace = &finding.shown.trace;
     let shown = select::lines(finding, &table.processes);
+    let mut lines = table.head(finding, commands);
+    let (mut before, mut accounted) = (0, 0);
+    let mut gap = |range: std::ops::Range<usize>, lines: &mut Vec<String>| {
+        for Gap { process, steps, text } in table.gaps(trace.get(range).unwrap_or_default()) {
+            let (start, width) =
+                process.map_or((table.margin, table.width - table.margin), |p| table.cell(p));
+            lines.push(style.ink(Ink::Faint, &format!("{}{}", " ".repeat(start), clip(&text, width))));
+            accounted += steps;
+        }
+    };
     for line in &shown {
-        let first = line.steps[0];
-        let gaps = gaps(finding, before..first, &table.processes);
-        told += gaps.iter().map(|(_, passed, _)| passed).sum::<usize>();
-        lines.extend(gaps.into_iter().map(|(process, _, text)| {
-            let (start, width) = table.cell(process);
-            style.ink(Ink::Faint, &format!("{}{}", " ".repeat(start), clip(&table.say(process, text), width)))
-        }));
+        gap(before..line.steps[0], &mut lines);
         before = line.steps.last().map_or(before, |last| last + 1);
-        lines.extend(table.lay_out(&row(finding, line), style));
+        lines.extend(table.lay_out(&table.row(finding, line), style));
     }
-    lines.extend(waiting(finding, &table.processes).iter().flat_map(|row| table.lay_out(row, style)));
-    if finding.shown.trace.is_empty() {
+    gap(before..trace.len(), &mut lines);
+    lines.extend(table.waiting(finding).iter().flat_map(|row| table.lay_out(row, style)));
+    if trace.is_empty() {
         lines.push(format!("{}(no steps)", " ".repeat(table.margin)));
     }
-    let of_lines = shown.iter().map(|line| line.steps.len()).sum::<usize>();
-    lines.extend(table.left_out(finding, commands.len(), of_lines + told, style));
+    accounted += shown.iter().map(|line| line.steps.len()).sum::<usize>();
+    lines.extend(table.left_out(finding, commands.len(), accounted, style));
     lines
+}
+
+/// Steps passed over that are told where they were.
+struct Gap {
+    /// Whose; nothing where they are of several processes.
+    process: Option<ProcessId>,
+    steps: usize,
+    text: String,
 }
 
 impl Table {
@@ -140,6 +154,71 @@ impl Table {
         lines.collect()
     }
 
+    /// The longest path that is shown to a process's steps in full.
+    fn longest_path(&self, process: ProcessId) -> usize {
+        self.cell(process).1.saturating_sub(VERB)
+    }
+
+    /// A line of the timeline in words.
+    fn row(&self, finding: &Finding, line: &Line) -> Row {
+        let trace = &finding.shown.trace;
+        let (step, process) = (line.steps[0], trace[line.steps[0]].process);
+        let short = |step: &usize| {
+            let mut event = trace[*step].clone();
+            shorten(&mut event.operation.call, self.longest_path(process));
+            event
+        };
+        let events: Vec<Event> = line.steps.iter().map(short).collect();
+        let marked = finding.anomaly.steps.iter().find(|marked| marked.step == step);
+        let text = match events.as_slice() {
+            [one] if only_ends(&trace[step], &finding.anomaly.files) => {
+                one.exit.map_or_else(String::new, words::ended)
+            }
+            [one] => words::event(one),
+            several => words::several(&several.iter().collect::<Vec<_>>()),
+        };
+        let note = marked.map(|marked| marked.note.clone()).filter(|note| !note.is_empty());
+        Row { step: Some(step), process, text, marked: marked.is_some(), note }
+    }
+
+    /// Who waits for what at the end.
+    fn waiting(&self, finding: &Finding) -> Vec<Row> {
+        let Ending::Blocked(waiting) = &finding.shown.ending else { return Vec::new() };
+        let waiting = waiting.iter().filter(|waiting| self.processes.contains(&waiting.process));
+        let row = |waiting: &Waiting| {
+            let mut call = waiting.operation.call.clone();
+            shorten(&mut call, self.longest_path(waiting.process));
+            let holders: Vec<String> = waiting.holders.iter().map(ToString::to_string).collect();
+            let held =
+                if holders.is_empty() { String::new() } else { format!(", held by {}", holders.join(", ")) };
+            let text = format!("waits to {}{held}", words::pending(&call));
+            Row { step: None, process: waiting.process, text, marked: true, note: None }
+        };
+        waiting.map(row).collect()
+    }
+
+    /// The steps passed over in a stretch of the trace that are many: how many, and on which files; each in its process's column, or
+    /// where there are no columns, together.
+    fn gaps(&self, passed: &[Event]) -> Vec<Gap> {
+        let of =
+            |process: &ProcessId| passed.iter().filter(|event| event.process == *process).collect::<Vec<_>>();
+        let told = |events: &[&Event]| format!("⋮ {}{}", count(events.len()), on(events));
+        if self.spacing.is_some() {
+            let own = self.processes.iter().map(|process| (*process, of(process)));
+            let many = own.filter(|(_, events)| events.len() >= GAP);
+            let gap = |(process, events): (ProcessId, Vec<&Event>)| Gap {
+                process: Some(process),
+                steps: events.len(),
+                text: told(&events),
+            };
+            return many.map(gap).collect();
+        }
+        let events: Vec<&Event> =
+            passed.iter().filter(|event| self.processes.contains(&event.process)).collect();
+        let gap = Gap { process: None, steps: events.len(), text: told(&events) };
+        [gap].into_iter().filter(|gap| gap.steps >= GAP).collect()
+    }
+
     /// What is not in the table, in words.
     fn left_out(&self, finding: &Finding, processes: usize, accounted: usize, style: &Style) -> Vec<String> {
         let trace = &finding.shown.trace;
@@ -154,7 +233,7 @@ impl Table {
             .filter(|process| !self.processes.contains(process))
             .map(|process| process.to_string())
             .collect();
-        if !others.is_empty() {
+        if !others.is_empty() && trace.len() > own {
             parts.push(format!("the {} of {}", count(trace.len() - own), others.join(", ")));
         }
         if parts.is_empty() {
@@ -180,67 +259,19 @@ fn shown_processes(finding: &Finding, processes: usize) -> Vec<ProcessId> {
     concerned.into_iter().collect()
 }
 
-/// A line of the timeline in words.
-fn row(finding: &Finding, line: &Line) -> Row {
-    let trace = &finding.shown.trace;
-    let events: Vec<&Event> = line.steps.iter().map(|step| &trace[*step]).collect();
-    let step = line.steps[0];
-    let marked = finding.anomaly.steps.iter().find(|marked| marked.step == step);
-    let text = match events.as_slice() {
-        [one] => words_of(one, &finding.anomaly.files),
-        several => words::several(several),
-    };
-    Row {
-        step: Some(step),
-        process: trace[step].process,
-        text,
-        marked: marked.is_some(),
-        note: marked.map(|marked| marked.note.clone()).filter(|note| !note.is_empty()),
-    }
-}
-
-/// A step in words; of one whose only interest is that the process ends in it, that.
-fn words_of(event: &Event, files: &[String]) -> String {
+/// Whether the only interest of a step is that its process ends in it.
+fn only_ends(event: &Event, files: &[String]) -> bool {
     let call = &event.operation.call;
     let other = call.path.as_ref().is_none_or(|path| !files.contains(path)) && call.target.is_none();
     let idle = words::reads(&call.name) || call.name.contains("stat") || call.name.starts_with("open");
-    match event.exit {
-        Some(exit) if other && idle && matches!(event.result, CallResult::Value(_)) => words::ended(exit),
-        _ => words::event(event),
+    event.exit.is_some() && other && idle && matches!(event.result, CallResult::Value(_))
+}
+
+/// Cuts the paths of a call to at most so many characters.
+fn shorten(call: &mut Call, most: usize) {
+    for path in [&mut call.path, &mut call.target].into_iter().flatten() {
+        *path = short_path(path, most);
     }
-}
-
-/// Who waits for what at the end.
-fn waiting(finding: &Finding, processes: &[ProcessId]) -> Vec<Row> {
-    let Ending::Blocked(waiting) = &finding.shown.ending else { return Vec::new() };
-    let waiting = waiting.iter().filter(|waiting| processes.contains(&waiting.process));
-    let row = |waiting: &crate::model::Waiting| {
-        let holders: Vec<String> = waiting.holders.iter().map(ToString::to_string).collect();
-        let held =
-            if holders.is_empty() { String::new() } else { format!(", held by {}", holders.join(", ")) };
-        Row {
-            step: None,
-            process: waiting.process,
-            text: format!("waits to {}{held}", words::pending(&waiting.operation.call)),
-            marked: true,
-            note: None,
-        }
-    };
-    waiting.map(row).collect()
-}
-
-/// The steps passed over in a range that are many: whose, how many, and on which files.
-fn gaps(
-    finding: &Finding,
-    range: std::ops::Range<usize>,
-    processes: &[ProcessId],
-) -> Vec<(ProcessId, usize, String)> {
-    let passed = finding.shown.trace.get(range).unwrap_or_default();
-    let of = |process: &ProcessId| {
-        let own: Vec<&Event> = passed.iter().filter(|event| event.process == *process).collect();
-        (own.len() >= GAP).then(|| (*process, own.len(), format!("⋮ {}{}", count(own.len()), on(&own))))
-    };
-    processes.iter().filter_map(of).collect()
 }
 
 /// The files that steps are on, those with the most steps first.
@@ -249,6 +280,10 @@ fn on(events: &[&Event]) -> String {
     for path in events.iter().filter_map(|event| event.operation.call.path.as_deref()) {
         *counts.entry(path).or_default() += 1;
     }
+    if counts.len() > 1 {
+        // The workspace itself is looked at all the time.
+        counts.remove(".");
+    }
     let mut paths: Vec<(&str, usize)> = counts.into_iter().collect();
     paths.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
     let names: Vec<&str> = paths.iter().map(|(path, _)| *path).collect();
@@ -256,7 +291,7 @@ fn on(events: &[&Event]) -> String {
         [] => String::new(),
         [one] => format!(" on {one}"),
         [one, two] => format!(" on {one} and {two}"),
-        [one, two, ..] => format!(" on {one}, {two}, …"),
+        [one, ..] => format!(" on {one}, …"),
     }
 }
 

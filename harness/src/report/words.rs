@@ -8,8 +8,9 @@ use crate::model::{Access, AccessKind, Call, CallResult, Event, Exit, Location};
 #[must_use]
 pub fn event(event: &Event) -> String {
     let call = with_task(in_trace(event), &event.task);
+    let name = event.operation.call.name.as_str();
     match event.exit {
-        Some(exit) if call == "exit" => ended(exit),
+        Some(exit) if matches!(name, "exit" | "exit_group") => ended(exit),
         Some(exit) => format!("{call}; {}", ended(exit)),
         None => call,
     }
@@ -111,7 +112,7 @@ fn call_words(call: &Call, succeeds: bool, made: Option<bool>) -> String {
         "open" | "openat" | "openat2" | "creat" => open(path, &call.detail, succeeds, made),
         "flock" | "fcntl" => lock(call, path),
         "close" | "close_range" | "dup" | "dup2" | "dup3" if call.detail == "releases the lock" => {
-            format!("close {path}, releasing its lock")
+            format!("unlock {path} (close)")
         }
         "execve" | "execveat" if path.is_empty() => "run another program (closes files)".into(),
         "execve" | "execveat" => plain("run"),
@@ -130,7 +131,7 @@ fn call_words(call: &Call, succeeds: bool, made: Option<bool>) -> String {
         "readlink" | "readlinkat" => plain("read the link"),
         "getdents" | "getdents64" => plain("list"),
         "lseek" if call.detail == "to the end" => format!("find the end of {path}"),
-        "mmap" => plain("map into memory"),
+        "mmap" => format!("map {path} into memory"),
         "truncate" | "ftruncate" => cut(path, &call.detail),
         "fallocate" => plain("reserve room in"),
         "chmod" | "fchmod" | "fchmodat" | "fchmodat2" => plain("change the mode of"),

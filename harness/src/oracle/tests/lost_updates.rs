@@ -20,13 +20,14 @@ fn a_lost_key_is_named_with_its_writer_and_who_overwrote_it() {
     assert_eq!(anomaly.processes, [ProcessId(0), ProcessId(1)]);
     assert_eq!(
         notes(&anomaly),
-        [(1, "reads the file before B changes it"), (5, "B's change"), (7, "overwrites B's change")]
+        [(1, "reads it before B changes it"), (5, "B's change"), (7, "overwrites B's change")]
     );
     assert_eq!(
         anomaly.explanation,
         [
-            "every serial order gives: agent_metadata.json \"agent-b\": 1",
-            "this one gives: agent_metadata.json \"agent-b\": nothing"
+            "agent_metadata.json, key \"agent-b\":",
+            "  every serial order  1",
+            "  here                not there"
         ]
     );
 }
@@ -75,7 +76,7 @@ fn a_counter_and_a_plain_text_lose_updates_too() {
         let how = "B overwrote it at step 4 with what it had read at step 2";
         assert_eq!(anomaly.summary, format!("{what}: {how}"));
         assert_eq!(anomaly.keys, keys);
-        assert_eq!(notes(&anomaly)[0], (1, "reads the file before A changes it"));
+        assert_eq!(notes(&anomaly)[0], (1, "reads it before A changes it"));
     }
 }
 
@@ -92,10 +93,8 @@ fn a_lost_update_is_found_behind_a_canonical_form() {
         anomaly.summary,
         "db: A's change (step 3) is lost: B overwrote it at step 4 with what it had read at step 2"
     );
-    let expected = [
-        "every serial order gives: the canonical form \"2 rows\"",
-        "this one gives: the canonical form \"1 row\"",
-    ];
+    let expected =
+        ["the canonical form:", "  every serial order  \"2 rows\"", "  here                \"1 row\""];
     assert_eq!(anomaly.explanation, expected);
 }
 

@@ -1,0 +1,301 @@
+//! What people read, of hand-made traces.
+
+use expect_test::expect;
+
+use super::{FILE, TRUNCATE, both_leave, check, finding, lost_update, report};
+use crate::model::{Exit, Kind, Tree, Verdict};
+use crate::oracle::testing::{Script, tree};
+
+#[test]
+fn an_anomaly_of_two_processes() {
+    check(
+        &lost_update(),
+        &expect![[r#"
+            anomaly: lost-update
+
+            agent_metadata.json: B's "agent-b" (written at step 8) is gone: A overwrote it
+              at step 11 with what it had read at step 3
+
+            step  A: python3 agent.py a                B: python3 agent.py b
+              1   lock a.lock
+              3 ► read agent_metadata.json: 2 bytes
+                  └ reads it before B changes it
+              4                                        lock b.lock
+              6                                        read agent_metadata.json: 2 bytes
+              7                                        open and empty agent_metadata.json
+              8 ►                                      write agent_metadata.json: 14 bytes
+                                                       └ B's change
+             10   open and empty agent_metadata.json
+             11 ► write agent_metadata.json: 14 bytes
+                  └ overwrites B's change
+                  (not shown: 3 steps that only open or look, or are on other files)
+
+            agent_metadata.json, key "agent-b":
+              every serial order  1
+              here                not there
+            (execution 7 of 34, 2 context switches, replayed 3 times)
+
+            34 executions stand for all interleavings (dpor, exhaustive): 30 complete, 4
+              blocked in a deadlock. 3 distinct outcomes; the 2 serial runs give 2. 612
+              steps in 0.41 s.
+            replay: cooks replay 'out/lost update-1.json'
+        "#]],
+    );
+}
+
+#[test]
+fn of_several_anomalies_the_most_telling_is_shown_in_full() {
+    let mut report = lost_update();
+    let mut more = |kind: Kind, summary: &str, switches: u64| {
+        let mut found = report.anomalies[0].clone();
+        let path = format!("out/two-agents-{}-{kind}.json", report.anomalies.len() + 1);
+        (found.context_switches, found.witness) = (switches, Some(path));
+        (found.anomaly.kind, found.anomaly.summary) = (kind, summary.into());
+        if kind != Kind::LostUpdate {
+            found.anomaly.keys.clear();
+        }
+        report.anomalies.push(found);
+    };
+    more(
+        Kind::TornFile,
+        "agent_metadata.json is no longer JSON (trailing characters at line 1 column 8): A and B wrote it at the same time (steps 1 to 4)",
+        1,
+    );
+    more(
+        Kind::LostUpdate,
+        "agent_metadata.json: A's \"agent-a\" (written at step 10) is gone: B overwrote it at step 13 with what it had read",
+        1,
+    );
+    report.anomalies.rotate_left(1);
+    check(
+        &report,
+        &expect![[r#"
+        anomaly: lost-update, torn-file
+
+        lost-update: agent_metadata.json: A's "agent-a" (written at step 10) is gone: B
+          overwrote it at step 13 with what it had read
+
+        step  A: python3 agent.py a                B: python3 agent.py b
+          1   lock a.lock
+          3 ► read agent_metadata.json: 2 bytes
+              └ reads it before B changes it
+          4                                        lock b.lock
+          6                                        read agent_metadata.json: 2 bytes
+          7                                        open and empty agent_metadata.json
+          8 ►                                      write agent_metadata.json: 14 bytes
+                                                   └ B's change
+         10   open and empty agent_metadata.json
+         11 ► write agent_metadata.json: 14 bytes
+              └ overwrites B's change
+              (not shown: 3 steps that only open or look, or are on other files)
+
+        agent_metadata.json, key "agent-b":
+          every serial order  1
+          here                not there
+        (execution 7 of 34, 1 context switch, replayed 3 times)
+
+        2 more:
+          lost-update: agent_metadata.json: B's "agent-b" is gone
+            cooks replay 'out/lost update-1.json'
+          torn-file: agent_metadata.json is no longer JSON
+            cooks replay out/two-agents-2-torn-file.json
+
+        34 executions stand for all interleavings (dpor, exhaustive): 30 complete, 4
+          blocked in a deadlock. 3 distinct outcomes; the 2 serial runs give 2. 612
+          steps in 0.41 s.
+        replay: cooks replay out/two-agents-3-lost-update.json
+    "#]],
+    );
+}
+
+#[test]
+fn a_deadlock_with_those_who_wait() {
+    let script = Script::new(3).lock(0, "a.lock", 1).lock(1, "b.lock", 2).waits(0, "b.lock", 2, &[1]).waits(
+        1,
+        "a.lock",
+        1,
+        &[0],
+    );
+    let script = script.waits(2, "a.lock", 1, &[0]);
+    let found = finding(script.execution(), &both_leave(3, ""), &Tree::new());
+    check(
+        &report(Verdict::Anomaly, &["a", "b", "c"], vec![found]),
+        &expect![[r#"
+            anomaly: deadlock
+
+            A waits for b.lock held by B, B waits for a.lock held by A
+
+            step  A: a                                 B: b
+              1 ► lock a.lock
+                  └ B comes to wait for it
+              2 ►                                      lock b.lock
+                                                       └ A comes to wait for it
+                ► waits to lock b.lock, held by B
+                ►                                      waits to lock a.lock, held by A
+
+            C waits for a.lock as well
+            (execution 7 of 34, 2 context switches, replayed 3 times)
+
+            34 executions stand for all interleavings (dpor, exhaustive): 30 complete, 4
+              blocked in a deadlock. 3 distinct outcomes; the 2 serial runs give 2. 612
+              steps in 0.41 s.
+            replay: cooks replay 'out/lost update-1.json'
+        "#]],
+    );
+}
+
+#[test]
+fn a_process_that_fails_shows_where_and_by_whom() {
+    let script = Script::new(2)
+        .read(0, FILE, "{}")
+        .open(0, FILE, TRUNCATE)
+        .read(1, FILE, "")
+        .write(0, FILE, "{\"a\": 1}")
+        .read(1, "agent.py", "import json")
+        .exits(1, Exit::Status(1))
+        .leaves(FILE, "{\"a\": 1}");
+    let found = finding(script.execution(), &both_leave(2, "{\"a\": 1}"), &tree(&[(FILE, "{}")]));
+    check(
+        &report(Verdict::Anomaly, &["agent a", "agent b"], vec![found]),
+        &expect![[r#"
+        anomaly: process-failure
+
+        B fails (exit 1), which no serial order lets it: it read agent_metadata.json at
+          step 3 while A was writing it and got 0 bytes
+
+        step  A: agent a                           B: agent b
+          1   read agent_metadata.json: 2 bytes
+          2   open and empty agent_metadata.json
+          3 ►                                      read agent_metadata.json: empty
+                                                   └ reads it while A is writing it
+          4   write agent_metadata.json: 8 bytes
+          5 ►                                      exit 1
+                                                   └ ends so in no serial order
+
+        how B ends:
+          every serial order  exit 0
+          here                exit 1
+        (execution 7 of 34, 2 context switches, replayed 3 times)
+
+        34 executions stand for all interleavings (dpor, exhaustive): 30 complete, 4
+          blocked in a deadlock. 3 distinct outcomes; the 2 serial runs give 2. 612
+          steps in 0.41 s.
+        replay: cooks replay 'out/lost update-1.json'
+    "#]],
+    );
+}
+
+#[test]
+fn an_open_is_shown_where_another_file_took_the_place_before_it_was_used() {
+    let script = Script::new(2)
+        .open(0, FILE, "read")
+        .read(0, FILE, "{}")
+        .open(0, "a.tmp", TRUNCATE)
+        .write(0, "a.tmp", "{\"a\"")
+        .write_at(0, "a.tmp", 4, ": 1}")
+        .call(0, "fsync", "a.tmp", "")
+        .open(1, FILE, "read")
+        .rename(0, "a.tmp", FILE)
+        .read(1, FILE, "{}")
+        .open(1, "b.tmp", TRUNCATE)
+        .write(1, "b.tmp", "{\"b\": 1}")
+        .rename(1, "b.tmp", FILE)
+        .leaves(FILE, "{\"b\": 1}");
+    let found = finding(script.execution(), &both_leave(2, "{\"a\": 1, \"b\": 1}"), &tree(&[(FILE, "{}")]));
+    check(
+        &report(Verdict::Anomaly, &["agent a", "agent b"], vec![found]),
+        &expect![[r#"
+        anomaly: lost-update
+
+        agent_metadata.json: A's "a" (written at step 8) is gone: B overwrote it at step
+          12
+
+        step  A: agent a                           B: agent b
+          2   read agent_metadata.json: 2 bytes
+          4   write a.tmp: 8 bytes, 2 calls
+          7                                        open agent_metadata.json to read
+          8 ► rename a.tmp → agent_metadata.json
+              └ A's change
+          9                                        read agent_metadata.json: 2 bytes
+         11                                        write b.tmp: 8 bytes
+         12 ►                                      rename b.tmp → agent_metadata.json
+                                                   └ overwrites A's change
+              (not shown: 4 steps that only open or look, or are on other files)
+
+        agent_metadata.json, key "a":
+          every serial order  1
+          here                not there
+        (execution 7 of 34, 2 context switches, replayed 3 times)
+
+        34 executions stand for all interleavings (dpor, exhaustive): 30 complete, 4
+          blocked in a deadlock. 3 distinct outcomes; the 2 serial runs give 2. 612
+          steps in 0.41 s.
+        replay: cooks replay 'out/lost update-1.json'
+    "#]],
+    );
+}
+
+#[test]
+fn a_replay_is_told_as_one() {
+    let mut report = lost_update();
+    (report.strategy, report.executions, report.steps) = ("replay".into(), 1, 11);
+    check(
+        &report,
+        &expect![[r#"
+        anomaly: lost-update
+
+        agent_metadata.json: B's "agent-b" (written at step 8) is gone: A overwrote it
+          at step 11 with what it had read at step 3
+
+        step  A: python3 agent.py a                B: python3 agent.py b
+          1   lock a.lock
+          3 ► read agent_metadata.json: 2 bytes
+              └ reads it before B changes it
+          4                                        lock b.lock
+          6                                        read agent_metadata.json: 2 bytes
+          7                                        open and empty agent_metadata.json
+          8 ►                                      write agent_metadata.json: 14 bytes
+                                                   └ B's change
+         10   open and empty agent_metadata.json
+         11 ► write agent_metadata.json: 14 bytes
+              └ overwrites B's change
+              (not shown: 3 steps that only open or look, or are on other files)
+
+        agent_metadata.json, key "agent-b":
+          every serial order  1
+          here                not there
+
+        replayed: 11 steps, each as recorded, and the outcome too; 0.41 s
+        replay: cooks replay 'out/lost update-1.json'
+    "#]],
+    );
+}
+
+#[test]
+fn clean_and_inconclusive() {
+    let mut clean = report(Verdict::Clean, &["a", "b"], Vec::new());
+    (clean.executions, clean.complete, clean.blocked) = (2, 2, 0);
+    check(
+        &clean,
+        &expect![[r#"
+            clean: every interleaving of A and B was tried, and each leaves what some serial
+              order leaves
+
+            2 executions stand for all interleavings (dpor, exhaustive): 2 complete. 3
+              distinct outcomes; the 2 serial runs give 2. 612 steps in 0.41 s.
+        "#]],
+    );
+    let mut open = report(Verdict::Inconclusive, &["a", "b", "c", "d"], Vec::new());
+    (open.strategy, open.seed) = ("random".into(), 42);
+    open.not_covered = vec!["the search was ended after 34 executions".into()];
+    check(
+        &open,
+        &expect![[r#"
+            inconclusive: nothing found, but not every interleaving of A to D was tried
+
+            34 executions, not exhaustive (random, seed 42): 30 complete, 4 blocked in a
+              deadlock. 3 distinct outcomes; the 2 serial runs give 2. 612 steps in 0.41 s.
+            not covered: the search was ended after 34 executions
+        "#]],
+    );
+}
