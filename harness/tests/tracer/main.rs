@@ -1,0 +1,6 @@
+//! Real processes under the tracer: forked closures, shells, Python.
+
+#![cfg(target_os = "linux")]
+
+mod litmus;
+mod support;
