@@ -3,4 +3,5 @@
 #![cfg(target_os = "linux")]
 
 mod litmus;
+mod locks;
 mod support;
