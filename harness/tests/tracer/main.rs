@@ -2,6 +2,9 @@
 
 #![cfg(target_os = "linux")]
 
+mod determinism;
 mod litmus;
 mod locks;
+mod replay;
 mod support;
+mod time;
