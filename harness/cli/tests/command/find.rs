@@ -141,7 +141,6 @@ fn strategies_agree() {
     assert_eq!((&dpor["exhaustive"], &dfs["exhaustive"]), (&true.into(), &true.into()));
     assert_eq!(dpor["distinct_outcomes"], dfs["distinct_outcomes"]);
     assert_eq!(number(&dpor, "redundant"), 0);
-    println!("XX {dpor} {dfs}");
     assert!(number(&dpor, "executions") < number(&dfs, "executions") / 10);
     let random = place.explore(3, &commands, &["--dir", "work", "--strategy", "random", "--seed", "7", "--max-executions", "9"]);
     assert_eq!((&random["exhaustive"], &random["seed"]), (&false.into(), &7.into()));

@@ -18,7 +18,6 @@ fn what_cannot_be_explored_is_refused() {
         (&["-p", "true", "-p", "/no/such/command x"], "there is no file /no/such/command"),
         (&["-p", "./missing", "-p", "true"], "there is no ./missing in the workspace"),
         (&["--dir", "work", "-p", "./plain", "-p", "true"], "chmod +x ./plain"),
-        (&["-p", "no-such-command > f", "-p", "true"], "no-such-command: not found"),
         (&["-p", "true", "-p", "true", "--check", "no-such-command"], "`no-such-command` is not found along PATH"),
         (&["-p", "true", "-p", "true", "--final", "no-such-command"], "`no-such-command` is not found along PATH"),
         (&["-p", "true", "-p", "true", "--canon", "no-such-command"], "`no-such-command` is not found along PATH"),
@@ -43,6 +42,17 @@ fn what_cannot_be_explored_is_refused() {
     ] {
         place.cooks(&[&["explore"], arguments].concat()).refuses(2, message);
         assert_eq!(place.names(), before, "{arguments:?} leaves something behind");
+    }
+}
+
+/// What a shell cannot find is told by the serial runs, which come first.
+#[test]
+fn a_command_that_a_shell_does_not_find_is_refused() {
+    let place = Place::with(&[]);
+    for commands in [["no-such-command > f", "true"], ["true", "echo x; exec no-such-command 'a b'"]] {
+        let run = place.cooks(&["explore", "-p", commands[0], "-p", commands[1]]);
+        run.refuses(2, "no-such-command: not found");
+        assert_eq!((run.stderr.lines().count(), place.names().len()), (1, 0), "{}", run.stderr);
     }
 }
 
