@@ -95,10 +95,16 @@ fn children_run_and_are_named_the_same() {
 fn shells_do_the_same() {
     for (what, script) in [
         ("a pipeline", "cat a b c | sort | tr a-z A-Z | tee -a log | wc -l; cat log"),
-        ("jobs in the background", "(echo 1 >> log; echo 2 >> log) & (echo 3 >> log) & echo $! >> log; wait; cat log"),
+        (
+            "jobs in the background",
+            "(echo 1 >> log; echo 2 >> log) & (echo 3 >> log) & echo $! >> log; wait; cat log",
+        ),
         ("ids and time", "echo $$ $PPID; date +%s.%N; sh -c 'echo $$'; ls -lin --time-style=full-iso; date"),
         ("substitution", "x=$(cat a; echo $(cat b)); echo $x >> log; for f in *; do echo $f; done"),
-        ("files that are made", "mktemp -p . x.XXXXXX; mkdir d; mv a d/; ls -R; find . | cat; stat -c '%i %Y %h' d log"),
+        (
+            "files that are made",
+            "mktemp -p . x.XXXXXX; mkdir d; mv a d/; ls -R; find . | cat; stat -c '%i %Y %h' d log",
+        ),
     ] {
         repeats(what, &[shell(script), shell("echo b >> log; cat log")]);
     }
@@ -142,7 +148,8 @@ fn threads_of_closures_take_the_same_turns() {
                     std::thread::spawn(move || {
                         for turn in 0..3 {
                             send.send(number * 10 + turn).expect("somebody listens");
-                            std::fs::write("log", format!("{number} {turn}")).expect("the file can be written");
+                            std::fs::write("log", format!("{number} {turn}"))
+                                .expect("the file can be written");
                         }
                     })
                 })

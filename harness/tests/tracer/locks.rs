@@ -26,7 +26,13 @@ enum Kind {
 const KINDS: [Kind; 3] = [Kind::Flock, Kind::Posix, Kind::Ofd];
 
 fn region(kind: i32, start: i64, length: i64) -> libc::flock {
-    libc::flock { l_type: kind as i16, l_whence: libc::SEEK_SET as i16, l_start: start, l_len: length, l_pid: 0 }
+    libc::flock {
+        l_type: kind as i16,
+        l_whence: libc::SEEK_SET as i16,
+        l_start: start,
+        l_len: length,
+        l_pid: 0,
+    }
 }
 
 impl Kind {
@@ -219,8 +225,7 @@ fn holds_and_closes_another(kind: Kind) -> Program {
 #[test]
 fn closing_any_descriptor_drops_posix_locks() {
     for (kind, serial) in [(Kind::Posix, false), (Kind::Ofd, true), (Kind::Flock, true)] {
-        let seen =
-            classes(&[holds_and_closes_another(kind), holds_and_closes_another(kind)], &workspace());
+        let seen = classes(&[holds_and_closes_another(kind), holds_and_closes_another(kind)], &workspace());
         let lines = seen.outcomes.iter().map(|outcome| content(&outcome.tree, "log").lines().count());
         assert_eq!(lines.min() == Some(3), serial, "{kind:?}");
         assert_eq!(seen.counts.blocked, 0);

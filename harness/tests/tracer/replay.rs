@@ -3,7 +3,7 @@
 use std::fs;
 
 use cooks_harness::backend::{Chooser, Detail};
-use cooks_harness::model::{Choice, CallResult, Cut, Execution, Tree, View};
+use cooks_harness::model::{CallResult, Choice, Cut, Execution, Tree, View};
 use cooks_harness::tracer::Program;
 use nix::fcntl::{Flock, FlockArg};
 
@@ -77,7 +77,10 @@ fn an_execution_does_not_depend_on_those_before_it() {
         execution(&mut other, &mut InTurn);
         execution(&mut other, &mut Follow(&schedule[..schedule.len() / 2]));
     }
-    assert_eq!(without_numbers(&alone), without_numbers(&recorded(&execution(&mut other, &mut Follow(&schedule)))));
+    assert_eq!(
+        without_numbers(&alone),
+        without_numbers(&recorded(&execution(&mut other, &mut Follow(&schedule))))
+    );
 }
 
 /// Less the numbers of descriptors: a closure inherits those of its controller, and other tests have theirs in this process.
@@ -153,7 +156,8 @@ impl Chooser for Until {
 /// However an execution ends, the next one begins from the same state.
 #[test]
 fn nothing_is_left_of_an_execution_that_is_cut() {
-    let programs = [agent("A"), locked_agent("B"), shell("cat counts.json | tr a b > made; mkdir d; touch d/e")];
+    let programs =
+        [agent("A"), locked_agent("B"), shell("cat counts.json | tr a b > made; mkdir d; touch d/e")];
     let mut tracer = tracer(&programs, workspace());
     let whole = recorded(&execution(&mut tracer, &mut InTurn));
     for steps in 0..20 {

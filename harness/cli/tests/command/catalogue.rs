@@ -33,9 +33,8 @@ const FIELDS: [&str; 18] = [
     "anomalies",
 ];
 const EXPECTED: [&str; 2] = ["expected", "as_expected"];
-const ANOMALY: [&str; 9] = [
-    "kind", "summary", "files", "keys", "processes", "execution", "context_switches", "witness", "replayed",
-];
+const ANOMALY: [&str; 9] =
+    ["kind", "summary", "files", "keys", "processes", "execution", "context_switches", "witness", "replayed"];
 
 #[test]
 fn fields_are_those_of_the_contract_in_their_order() {
@@ -138,7 +137,8 @@ fn every_format_tells_of_the_anomaly() {
         ("junit", &["<?xml", "<failure", "lost-update"]),
         ("github", &["::error", "lost-update"]),
     ] {
-        let run = place.cooks(&["explore", "--dir", "work", "-p", counter, "-p", counter, "--format", format]);
+        let run =
+            place.cooks(&["explore", "--dir", "work", "-p", counter, "-p", counter, "--format", format]);
         assert_eq!((run.code, run.stderr.as_str()), (Some(1), ""), "{format}");
         assert!(words.iter().all(|word| run.stdout.contains(word)), "{format}: {}", run.stdout);
     }

@@ -60,7 +60,7 @@ fn a_lost_update_of_plain_python_is_found_and_named() {
     assert_eq!((&report["verdict"], &report["exhaustive"]), (&"anomaly".into(), &true.into()));
     assert_eq!(report["not_covered"], Value::Array(Vec::new()));
     let executions = number(&report, "executions");
-    assert_eq!((executions, number(&report, "complete")), (52, 52));
+    assert_eq!(number(&report, "complete"), executions);
     assert_eq!((number(&report, "blocked"), number(&report, "redundant")), (0, 0));
     let steps = number(&report, "steps") / executions / 2;
     assert!(schedules(steps) > 1e6 * executions as f64, "{steps} steps each");
@@ -135,15 +135,19 @@ const COUNTER: &str = "read x < n; echo $((x+1)) > n";
 #[test]
 fn strategies_agree() {
     let place = Place::with(&[("work/n", "0\n")]);
-    let commands = ["echo x > n; echo x >> a", "echo y > n; echo y >> b"];
+    let commands = ["echo x > n", "echo y > n"];
     let dpor = place.explore(0, &commands, &["--dir", "work"]);
     let dfs = place.explore(0, &commands, &["--dir", "work", "--strategy", "dfs"]);
     assert_eq!((&dpor["exhaustive"], &dfs["exhaustive"]), (&true.into(), &true.into()));
     assert_eq!(dpor["distinct_outcomes"], dfs["distinct_outcomes"]);
-    assert_eq!(number(&dpor, "redundant"), 0);
-    assert!(number(&dpor, "executions") < number(&dfs, "executions") / 10);
-    let random = place.explore(3, &commands, &["--dir", "work", "--strategy", "random", "--seed", "7", "--max-executions", "9"]);
+    // Each empties the file and writes it: 4! / (2! 2!) orders of what conflicts.
+    assert_eq!((number(&dpor, "executions"), number(&dpor, "redundant")), (6, 0));
+    let steps = number(&dfs, "steps") / number(&dfs, "executions") / 2;
+    assert_eq!(number(&dfs, "executions") as f64, schedules(steps), "{steps} steps each");
+    let random = ["--dir", "work", "--strategy", "random", "--seed", "7", "--max-executions", "9"];
+    let random = place.explore(3, &commands, &random);
     assert_eq!((&random["exhaustive"], &random["seed"]), (&false.into(), &7.into()));
+    assert_eq!(number(&random, "executions"), 9);
 }
 
 /// The schedule of a witness: who was chosen at each step.
@@ -172,5 +176,9 @@ fn two_runs_and_two_orders_find_the_same() {
         found.push((counts, schedule(&place, &report), witness));
     }
     assert_eq!(found[0], found[1], "two runs: the same counts, schedule, and witness, byte for byte");
-    assert_eq!((&found[0].0, &found[0].1), (&found[2].0, &found[2].1), "two orders: the same counts and schedule");
+    assert_eq!(
+        (&found[0].0, &found[0].1),
+        (&found[2].0, &found[2].1),
+        "two orders: the same counts and schedule"
+    );
 }

@@ -18,17 +18,35 @@ fn what_cannot_be_explored_is_refused() {
         (&["-p", "true", "-p", "/no/such/command x"], "there is no file /no/such/command"),
         (&["-p", "./missing", "-p", "true"], "there is no ./missing in the workspace"),
         (&["--dir", "work", "-p", "./plain", "-p", "true"], "chmod +x ./plain"),
-        (&["-p", "true", "-p", "true", "--check", "no-such-command"], "`no-such-command` is not found along PATH"),
-        (&["-p", "true", "-p", "true", "--final", "no-such-command"], "`no-such-command` is not found along PATH"),
-        (&["-p", "true", "-p", "true", "--canon", "no-such-command"], "`no-such-command` is not found along PATH"),
-        (&["-p", "true", "-p", "true", "--setup", "no-such-command"], "`no-such-command` is not found along PATH"),
+        (
+            &["-p", "true", "-p", "true", "--check", "no-such-command"],
+            "`no-such-command` is not found along PATH",
+        ),
+        (
+            &["-p", "true", "-p", "true", "--final", "no-such-command"],
+            "`no-such-command` is not found along PATH",
+        ),
+        (
+            &["-p", "true", "-p", "true", "--canon", "no-such-command"],
+            "`no-such-command` is not found along PATH",
+        ),
+        (
+            &["-p", "true", "-p", "true", "--setup", "no-such-command"],
+            "`no-such-command` is not found along PATH",
+        ),
         (&["-p", "true", "-p", "true", "--setup", "echo oh; exit 3;"], "`--setup` fails (exit 3)"),
         (&["-p", "true", "-p", "true", "--canon", "echo oh; exit 3;"], "`--canon` fails (exit 3)"),
-        (&["--dir", "missing", "-p", "true", "-p", "true"], "the workspace folder missing: No such file or directory"),
+        (
+            &["--dir", "missing", "-p", "true", "-p", "true"],
+            "the workspace folder missing: No such file or directory",
+        ),
         (&["--dir", "file", "-p", "true", "-p", "true"], "the workspace folder file: is not a folder"),
         (&["-p", "true", "-p", "true", "--ignore", "["], "`[` is not a glob"),
         (&["-p", "true", "-p", "true", "--unordered", "["], "`[` is not a glob"),
-        (&["-p", "true", "-p", "true", "--max-executions", "0"], "`max-executions` is 0: nothing would be run"),
+        (
+            &["-p", "true", "-p", "true", "--max-executions", "0"],
+            "`max-executions` is 0: nothing would be run",
+        ),
         (&["-p", "true", "-p", "true", "--max-steps", "0"], "`max-steps` is 0: nothing would be run"),
         (&["-p", "true", "-p", "true", "--time-limit", "-1"], "unexpected argument '-1'"),
         (&["-p", "true", "-p", "true", "--time-limit=-1"], "number of seconds"),
@@ -98,15 +116,30 @@ fn what_is_not_built_yet_is_refused_by_its_name() {
 fn a_scenario_that_cannot_be_is_refused_with_its_line() {
     let process = "[[process]]\ncommand = \"true\"\n";
     for (text, message) in [
-        (format!("summary = \"x\"\nstrtegy = \"dpor\"\n{process}"), "s/scenario.toml:2: unknown key `strtegy`; did you mean `strategy`?"),
+        (
+            format!("summary = \"x\"\nstrtegy = \"dpor\"\n{process}"),
+            "s/scenario.toml:2: unknown key `strtegy`; did you mean `strategy`?",
+        ),
         (format!("jobs = 4\n{process}"), "s/scenario.toml:1: `jobs` is not built yet"),
-        (format!("\nstrategy = \"pct\"\n{process}"), "s/scenario.toml:2: `pct` as `strategy` is not built yet"),
-        (format!("{process}comand = \"x\"\n"), "s/scenario.toml:3: unknown key `comand`; did you mean `command`?"),
+        (
+            format!("\nstrategy = \"pct\"\n{process}"),
+            "s/scenario.toml:2: `pct` as `strategy` is not built yet",
+        ),
+        (
+            format!("{process}comand = \"x\"\n"),
+            "s/scenario.toml:3: unknown key `comand`; did you mean `command`?",
+        ),
         ("seed = 1\n".to_owned(), "there is no process"),
         ("seed = \n".to_owned(), "s/scenario.toml:1: "),
-        (format!("dir = \"gone\"\n{process}"), "s/scenario.toml:1: `dir` is gone, and there is no such folder"),
+        (
+            format!("dir = \"gone\"\n{process}"),
+            "s/scenario.toml:1: `dir` is gone, and there is no such folder",
+        ),
         (format!("{process}[expect]\nverdict = \"fine\"\n"), "s/scenario.toml:4: unknown value `fine`"),
-        ("[[process]]\ncommand = \"no-such-command\"\n".to_owned(), "`no-such-command` is not found along PATH"),
+        (
+            "[[process]]\ncommand = \"no-such-command\"\n".to_owned(),
+            "`no-such-command` is not found along PATH",
+        ),
         ("[[process]]\nclosure = \"no-such-closure\"\n".to_owned(), "there is no closure `no-such-closure`"),
     ] {
         let place = Place::with(&[("s/scenario.toml", &text)]);
@@ -141,8 +174,10 @@ fn a_witness_that_is_none_is_refused() {
     fs::write(place.path("whole.json"), &whole).expect("a copy");
     let half = whole.get(..whole.len() / 2).expect("ASCII");
     fs::write(place.path("half.json"), half).expect("a copy");
-    fs::write(place.path("edited.json"), whole.replacen("\"choice\": \"A\"", "\"choice\": \"B\"", 1)).expect("a copy");
-    fs::write(place.path("later.json"), whole.replacen("\"format\": 1", "\"format\": 99", 1)).expect("a copy");
+    fs::write(place.path("edited.json"), whole.replacen("\"choice\": \"A\"", "\"choice\": \"B\"", 1))
+        .expect("a copy");
+    fs::write(place.path("later.json"), whole.replacen("\"format\": 1", "\"format\": 99", 1))
+        .expect("a copy");
     fs::write(place.path("empty.json"), "").expect("a file");
     fs::remove_dir_all(place.path("cooks-output")).expect("it is there");
     let before = place.names();

@@ -95,7 +95,10 @@ fn an_ordinary_user_finds_the_same() {
     std::fs::set_permissions(place.path(""), everybody).expect("a mode");
     let cooks = place.path("cooks");
     std::fs::copy(env!("CARGO_BIN_EXE_cooks"), &cooks).expect("a copy that everybody may run");
-    let arguments = ["explore", "--dir", "work", "-p", counter, "-p", counter, "--all", "--format", "json", "--output", "out"];
+    let arguments = [
+        "explore", "--dir", "work", "-p", counter, "-p", counter, "--all", "--format", "json", "--output",
+        "out",
+    ];
     let mut command = place.program(&cooks, &arguments);
     std::os::unix::process::CommandExt::gid(&mut command, 65_534);
     std::os::unix::process::CommandExt::uid(&mut command, 65_534);

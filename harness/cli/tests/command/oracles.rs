@@ -101,7 +101,8 @@ fn giving_up_is_a_failure_unless_it_is_allowed() {
     assert_eq!((&allowed["verdict"], &allowed["exhaustive"]), (&"clean".into(), &true.into()));
     assert_eq!(allowed["executions"], failing["executions"]);
     // To give up is fine only where it had no effect.
-    let dirty = "mkdir lock 2>/dev/null || { echo no > n; exit 1; }; read x < n; echo $((x+1)) > n; rmdir lock";
+    let dirty =
+        "mkdir lock 2>/dev/null || { echo no > n; exit 1; }; read x < n; echo $((x+1)) > n; rmdir lock";
     place.explore(1, &[dirty; 2], &["--dir", "work", "--aborts", "allow"]);
 }
 

@@ -37,7 +37,10 @@ fn endless(marker: &str) -> [(&'static str, Vec<String>); 4] {
         ("many schedules", vec![appends; 6]),
         ("a process that computes", vec![format!(": {marker}; while :; do :; done"); 2]),
         ("a child that computes", vec![format!("sh -c ': {marker}; while :; do :; done' & wait"); 2]),
-        ("a child in a session of its own", vec![format!("setsid sh -c ': {marker}; while :; do :; done' & wait"); 2]),
+        (
+            "a child in a session of its own",
+            vec![format!("setsid sh -c ': {marker}; while :; do :; done' & wait"); 2],
+        ),
     ]
 }
 
@@ -49,7 +52,7 @@ fn begin(place: &Place, commands: &[String], marker: &str) -> Child {
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("cooks can be run");
     wait_for("a process under test", || {
         assert_eq!(child.try_wait().expect("a child"), None, "it has ended by itself");
-        processes(marker).iter().any(|(_, line)| line.starts_with("sh ") || line.starts_with("sh -c")).then_some(())
+        processes(marker).iter().any(|(_, line)| line.starts_with("sh -c")).then_some(())
     });
     child
 }
@@ -58,7 +61,7 @@ fn mounts() -> String {
     std::fs::read_to_string("/proc/self/mounts").expect("mounts")
 }
 
-/// Whether there is anything in any mount namespace of the workspaces that explorations mount and this test began.
+/// No process of the exploration, no file, no mount.
 fn assert_nothing_left(what: &str, marker: &str, place: &Place, mounts_before: &str) {
     wait_for(&format!("the end of all processes of: {what}: {:?}", processes(marker)), || {
         processes(marker).is_empty().then_some(())
