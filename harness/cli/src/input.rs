@@ -34,8 +34,26 @@ pub fn programs(scenario: &Scenario, tree: &Tree) -> Result<Vec<Program>, Failur
 
 /// The job that a scenario is, with its workspace.
 pub fn job(scenario: Scenario, tree: Tree) -> Result<Job, Failure> {
+    scenario.validate().map_err(|(_, message)| Failure::usage(message))?;
     let programs = programs(&scenario, &tree)?;
+    look_for_others(&scenario, &tree)?;
     Ok(Job { scenario, programs, tree })
+}
+
+/// Whether the commands are there that run alone. What a command makes may be run by those after it.
+fn look_for_others(scenario: &Scenario, tree: &Tree) -> Result<(), Failure> {
+    let others = [
+        ("--setup", &scenario.setup, false),
+        ("--final", &scenario.last, true),
+        ("--canon", &scenario.canon, true),
+        ("--check", &scenario.check, true),
+    ];
+    for (option, command, made_later) in others {
+        let Some(command) = command else { continue };
+        look_for(&Program::parse(command), tree, made_later)
+            .map_err(|problem| Failure::usage(format!("{option} cannot be run: `{command}`: {problem}")))?;
+    }
+    Ok(())
 }
 
 /// Whether a program is there to be run, before anything is.

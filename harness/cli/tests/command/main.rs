@@ -1,0 +1,11 @@
+//! The command, as its users run it: real commands in real folders, exit codes, what is printed and what is left.
+
+#![cfg(target_os = "linux")]
+
+mod catalogue;
+mod find;
+mod input;
+mod machine;
+mod oracles;
+mod stopping;
+mod support;

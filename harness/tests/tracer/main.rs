@@ -1,0 +1,10 @@
+//! Real processes under the tracer: forked closures, shells, Python.
+
+#![cfg(target_os = "linux")]
+
+mod determinism;
+mod litmus;
+mod locks;
+mod replay;
+mod support;
+mod time;
