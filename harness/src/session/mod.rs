@@ -54,6 +54,16 @@ pub enum SessionError {
     /// No order of the processes, one after another, comes to an end: there is nothing to hold outcomes against.
     #[error("no serial order of the processes comes to an end: {0}")]
     NoSerialOrder(String),
+    /// A command that is not there to be run.
+    #[error("process {process} cannot be run: `{command}`: {said}")]
+    NotFound {
+        /// Whose.
+        process: crate::model::ProcessId,
+        /// The command.
+        command: String,
+        /// What was said of it.
+        said: String,
+    },
     /// A schedule did not give the same execution again.
     #[error(
         "the execution does not repeat: {0}; leave out by --ignore what depends on more than the schedule, or put it into a canonical form by --canon"

@@ -4,6 +4,9 @@ use super::{ALL_ORDERS, Session, SessionError};
 use crate::model::{Ending, Exit, Outcome, ProcessId};
 use crate::oracle::{Order, SerialRun, orders, orders_without};
 
+/// How a shell ends that does not find its command.
+const NOT_FOUND: i32 = 127;
+
 impl Session<'_> {
     /// Runs every serial order; of many processes only the first and the last one.
     pub(super) fn run_serial_orders(&mut self) -> Result<(), SessionError> {
@@ -24,7 +27,35 @@ impl Session<'_> {
             let why = "in each of them a process waits for one that has not begun".to_owned();
             return Err(SessionError::NoSerialOrder(why));
         }
+        self.refuse_what_is_not_found()
+    }
+
+    /// A shell ends with this status where it does not find its command: then there is nothing to explore.
+    fn refuse_what_is_not_found(&self) -> Result<(), SessionError> {
+        for process in (0..self.job.programs.len()).map(ProcessId) {
+            if self.fails_always(process) == Some(Exit::Status(NOT_FOUND)) {
+                let command = self.job.programs[process.0].to_string();
+                return Err(SessionError::NotFound { process, command, said: self.last_words(process) });
+            }
+        }
         Ok(())
+    }
+
+    /// How a process ends that fails in every serial order; as in the first of them.
+    fn fails_always(&self, process: ProcessId) -> Option<Exit> {
+        let runs = self.serial.runs().iter().filter(|run| !run.order.left_out.contains(&process));
+        let exits: Vec<Option<Exit>> =
+            runs.filter_map(|run| run.outcome.exits.get(process.0).copied()).collect();
+        let fails = |exit: &Option<Exit>| exit.is_some_and(|exit| !exit.is_success());
+        exits.first().copied().flatten().filter(|_| exits.iter().all(fails))
+    }
+
+    /// The last line of what a process said on its standard error.
+    fn last_words(&self, process: ProcessId) -> String {
+        let said = self.tracer.stderr(process).unwrap_or_default();
+        let said = String::from_utf8_lossy(&said);
+        let last = said.lines().rev().find(|line| !line.trim().is_empty());
+        last.unwrap_or("it says nothing").trim().to_owned()
     }
 
     /// Where giving up is allowed: runs the orders of all but those who gave up in this outcome.
@@ -65,21 +96,9 @@ impl Session<'_> {
             ));
         }
         for process in (0..self.job.programs.len()).map(ProcessId) {
-            let exits: Vec<Option<Exit>> = self
-                .serial
-                .runs()
-                .iter()
-                .filter(|run| !run.order.left_out.contains(&process))
-                .filter_map(|run| run.outcome.exits.get(process.0).copied())
-                .collect();
-            if let Some(Some(exit)) = exits.first()
-                && exits.iter().all(|exit| exit.is_some_and(|exit| !exit.is_success()))
-            {
-                let said = self.tracer.stderr(process).unwrap_or_default();
-                let said = String::from_utf8_lossy(&said);
-                let last =
-                    said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it says nothing");
-                remarks.push(format!("{process} fails in every serial order ({exit}): {}", last.trim()));
+            if let Some(exit) = self.fails_always(process) {
+                let said = self.last_words(process);
+                remarks.push(format!("{process} fails in every serial order ({exit}): {said}"));
             }
         }
         remarks

@@ -181,7 +181,9 @@ impl Running<'_> {
                 self.world.locks.take(claim, *mode, ProcessId(name.process));
             }
             Action::Unlock(claim) => self.world.locks.release(claim),
-            Action::SetTime { object, time } => self.world.objects.set_time(*object, time.unwrap_or(now)),
+            Action::SetTime { object, time } => {
+                self.world.objects.set_time(*object, time.unwrap_or(EPOCH + now))
+            }
             Action::None | Action::Transfer { .. } | Action::List { .. } | Action::Close(_) => {}
         }
         Ok(())
@@ -261,7 +263,7 @@ impl Running<'_> {
         buffer: u64,
         extended: bool,
     ) -> Result<(), TraceError> {
-        let time = EPOCH + self.world.objects.time(object);
+        let time = self.world.objects.time(object);
         let (seconds, rest) = (time / 1_000_000_000, time % 1_000_000_000);
         let stamp = [seconds.to_le_bytes(), rest.to_le_bytes()].concat();
         let inode = inode_shown(object).to_le_bytes();

@@ -20,6 +20,11 @@ impl Running<'_> {
             Some(Beginning::None) | None => {}
         }
         self.spawn(process)?;
+        if let Some(problem) =
+            self.sandbox.not_set_up(self.programs[process], self.processes[process].exit)?
+        {
+            return Err(problem.into());
+        }
         self.consider_copy(process)
     }
 

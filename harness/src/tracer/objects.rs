@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::chance::EPOCH;
 use crate::model::ObjectId;
 
 /// Device number that programs see for the workspace.
@@ -45,19 +46,19 @@ impl Objects {
 
     /// Notes a change. Times only move forward: the latest of concurrent changes counts, whichever came last.
     pub fn touch(&mut self, object: ObjectId, time: u64) {
-        let changed = self.changed.entry(object).or_default();
-        *changed = (*changed).max(time);
+        let changed = self.changed.entry(object).or_insert(EPOCH);
+        *changed = (*changed).max(EPOCH + time);
     }
 
-    /// Sets the time of the last change, as `utimensat` does.
+    /// Sets the time of the last change, as `utimensat` does: in nanoseconds since 1970.
     pub fn set_time(&mut self, object: ObjectId, time: u64) {
         self.changed.insert(object, time);
     }
 
-    /// The time of the last change.
+    /// The time of the last change, in nanoseconds since 1970.
     #[must_use]
     pub fn time(&self, object: ObjectId) -> u64 {
-        self.changed.get(&object).copied().unwrap_or(0)
+        self.changed.get(&object).copied().unwrap_or(EPOCH)
     }
 }
 

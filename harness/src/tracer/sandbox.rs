@@ -23,6 +23,7 @@ use super::filter;
 use super::program::Program;
 use super::sys;
 use super::tracee::{Resume, Stop, Tracee};
+use crate::model::Exit;
 
 /// Where the private tmpfs is mounted: a directory that every Linux system has and no program keeps anything lasting in.
 const MOUNT_POINT: &str = "/dev/shm";
@@ -241,6 +242,21 @@ impl Sandbox {
         Ok(())
     }
 
+    /// Why a program that ended in this way before its first operation was not begun; `None` where it was.
+    ///
+    /// # Errors
+    /// Those of reading a file in memory.
+    pub fn not_set_up(&self, program: usize, exit: Option<Exit>) -> io::Result<Option<SandboxError>> {
+        if exit != Some(Exit::Status(NOT_RUN)) {
+            return Ok(None);
+        }
+        let said = String::from_utf8_lossy(&self.output(program)?.1).into_owned();
+        Ok(said.strip_prefix(NOT_SET_UP).map(|error| SandboxError::Refused {
+            step: "setting up a process".into(),
+            error: error.trim_end().into(),
+        }))
+    }
+
     /// What a program wrote to its standard output and error since it was launched.
     ///
     /// # Errors
@@ -407,13 +423,17 @@ fn write_next_pid(next: u32) -> io::Result<()> {
     file.write_all((next - 1).to_string().as_bytes())
 }
 
+/// Status of a process that did not come to run its program, and how it says why.
+const NOT_RUN: i32 = 126;
+const NOT_SET_UP: &str = "cooks: cannot set up a process: ";
+
 /// The start of a process under test: from the fork to its program.
 fn begin(prepared: &Prepared, environment: &[CString]) -> i32 {
     match set_up(prepared) {
         Ok(()) => {}
         Err(error) => {
-            let _ = writeln!(io::stderr(), "cooks: cannot set up a process: {error}");
-            return 126;
+            let _ = writeln!(io::stderr(), "{NOT_SET_UP}{error}");
+            return NOT_RUN;
         }
     }
     match &prepared.program {

@@ -3,6 +3,7 @@
 use syscalls::Sysno;
 
 use super::TraceError;
+use super::chance::{EPOCH, UPTIME};
 use super::execution::Running;
 use super::task::{Name, State};
 use super::tracee::{Registers, Tracee};
@@ -28,7 +29,9 @@ pub fn run_out(running: &mut Running<'_>, process: usize) -> Result<bool, TraceE
     let mut earliest: Option<Timer> = None;
     for (name, task) in running.of(process) {
         let State::Asleep { call, .. } = &task.state else { continue };
-        if let Some((after, result)) = timeout(&task.tracee, call)
+        let now = running.processes[process].clock;
+        let slept = task.sleeps_until.map(|until| (until.saturating_sub(now), 0));
+        if let Some((after, result)) = slept.or_else(|| timeout(&task.tracee, call, now))
             && earliest.as_ref().is_none_or(|first| after < first.after)
         {
             earliest = Some(Timer { name: name.clone(), after, result, call: *call });
@@ -43,14 +46,15 @@ pub fn run_out(running: &mut Running<'_>, process: usize) -> Result<bool, TraceE
     state.timers += 1;
     state.clock += after;
     let task = running.task(&name)?;
+    task.sleeps_until = None;
     registers.skip_with(result);
     task.tracee.set_registers(registers)?;
     task.state = State::Ready;
     Ok(true)
 }
 
-/// When the call that a task sleeps in ends by itself, in nanoseconds, and what it gives then.
-fn timeout(tracee: &Tracee, registers: &Registers) -> Option<(u64, i64)> {
+/// When the call that a task sleeps in ends by itself, in nanoseconds from `now`, and what it gives then.
+fn timeout(tracee: &Tracee, registers: &Registers, now: u64) -> Option<(u64, i64)> {
     let [_, second, third, fourth, fifth, _] = registers.arguments();
     let call = usize::try_from(registers.call()).ok().and_then(Sysno::new)?;
     let milliseconds = |count: u64| u64::try_from(count as u32 as i32).ok().map(|count| count * 1_000_000);
@@ -66,12 +70,14 @@ fn timeout(tracee: &Tracee, registers: &Registers) -> Option<(u64, i64)> {
         Sysno::epoll_pwait2 => pair(fourth, 1).map(|after| (after, 0)),
         Sysno::select => pair(fifth, 1000).map(|after| (after, 0)),
         Sysno::pselect6 => pair(fifth, 1).map(|after| (after, 0)),
-        // Relative and absolute deadlines both move the clock far enough; the program looks at it.
         Sysno::futex if second as i32 & 127 == libc::FUTEX_WAIT => {
             pair(fourth, 1).map(|after| (after, timed_out))
         }
         Sysno::futex if second as i32 & 127 == libc::FUTEX_WAIT_BITSET => {
-            pair(fourth, 1).map(|_| (1_000_000, timed_out))
+            // An absolute deadline.
+            let realtime = second as i32 & libc::FUTEX_CLOCK_REALTIME != 0;
+            let begun = if realtime { EPOCH } else { UPTIME };
+            pair(fourth, 1).map(|until| (until.saturating_sub(begun + now), timed_out))
         }
         Sysno::rt_sigtimedwait => pair(third, 1).map(|after| (after, -i64::from(libc::EAGAIN))),
         _ => None,

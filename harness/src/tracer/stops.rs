@@ -29,7 +29,11 @@ impl Running<'_> {
             Stop::Child { task, parent_waits } => return self.on_child(name, task, parent_waits),
             Stop::Exec => self.on_exec(name)?,
             Stop::Exiting => return self.on_exiting(name),
-            Stop::Signal(signal) => self.task(name)?.signal = signal,
+            Stop::Signal(signal) => {
+                let task = self.task(name)?;
+                task.signal = signal;
+                task.sleeps_until = None;
+            }
             Stop::JobControl => {
                 let task = self.task(name)?;
                 task.tracee.resume(Resume::Listening, 0)?;
@@ -60,6 +64,7 @@ impl Running<'_> {
     pub(super) fn on_entry(&mut self, name: &Name) -> Result<bool, TraceError> {
         let entry = self.task(name)?.tracee.registers()?;
         let decision = self.meaning(name, &entry)?;
+        let alone = self.of(name.process).nth(1).is_none();
         let process = &mut self.processes[name.process];
         let task =
             self.tasks.get_mut(name).ok_or_else(|| TraceError::Lost(format!("task {name} is not known")))?;
@@ -82,6 +87,12 @@ impl Running<'_> {
                 let bytes = task.random.bytes(length);
                 let put = task.tracee.write(address, &bytes);
                 skip(if put.is_ok() { length as i64 } else { -i64::from(libc::EFAULT) }, task)?;
+            }
+            Decision::Sleep(time) if !alone => {
+                // What other tasks do meanwhile comes first: it sleeps until its time is the earliest.
+                task.sleeps_until = Some(process.clock + time.max(TICK));
+                registers.pause();
+                task.tracee.set_registers(registers)?;
             }
             Decision::Sleep(time) => {
                 process.clock += time.max(TICK);

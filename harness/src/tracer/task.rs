@@ -88,6 +88,8 @@ pub struct Task {
     pub watched: Option<Action>,
     /// Who waits for it to run another program or to end.
     pub awaited_by: Option<Name>,
+    /// When the sleep ends that it asked for, by the clock of its process.
+    pub sleeps_until: Option<u64>,
 }
 
 impl Task {
@@ -105,6 +107,7 @@ impl Task {
             signal: 0,
             watched: None,
             awaited_by: None,
+            sleeps_until: None,
         }
     }
 

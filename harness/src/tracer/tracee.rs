@@ -96,6 +96,11 @@ impl Registers {
         self.0.rax = result.cast_unsigned();
     }
 
+    /// At the entry: sleep until a signal comes, in place of the call.
+    pub fn pause(&mut self) {
+        self.0.orig_rax = libc::SYS_pause as u64;
+    }
+
     /// At the entry: make the call with another argument.
     pub fn replace_argument(&mut self, number: usize, value: u64) {
         match number {
@@ -162,6 +167,8 @@ impl Tracee {
     /// Kills it, and waits until it is gone.
     pub fn kill(&self) {
         let _ = nix::sys::signal::kill(self.task, nix::sys::signal::Signal::SIGKILL);
+        // It may be in the stop before its end already, which was told of.
+        let _ = self.resume(Resume::Freely, 0);
         while let Ok(stop) = self.wait_for_stop() {
             if matches!(stop, Stop::Gone(_)) {
                 break;
@@ -285,13 +292,13 @@ impl Tracee {
         Ok(text.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('S')))
     }
 
-    /// Whether it is in a stop of ours: a signal that kills takes it out of that.
+    /// Whether it is in a stop of ours, or waits for a child that it made: a signal that kills takes it out of that.
     #[must_use]
     pub fn is_held(&self) -> bool {
         let mut buffer = [0; 256];
         let length = self.state.read_at(&mut buffer, 0).unwrap_or(0);
         let text = String::from_utf8_lossy(&buffer[..length]);
-        text.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('t'))
+        text.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with(['t', 'T', 'D']))
     }
 
     fn stop(&self, status: i32) -> io::Result<Stop> {

@@ -105,7 +105,12 @@ impl Dpor {
     fn held(&self, ending: &Ending) -> Vec<(ProcessId, Operation)> {
         match ending {
             Ending::Blocked(_) if self.fault == Some(Fault::WaitersForgotten) => Vec::new(),
-            Ending::Blocked(waiting) => waiting.iter().map(|at| (at.process, at.operation.clone())).collect(),
+            // Who waits for itself cannot go on in any order.
+            Ending::Blocked(waiting) => waiting
+                .iter()
+                .filter(|at| !at.holders.contains(&at.process))
+                .map(|at| (at.process, at.operation.clone()))
+                .collect(),
             Ending::Cut(_) => self.stack.last().map_or_else(Vec::new, Node::others),
             Ending::Complete => Vec::new(),
         }

@@ -181,7 +181,7 @@ impl<'a> Races<'a> {
         if let Some(waited) = waited
             && self.fault != Some(Fault::HeldLocksStay)
         {
-            independent = self.with_lock_free(earlier, independent, waited)?;
+            independent = self.with_lock_free(earlier, independent, later.process, waited)?;
             let is_reached = |before: usize| before < earlier || independent.contains(&before);
             if !later.before.is_none_or(is_reached) {
                 return None;
@@ -208,10 +208,11 @@ impl<'a> Races<'a> {
         &self,
         start: usize,
         mut events: Vec<usize>,
+        process: ProcessId,
         waited: &Acquisition,
     ) -> Option<Vec<usize>> {
         loop {
-            let holders = self.holders((0..start).chain(events.iter().copied()), waited);
+            let holders = self.holders((0..start).chain(events.iter().copied()), process, waited);
             let Some(&taken) = holders.values().next() else { return Some(events) };
             if taken < start {
                 return None;
@@ -220,14 +221,16 @@ impl<'a> Races<'a> {
         }
     }
 
-    /// Who holds the lock against this acquisition after these events, with the events that took it.
+    /// Who holds the lock against this acquisition of `waiting` after these events, with the events that took it. What the process
+    /// holds of it itself is converted, and keeps nobody out.
     fn holders(
         &self,
         events: impl Iterator<Item = usize>,
+        waiting: ProcessId,
         waited: &Acquisition,
     ) -> BTreeMap<ProcessId, usize> {
         let mut holders = BTreeMap::new();
-        for event in events {
+        for event in events.filter(|&event| self.trace[event].process != waiting) {
             let Event { process, operation, .. } = &self.trace[event];
             let taken = operation.acquires.as_ref().filter(|taken| taken.lock.overlaps(&waited.lock));
             let excludes = |taken: &Acquisition| [taken.mode, waited.mode].contains(&LockMode::Exclusive);

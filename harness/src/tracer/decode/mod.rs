@@ -149,7 +149,7 @@ pub enum Action {
     },
     /// A lock is given up.
     Unlock(Claim),
-    /// An object's time is set, in virtual nanoseconds.
+    /// An object's time is set, in nanoseconds since 1970.
     SetTime {
         /// Which object.
         object: ObjectId,

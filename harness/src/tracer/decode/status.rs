@@ -5,7 +5,6 @@ use std::rc::Rc;
 use super::names::{emptied, whole};
 use super::{Action, Decision, Decoder, descriptor};
 use crate::model::{Access, Location, ObjectId};
-use crate::tracer::chance::EPOCH;
 use crate::tracer::paths::{Place, Spot};
 
 fn looks_at(object: ObjectId) -> Vec<Access> {
@@ -141,7 +140,7 @@ impl Decoder<'_> {
         Some(self.on_path(resolved, "", more, action))
     }
 
-    /// The time of modification that a call asks for, in virtual nanoseconds; `None` for now.
+    /// The time of modification that a call asks for, in nanoseconds since 1970; `None` for now.
     fn time_asked(&self, times: u64) -> Option<u64> {
         let numbers = self.caller.tracee.read_numbers(times, 4).ok().filter(|_| times != 0)?;
         let (seconds, fraction) = match self.name {
@@ -152,7 +151,7 @@ impl Decoder<'_> {
         if fraction == libc::UTIME_NOW.cast_unsigned() || fraction == libc::UTIME_OMIT.cast_unsigned() {
             return None;
         }
-        Some((seconds * 1_000_000_000 + fraction).saturating_sub(EPOCH))
+        seconds.checked_mul(1_000_000_000)?.checked_add(fraction)
     }
 
     pub(super) fn list(&mut self) -> Option<Decision> {
