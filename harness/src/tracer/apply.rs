@@ -182,7 +182,7 @@ impl Running<'_> {
             }
             Action::Unlock(claim) => self.world.locks.release(claim),
             Action::SetTime { object, time } => {
-                self.world.objects.set_time(*object, time.unwrap_or(EPOCH + now))
+                self.world.objects.set_time(*object, time.unwrap_or(EPOCH + now));
             }
             Action::None | Action::Transfer { .. } | Action::List { .. } | Action::Close(_) => {}
         }
