@@ -4,7 +4,7 @@ use super::TraceError;
 use super::checkpoint::{Beginning, Checkpoint, Look, Recorder, can_be_copied};
 use super::execution::Running;
 use super::task::{Name, State};
-use crate::model::{Event, Operation, ProcessId};
+use crate::model::{AccessKind, Event, Operation, ProcessId};
 
 impl Running<'_> {
     /// Begins a process: from its checkpoint, where one is kept, else by starting it.
@@ -30,7 +30,7 @@ impl Running<'_> {
 
     /// The look that a process which is not started yet does next.
     pub(super) fn next_look(&self, process: usize) -> Option<&Look> {
-        self.checkpoint(process)?.looks.get(self.processes[process].looked?)
+        self.checkpoint(process)?.prefix.looks.get(self.processes[process].looked?)
     }
 
     fn checkpoint(&self, process: usize) -> Option<&Checkpoint> {
@@ -78,17 +78,20 @@ impl Running<'_> {
         Ok(())
     }
 
-    /// What was done changes what some processes would look at that are not started yet: they are, and do again, unseen, what they
-    /// have done, which the change came after.
-    pub(super) fn start_the_disturbed(&mut self, done: &Operation) -> Result<(), TraceError> {
-        for process in 0..self.processes.len() {
-            let Some(looked) = self.processes[process].looked else { continue };
-            let Some(checkpoint) = self.checkpoint(process) else { continue };
-            if !checkpoint.looks[looked..].iter().any(|look| look.event.operation.conflicts(done)) {
+    /// Before `process` does something that changes what others looked at, or will, that are not started yet: they are, and do
+    /// again, unseen, what they have done. From now on their checkpoints stand before that.
+    pub(super) fn start_the_disturbed(&mut self, process: usize, by: &Operation) -> Result<(), TraceError> {
+        if by.accesses.iter().all(|access| access.kind == AccessKind::Read) {
+            return Ok(());
+        }
+        for other in (0..self.processes.len()).filter(|other| *other != process) {
+            let Some(looked) = self.processes[other].looked else { continue };
+            let Some(prefix) = self.checkpoint(other).map(|checkpoint| checkpoint.prefix.clone()) else {
                 continue;
-            }
-            let looks = checkpoint.looks[..looked].to_vec();
-            self.start_again(process, &looks)?;
+            };
+            let Some(disturbed) = prefix.first_disturbed(by) else { continue };
+            self.start_again(other, &prefix.looks[..looked])?;
+            self.beginnings[other] = prefix.up_to(disturbed).map_or(Beginning::None, Beginning::Recorded);
         }
         Ok(())
     }
@@ -137,16 +140,16 @@ impl Running<'_> {
         let alone = self.of(process).count() == 1;
         let Some(task) = self.tasks.get(&name).filter(|_| alone) else { return Ok(()) };
         let state = &self.processes[process];
-        let looked = state.recorder.as_ref().map_or(0, |recorder| recorder.looks.len());
+        let looked = state.recorder.as_ref().map_or(0, |recorder| recorder.prefix.looks.len());
         let wanted = match &self.beginnings[process] {
-            Beginning::Recorded(looks) if looks.len() != looked => return Ok(()),
-            Beginning::Recorded(looks) => Some(looks.clone()),
+            Beginning::Recorded(prefix) if prefix.looks.len() != looked => return Ok(()),
+            Beginning::Recorded(prefix) => Some(prefix.clone()),
             _ => None,
         };
         let Some(offsets) = can_be_copied(task, self.sandbox.init()) else { return Ok(()) };
-        let Some(looks) = wanted else {
+        let Some(prefix) = wanted else {
             if let Some(recorder) = &mut self.processes[process].recorder {
-                recorder.best = Some(looked);
+                recorder.prefix.points.push(looked);
             }
             return Ok(());
         };
@@ -156,7 +159,7 @@ impl Running<'_> {
             program,
             (&name, task),
             offsets,
-            (looks, state.tasks, state.clock),
+            (prefix, state.tasks, state.clock),
         )?;
         self.beginnings[process] = kept.map_or(Beginning::None, |kept| Beginning::Kept(Box::new(kept)));
         self.processes[process].recorder = None;
@@ -168,7 +171,8 @@ impl Running<'_> {
         for (state, beginning) in self.processes.iter_mut().zip(self.beginnings.iter_mut()) {
             let Some(recorder) = state.recorder.take() else { continue };
             if matches!(beginning, Beginning::Unknown) && recorder.over && !recorder.disturbed {
-                *beginning = recorder.finished().map_or(Beginning::None, Beginning::Recorded);
+                let end = recorder.prefix.looks.len();
+                *beginning = recorder.prefix.up_to(end).map_or(Beginning::None, Beginning::Recorded);
             }
         }
     }

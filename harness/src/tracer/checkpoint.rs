@@ -3,8 +3,9 @@
 //!
 //! In the first executions the operations with which a process begins are recorded, as long as they change nothing (its *prefix*).
 //! At the last of them where a copy of the process can stand for it, a copy is kept: the checkpoint. From then on its operations
-//! up to there are taken from the record, and the process is forked from the checkpoint when it goes beyond; only where another
-//! process changes something that the rest of the prefix looks at, it is started afresh, and made to do its operations again.
+//! up to there are taken from the record, and the process is forked from the checkpoint when it goes beyond. Where another process
+//! is about to change something that the prefix looks at, the process is started afresh before that, and made to do again what it
+//! had done; and the checkpoint is given up for one before that look. So it soon stands where nobody disturbs it.
 //! Interpreters read their program and find their modules before they touch data: that is most of the time of a short program.
 
 use std::cell::RefCell;
@@ -20,7 +21,7 @@ use super::paths::{inside, proc_link};
 use super::sandbox::{Sandbox, WORKSPACE, checkpoint_pid, first_pid};
 use super::task::{Name, State, Task};
 use super::tracee::{Registers, Tracee};
-use crate::model::{AccessKind, Event};
+use crate::model::{AccessKind, Event, Operation};
 
 /// An operation at the beginning of a process, which changed nothing.
 #[derive(Clone, Debug)]
@@ -31,13 +32,37 @@ pub struct Look {
     pub clock: u64,
 }
 
+/// The looks with which a process begins, and the points among them where a copy can stand for it: before the look of this number,
+/// or behind the last one.
+#[derive(Clone, Debug, Default)]
+pub struct Prefix {
+    /// The looks.
+    pub looks: Vec<Look>,
+    /// The points, in order.
+    pub points: Vec<usize>,
+}
+
+impl Prefix {
+    /// The prefix up to the last point that is not behind look number `end`; `None` where there is no such point.
+    #[must_use]
+    pub fn up_to(mut self, end: usize) -> Option<Self> {
+        self.points.retain(|point| *point <= end);
+        self.looks.truncate(*self.points.last()?);
+        Some(self)
+    }
+
+    /// The first look that an operation would change the result of.
+    #[must_use]
+    pub fn first_disturbed(&self, by: &Operation) -> Option<usize> {
+        self.looks.iter().position(|look| look.event.operation.conflicts(by))
+    }
+}
+
 /// The beginning of a process, as it is recorded.
 #[derive(Debug, Default)]
 pub struct Recorder {
-    /// The looks so far.
-    pub looks: Vec<Look>,
-    /// How many of them come before the last point where a copy can stand for the process.
-    pub best: Option<usize>,
+    /// The prefix so far.
+    pub prefix: Prefix,
     /// Whether the process has done something else since, or ended.
     pub over: bool,
     /// Whether another process changed what it would have looked at: then this is not how it always begins.
@@ -55,16 +80,8 @@ impl Recorder {
         let maps = matches!(event.operation.call.name.as_str(), "mmap" | "execve" | "execveat");
         self.over = after_others || changes || maps || event.exit.is_some();
         if !self.over {
-            self.looks.push(Look { event: event.clone(), clock });
+            self.prefix.looks.push(Look { event: event.clone(), clock });
         }
-    }
-
-    /// The looks up to where a copy can be kept, once they are known.
-    pub fn finished(self) -> Option<Vec<Look>> {
-        let best = self.best.filter(|_| !self.disturbed)?;
-        let mut looks = self.looks;
-        looks.truncate(best);
-        Some(looks)
     }
 }
 
@@ -74,8 +91,8 @@ pub enum Beginning {
     /// Nothing yet.
     #[default]
     Unknown,
-    /// These looks, behind which a copy is to be kept.
-    Recorded(Vec<Look>),
+    /// This prefix, behind which a copy is to be kept.
+    Recorded(Prefix),
     /// A copy is kept.
     Kept(Box<Checkpoint>),
     /// It has none that can be used.
@@ -86,7 +103,7 @@ pub enum Beginning {
 #[derive(Debug)]
 pub struct Checkpoint {
     /// The prefix.
-    pub looks: Vec<Look>,
+    pub prefix: Prefix,
     tracee: Tracee,
     entry: Registers,
     random: Stream,
@@ -164,7 +181,7 @@ fn copy(of: &Tracee, entry: &Registers) -> Result<Tracee, TraceError> {
 }
 
 impl Checkpoint {
-    /// Keeps a copy of the first task of a process, which can be copied, behind these looks. `None` where there is no id for it.
+    /// Keeps a copy of the first task of a process, which can be copied, behind this prefix. `None` where there is no id for it.
     ///
     /// # Errors
     /// Where the machine fails.
@@ -173,7 +190,7 @@ impl Checkpoint {
         program: usize,
         (name, task): (&Name, &Task),
         offsets: Vec<(i32, u64)>,
-        (looks, tasks, clock): (Vec<Look>, u32, u64),
+        (prefix, tasks, clock): (Prefix, u32, u64),
     ) -> Result<Option<Self>, TraceError> {
         let (State::Held { entry, .. }, Some(id)) = (&task.state, checkpoint_pid(name.process)) else {
             return Ok(None);
@@ -184,7 +201,7 @@ impl Checkpoint {
         let tracee = copy(&task.tracee, entry)?;
         let (out, err) = sandbox.output(program)?;
         Ok(Some(Self {
-            looks,
+            prefix,
             tracee,
             entry: *entry,
             random: task.random.clone(),

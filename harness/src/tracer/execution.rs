@@ -196,6 +196,10 @@ impl<'a> Running<'a> {
         let Some(name) = self.offered(process.0).cloned() else {
             return Err(TraceError::Lost(format!("{process} has no operation to do")));
         };
+        if let Some((operation, _)) = self.tasks[&name].pending() {
+            let operation = operation.clone();
+            self.start_the_disturbed(process.0, &operation)?;
+        }
         let clock = self.processes[process.0].clock;
         let mut event = self.execute(&name)?;
         let after_others = self.depends_on_others(&event);
@@ -281,7 +285,6 @@ impl<'a> Running<'a> {
         if !changes {
             return Ok(());
         }
-        self.start_the_disturbed(done)?;
         let stale = self.tasks.iter().filter_map(|(name, task)| match &task.state {
             State::Held { held, entry, .. } if held.operation.conflicts(done) => Some((name.clone(), *entry)),
             _ => None,

@@ -108,7 +108,10 @@ impl Tracer {
         stop: Arc<AtomicBool>,
     ) -> Result<Self, TraceError> {
         let cores = bind_to_one_core();
-        let sandbox = Sandbox::start(&[programs, others].concat())?;
+        let sandbox = Sandbox::start(&[programs, others].concat()).map_err(|error| match error {
+            SandboxError::Ptrace(error) => TraceError::Forbidden(error),
+            error => TraceError::Sandbox(error),
+        })?;
         let beginnings = programs.iter().map(|_| Beginning::default()).collect();
         Ok(Self {
             beginnings,

@@ -52,7 +52,8 @@ fn fields_are_those_of_the_contract_in_their_order() {
     let report = native.json(0);
     assert_eq!((&report["verdict"], &report["exhaustive"]), (&"anomaly".into(), &true.into()));
     let count = kinds(&report).len();
-    assert_eq!(keys(&native.stdout, 6), ANOMALY.repeat(count));
+    // Behind the anomalies come the kinds that are expected, at the same depth.
+    assert_eq!(keys(&native.stdout, 6)[..ANOMALY.len() * count], ANOMALY.repeat(count));
     assert!(kinds(&report).contains(&"lost-update"), "{:?}", kinds(&report));
 
     let explored = place.cooks(&["explore", "-p", "true", "-p", "true", "--format", "json"]);
