@@ -190,9 +190,18 @@ impl<'a> Running<'a> {
     /// # Errors
     /// Where the machine fails, or the exploration is to stop.
     pub fn step(&mut self, process: ProcessId) -> Result<Event, TraceError> {
-        if let Some(look) = self.next_look(process.0).cloned() {
-            return self.look_again(process.0, look);
+        let mut event = match self.next_look(process.0).cloned() {
+            Some(look) => self.look_again(process.0, look)?,
+            None => self.do_pending(process)?,
+        };
+        if self.detail == Detail::Search {
+            // What was recorded for the sake of a checkpoint is not asked for.
+            event.payload = None;
         }
+        Ok(event)
+    }
+
+    fn do_pending(&mut self, process: ProcessId) -> Result<Event, TraceError> {
         let Some(name) = self.offered(process.0).cloned() else {
             return Err(TraceError::Lost(format!("{process} has no operation to do")));
         };
