@@ -14,7 +14,7 @@ pub use self::evidence::{Replayed, replay};
 use self::finish::Afterwards;
 use crate::backend::{Backend, Detail};
 use crate::explore::{Counts, Dfs, Dpor, RandomWalk, Steering, Strategy};
-use crate::model::{Cut, Ending, Execution, Outcome, Tree, Verdict};
+use crate::model::{Cut, Ending, Execution, Kind, Outcome, Tree, Verdict};
 use crate::oracle::{
     BadGlob, Case, CheckRun, Normalize, SerialOutcomes, candidate_orders, conflict_serializable, judge,
 };
@@ -27,6 +27,8 @@ use crate::witness::{Divergence, Witness};
 const MOST_STEPS: u64 = 10_000;
 /// How many executions a random search makes, unless the scenario says otherwise.
 const RANDOM_EXECUTIONS: u64 = 1_000;
+/// How many executions more a search makes, at the least, when all that it has found may be a symptom.
+const LOOK_FURTHER: u64 = 32;
 /// Up to this number of processes every serial order is run.
 const ALL_ORDERS: usize = 5;
 
@@ -189,11 +191,23 @@ impl<'a> Session<'a> {
             self.judge(&execution, check.as_ref())?;
             let elapsed = self.begun.elapsed();
             progress(Progress { counts: self.counts, anomalies: self.findings.len(), elapsed });
-            if !self.findings.is_empty() && !self.job.scenario.all {
+            if !self.job.scenario.all && self.has_found_enough() {
                 return Ok(false);
             }
         }
         Ok(strategy.is_exhaustive() && self.counts.overlong == 0)
+    }
+
+    /// Whether what was found can be left at that. A process that fails, a torn file and strange output are often but symptoms: the
+    /// search goes on a little, for the update that is lost.
+    fn has_found_enough(&self) -> bool {
+        let Some(first) = self.findings.first() else { return false };
+        let symptom = |finding: &Finding| {
+            matches!(finding.anomaly.kind, Kind::ProcessFailure | Kind::TornFile | Kind::DirtyRead)
+        };
+        let chance = self.job.scenario.strategy == StrategyName::Random;
+        let far_enough = self.counts.executions >= 2 * first.execution + LOOK_FURTHER;
+        chance || far_enough || !self.findings.iter().all(symptom)
     }
 
     fn bound_is_reached(&self) -> bool {
