@@ -137,7 +137,7 @@ pub struct Search {
     /// Steps that one execution may have; past it: livelock
     #[arg(long, value_name = "N")]
     pub max_steps: Option<u64>,
-    /// Go on after the first anomaly, and report each distinct one
+    /// Go on after the first anomaly, and report each distinct one (else it ends there, or a little later where that may be a symptom)
     #[arg(long)]
     pub all: bool,
 }
