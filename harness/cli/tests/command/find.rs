@@ -79,6 +79,20 @@ fn a_lost_update_of_plain_python_is_found_and_named() {
     replays(&place, lost[0]);
 }
 
+/// Without options the search ends early, but not before the update that is lost is named, whatever symptom was found first.
+#[test]
+fn the_lost_update_is_named_without_being_asked_for() {
+    let place = place(AGENT);
+    let report = place.explore(1, &TWO, &["--dir", "work"]);
+    let anomalies = report["anomalies"].as_array().expect("a list");
+    let last = anomalies.last().expect("an anomaly");
+    assert_eq!(
+        (&last["kind"], &last["files"]),
+        (&"lost-update".into(), &Value::from(["shared.json"].as_slice()))
+    );
+    assert_eq!(report["exhaustive"], false);
+}
+
 /// The witness replays: the same kind on the same file, each time.
 fn replays(place: &Place, anomaly: &Value) {
     let witness = anomaly["witness"].as_str().expect("a path");
