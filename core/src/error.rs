@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::Generation;
 use crate::merge::Conflicts;
 
 /// Why a call did not do what it was asked.
@@ -91,6 +92,38 @@ pub enum Error {
     #[error("{0}")]
     Conflict(Conflicts),
 
+    /// The file is not of the generation that the caller has seen. Nothing was written. Load again and decide.
+    #[error("{} is of generation {found}, not {expected}", path.display())]
+    Changed {
+        /// The metadata file.
+        path: PathBuf,
+        /// The generation that was asked for.
+        expected: Generation,
+        /// The one that is there.
+        found: Generation,
+    },
+
+    /// The metadata file is gone, and was there once: a loss of power took it, and no temporary file beside it is
+    /// complete. Nothing was written, and nothing will be: put a copy of the file back, or remove what was kept if it is
+    /// of no use, to begin with nothing.
+    #[error("{} was lost; what is left of it is kept in {}", path.display(), list(kept))]
+    Lost {
+        /// The metadata file.
+        path: PathBuf,
+        /// Torn copies of what was being written.
+        kept: Vec<PathBuf>,
+    },
+
+    /// The directory is not on a local file system that is known to keep what flock and rename promise. Nothing was
+    /// done. Choose another place, or say that you know better: [`Store::open_anywhere`](crate::Store::open_anywhere).
+    #[error("{} is on {name}, where locks may not hold between machines, or not at all", dir.display())]
+    FileSystem {
+        /// The directory.
+        dir: PathBuf,
+        /// Its file system.
+        name: String,
+    },
+
     /// The change is nested more deeply than what can be read back. Nothing was written.
     #[error("the part of {part:?} is nested more than {limit} levels deep")]
     TooDeep {
@@ -121,6 +154,10 @@ pub enum Error {
         /// What the system reported.
         source: io::Error,
     },
+}
+
+fn list(paths: &[PathBuf]) -> String {
+    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
 }
 
 /// Gives an error of the operating system its verb and its file.

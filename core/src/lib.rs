@@ -98,21 +98,28 @@
 //! - Extended attributes and ACLs of the file are not carried over to its replacement.
 #![forbid(unsafe_code)]
 
+mod agent;
 mod error;
 mod file;
 pub mod host;
 mod id;
+mod json;
 mod lock;
 pub mod merge;
 #[cfg(test)]
 mod model;
+mod queue;
 mod rules;
+mod snapshot;
 mod store;
 
+pub use agent::Agent;
 pub use error::Error;
+pub use file::Recovered;
 pub use id::AgentId;
-pub use lock::{HeldLocks, Wait};
-pub use store::{Agent, METADATA_FILE, METADATA_LOCK, Store};
+pub use lock::{Guard, HeldLocks, Wait};
+pub use snapshot::{Generation, Snapshot};
+pub use store::{METADATA_FILE, METADATA_LOCK, Store};
 
 /// The content of the metadata file: an object whose keys are agent ids.
 pub type Metadata = serde_json::Map<String, serde_json::Value>;

@@ -15,6 +15,27 @@ pub(crate) enum Rule {
     LockFileChecked,
     /// A thread takes locks in one order only.
     LockOrder,
+    /// A lock is given back by hand, not by closing, which a forked child's copy would put off.
+    UnlockedByHand,
+    /// A forked child does not give its parent's lock back.
+    ChildrenOnlyClose,
+    /// Who waits lets all go first who came before.
+    TurnsAreKept,
+    /// Who comes lets those go first who wait.
+    NobodyPasses,
+    /// Readers wait in the queue as writers do.
+    ReadersQueue,
+    /// The request of a process that is dead, or has given up, is not looked at.
+    #[cfg(test)]
+    RequestsOfTheLiving,
+    /// A request is answered once it is durable.
+    AnsweredWhenDurable,
+    /// A request is merged with what is on disk.
+    RequestsAreMerged,
+    /// The new content is flushed before it gets the file's name.
+    FlushedBeforeRenamed,
+    /// The directory is flushed before anybody is told.
+    DirectoryFlushed,
 }
 
 /// Which rules are kept.

@@ -1,14 +1,16 @@
-//! The store and the handle of an agent: the protocol's steps in their order.
+//! The store: opening, reading, recovering.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::error::{Doing, Error};
-use crate::file::{self, Current};
-use crate::host::{Host, Mode, OsHost};
-use crate::lock::{Guard, Level, LockKey, Wait};
-use crate::merge::{Policy, merge};
+use crate::file::{self, Recovered};
+use crate::host::{FileSystem, Host, Mode, OsHost};
+use crate::lock::{Guard, Level, Lock, LockKey, Wait};
 use crate::rules::{Rule, Rules};
-use crate::{AgentId, Metadata};
+use crate::snapshot::{Cache, Generation, Snapshot};
+use crate::{Agent, AgentId, Metadata};
 
 /// The metadata file's name.
 pub const METADATA_FILE: &str = "agent_metadata.json";
@@ -18,37 +20,43 @@ pub const METADATA_LOCK: &str = ".metadata.lock";
 
 /// A directory with a metadata file that agents share.
 ///
-/// A store holds no lock and no open file. It may be cloned, sent to other threads, and used after a fork.
-#[derive(Clone, Debug)]
+/// A store holds no lock. It may be cloned, sent to other threads, and used after a fork; clones share what they know
+/// about the file. It stays with its directory, also when that is renamed.
 pub struct Store<H: Host = OsHost> {
-    host: H,
+    pub(crate) host: H,
     dir: PathBuf,
-    wait: Wait,
-    rules: Rules,
-}
-
-/// An agent's handle: it holds the agent's lock until it is dropped, and alone may change the agent's part.
-///
-/// It stays in the thread that made it. In a forked child it is of no use ([`Error::Forked`]), and dropping it there
-/// leaves the parent's lock alone.
-///
-/// ```compile_fail
-/// let agent = cooks_core::Store::open(".").unwrap().agent("a").unwrap();
-/// std::thread::spawn(move || drop(agent)); // error: it cannot be sent between threads
-/// ```
-pub struct Agent<H: Host = OsHost> {
-    store: Store<H>,
-    id: AgentId,
-    lock: Guard<H>,
+    path: PathBuf,
+    pub(crate) wait: Wait,
+    pub(crate) rules: Rules,
+    pub(crate) metadata_lock: Lock<H>,
+    /// Whether locks have queues here.
+    queues: bool,
+    cache: Cache<H::File>,
+    /// Whether somebody has looked for what dead writers have left, since this store was opened.
+    recovered: Arc<AtomicBool>,
 }
 
 impl Store {
-    /// Opens the store in an existing directory. Creates nothing: the files appear when they are first needed.
+    /// Opens the store in an existing directory, and puts right what writers have left that were killed or lost their
+    /// power in the middle of a replacement, as [`recover`](Self::recover) does. That is left for later, without waiting,
+    /// where somebody holds the metadata lock at the moment, or where this process may not write.
     ///
     /// # Errors
-    /// [`Error::Io`] when the directory is missing or cannot be reached.
+    /// [`Error::Io`] when the directory is missing or cannot be reached; [`Error::FileSystem`] when it is on NFS, SMB or
+    /// a file system that is not known; [`Error::Lost`].
     pub fn open(dir: impl AsRef<Path>) -> Result<Self, Error> {
-        Self::on(OsHost, dir)
+        Self::on(OsHost::new(), dir)
+    }
+
+    /// As [`open`](Self::open), on any file system, at your risk: on NFS a lock may hold on one machine only, on others
+    /// not at all. Here locks are plain flock(2), without a queue, and requests are not shared.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open), less [`Error::FileSystem`].
+    pub fn open_anywhere(dir: impl AsRef<Path>) -> Result<Self, Error> {
+        let (host, dir) = enter(&OsHost::new(), dir.as_ref())?;
+        let is_local = host.file_system().doing("examine", &dir)? == FileSystem::Local;
+        Self::in_dir(host, dir, is_local).at_the_beginning()
     }
 }
 
@@ -56,10 +64,48 @@ impl<H: Host> Store<H> {
     /// Opens the store of another world than the operating system's.
     ///
     /// # Errors
-    /// [`Error::Io`] when the directory is missing or cannot be reached.
+    /// As for [`Store::open`].
     pub fn on(host: H, dir: impl AsRef<Path>) -> Result<Self, Error> {
-        let dir = host.canonical(dir.as_ref()).doing("open", dir.as_ref())?;
-        Ok(Self { host, dir, wait: Wait::default(), rules: Rules::default() })
+        Self::checked(&host, dir.as_ref())?.at_the_beginning()
+    }
+
+    fn checked(host: &H, dir: &Path) -> Result<Self, Error> {
+        let (host, dir) = enter(host, dir)?;
+        match host.file_system().doing("examine", &dir)? {
+            FileSystem::Local => Ok(Self::in_dir(host, dir, true)),
+            FileSystem::Other(name) => Err(Error::FileSystem { dir, name }),
+        }
+    }
+
+    fn in_dir(host: H, dir: PathBuf, is_local: bool) -> Self {
+        let queues = is_local && host.has_byte_locks();
+        let key = LockKey { level: Level::Metadata, dir: dir.clone(), file: METADATA_LOCK.to_owned() };
+        let metadata_lock = Lock::new(&host, Rules::default(), key, queues);
+        let (path, cache) = (dir.join(METADATA_FILE), Cache::new());
+        let (wait, rules) = (Wait::default(), Rules::default());
+        Self { host, dir, path, wait, rules, metadata_lock, queues, cache, recovered: Arc::default() }
+    }
+
+    fn at_the_beginning(self) -> Result<Self, Error> {
+        match self.metadata_lock.acquire(Mode::Exclusive, Wait::No) {
+            Ok(_lock) => match self.recover_under_lock() {
+                // What stands in the way here is reported by the call that meets it.
+                Err(error @ Error::Lost { .. }) => return Err(error),
+                Ok(_) | Err(_) => {}
+            },
+            // Somebody works here, or we may not: then it is done by whoever writes first.
+            Err(Error::Busy { .. } | Error::Io { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        Ok(self)
+    }
+
+    /// Opens the store without looking for what dead writers have left: fewer steps for the model checkers.
+    #[cfg(test)]
+    pub(crate) fn open_clean(host: &H, dir: &Path) -> Result<Self, Error> {
+        let store = Self::checked(host, dir)?;
+        store.recovered.store(true, Ordering::Relaxed);
+        Ok(store)
     }
 
     /// How long each later call waits for a lock; for ever, unless this is called.
@@ -73,13 +119,15 @@ impl<H: Host> Store<H> {
     #[cfg(test)]
     pub(crate) fn breaking(mut self, rules: &'static [Rule]) -> Self {
         self.rules = Rules::without(rules);
+        let key = LockKey { level: Level::Metadata, dir: self.dir.clone(), file: METADATA_LOCK.to_owned() };
+        self.metadata_lock = Lock::new(&self.host, self.rules, key, self.queues);
         self
     }
 
     /// The metadata file's path.
     #[must_use]
     pub fn path(&self) -> PathBuf {
-        self.dir.join(METADATA_FILE)
+        self.path.clone()
     }
 
     /// Takes the agent's lock. Two handles for one agent exclude each other, in one process as between processes.
@@ -92,127 +140,95 @@ impl<H: Host> Store<H> {
     pub fn agent(&self, id: &str) -> Result<Agent<H>, Error> {
         let id = AgentId::new(id)?;
         let key = LockKey { level: Level::Agent, dir: self.dir.clone(), file: id.lock_file() };
-        let lock = Guard::acquire(&self.host, self.rules, key, Mode::Exclusive, self.wait)?;
+        let lock = Lock::new(&self.host, self.rules, key, self.queues).acquire(Mode::Exclusive, self.wait)?;
         lock.note(&id);
-        Ok(Agent { store: self.clone(), id, lock })
+        Ok(Agent::new(self.clone(), id, lock))
     }
 
-    /// Reads the metadata under the shared lock: what one writer left whole. A missing file is an empty object.
+    /// Reads the metadata under the shared lock: what one writer left whole. A missing file is an empty object. A file
+    /// that nobody has changed since the last time is not read again.
     ///
     /// What it shows may not be durable yet where its writer was killed before the last flush.
     ///
     /// # Errors
-    /// [`Error::Corrupt`]; [`Error::Busy`], [`Error::Reentry`], [`Error::Order`] as for [`Self::agent`];
-    /// [`Error::Io`].
-    pub fn load(&self) -> Result<Metadata, Error> {
-        let _lock =
-            if self.rules.keep(Rule::ReaderLocks) { Some(self.metadata_lock(Mode::Shared)?) } else { None };
-        Ok(file::read(&self.host, &self.path())?.metadata)
+    /// [`Error::Corrupt`]; [`Error::Lost`]; [`Error::Busy`], [`Error::Reentry`], [`Error::Order`] as for
+    /// [`Self::agent`]; [`Error::Io`].
+    pub fn load(&self) -> Result<Snapshot, Error> {
+        let read = || -> Result<Option<Snapshot>, Error> {
+            let _lock = if self.rules.keep(Rule::ReaderLocks) { Some(self.shared()?) } else { None };
+            self.cache.read(&self.host, &self.path)
+        };
+        let mut found = read()?;
+        if found.is_none() && !self.is_recovered() {
+            // Missing, or lost?
+            self.recover()?;
+            found = read()?;
+        }
+        Ok(found.unwrap_or_else(|| Snapshot::new(Metadata::new(), Generation::of(b""))))
     }
 
-    /// Removes the temporary files that killed writers left behind, and returns their paths. They do no harm but
-    /// take room: a start-up is a good time. Not done at each save, because listing the directory would make every
-    /// save depend on every name that anybody makes in it.
+    /// Takes the metadata lock for something else than this package's calls: a copy of the file, say, or a change by
+    /// another program. Whoever holds it cannot use these calls in the same thread ([`Error::Reentry`]).
     ///
     /// # Errors
-    /// As for [`Self::load`]: beside a corrupt file nothing is removed, since a leftover may be what repairs it.
-    pub fn sweep(&self) -> Result<Vec<PathBuf>, Error> {
-        let _lock = self.metadata_lock(Mode::Exclusive)?;
-        file::sweep(&self.host, &self.path())
+    /// As for [`Self::agent`], less [`Error::BadId`].
+    pub fn exclusive(&self) -> Result<Guard<H>, Error> {
+        self.metadata_lock.acquire(Mode::Exclusive, self.wait)
     }
 
-    pub(crate) fn metadata_lock(&self, mode: Mode) -> Result<Guard<H>, Error> {
-        let key = LockKey { level: Level::Metadata, dir: self.dir.clone(), file: METADATA_LOCK.to_owned() };
-        Guard::acquire(&self.host, self.rules, key, mode, self.wait)
+    /// As [`exclusive`](Self::exclusive), beside others who only read.
+    ///
+    /// # Errors
+    /// As for [`Self::exclusive`].
+    pub fn shared(&self) -> Result<Guard<H>, Error> {
+        self.metadata_lock.acquire(Mode::Shared, self.wait)
+    }
+
+    /// Puts right what dead writers have left: removes their temporary files; where the metadata file itself is missing,
+    /// which a loss of power can do in the middle of a rename on some file systems, puts the newest temporary file in its
+    /// place that is complete by its checksum. [`open`](Store::open) has done so already if nobody was in the way.
+    ///
+    /// # Errors
+    /// [`Error::Lost`] where none is complete (they are kept); otherwise as for [`Self::load`]: beside a corrupt file
+    /// nothing is removed, since a leftover may be what repairs it.
+    pub fn recover(&self) -> Result<Recovered, Error> {
+        let _lock = self.exclusive()?;
+        self.recover_under_lock()
+    }
+
+    pub(crate) fn recover_under_lock(&self) -> Result<Recovered, Error> {
+        let recovered = file::recover(&self.host, &self.path)?;
+        self.recovered.store(true, Ordering::Relaxed);
+        Ok(recovered)
+    }
+
+    pub(crate) fn is_recovered(&self) -> bool {
+        self.recovered.load(Ordering::Relaxed)
     }
 }
 
-impl<H: Host> Agent<H> {
-    /// The agent's id.
-    #[must_use]
-    pub fn id(&self) -> &AgentId {
-        &self.id
-    }
+fn enter<H: Host>(host: &H, dir: &Path) -> Result<(H, PathBuf), Error> {
+    host.enter(dir).doing("open", dir)
+}
 
-    /// The store that this handle belongs to.
-    #[must_use]
-    pub fn store(&self) -> &Store<H> {
-        &self.store
-    }
-
-    /// Changes the metadata under the exclusive lock. The closure sees the whole file as it is now, and may change
-    /// the part under this agent's id. When this returns `Ok`, the change is durable.
-    ///
-    /// # Errors
-    /// [`Error::NotOwner`], [`Error::TooDeep`], [`Error::Corrupt`], [`Error::Busy`], [`Error::Io`]: nothing changed.
-    /// [`Error::Unknown`]: changed, but perhaps not durable. If the closure panics, nothing is changed.
-    pub fn update<R>(&self, change: impl FnOnce(&mut Metadata) -> R) -> Result<R, Error> {
-        let done: Result<R, std::convert::Infallible> = self.try_update(|metadata| Ok(change(metadata)))?;
-        match done {
-            Ok(result) => Ok(result),
+impl<H: Host> Clone for Store<H> {
+    fn clone(&self) -> Self {
+        Self {
+            host: self.host.clone(),
+            dir: self.dir.clone(),
+            path: self.path.clone(),
+            wait: self.wait,
+            rules: self.rules,
+            metadata_lock: self.metadata_lock.clone(),
+            queues: self.queues,
+            cache: self.cache.clone(),
+            recovered: Arc::clone(&self.recovered),
         }
     }
+}
 
-    /// As [`Self::update`], with a closure that may decide to leave everything as it is: its `Err` is handed back in
-    /// the `Ok` of this call, and nothing is written.
-    ///
-    /// # Errors
-    /// As for [`Self::update`].
-    pub fn try_update<R, E>(
-        &self,
-        change: impl FnOnce(&mut Metadata) -> Result<R, E>,
-    ) -> Result<Result<R, E>, Error> {
-        let _lock = self.writer_lock()?;
-        let current = self.current()?;
-        let mut metadata = current.metadata.clone();
-        let result = match change(&mut metadata) {
-            Ok(result) => result,
-            Err(error) => return Ok(Err(error)),
-        };
-        file::check_change(&self.id, &current.metadata, &metadata)?;
-        self.replace(&current, &metadata)?;
-        Ok(Ok(result))
-    }
-
-    /// Saves what I made (`mine`) of what I loaded (`base`): takes the exclusive lock, reads the file again, and
-    /// writes my changes on top of what others have written since. Returns what was written, which is the base for
-    /// the next save. When this returns `Ok`, it is durable.
-    ///
-    /// # Errors
-    /// [`Error::Conflict`] when both sides changed the same value; otherwise as for [`Self::update`].
-    pub fn save(&self, base: &Metadata, mine: &Metadata) -> Result<Metadata, Error> {
-        self.save_with(base, mine, Policy::Fail)
-    }
-
-    /// As [`Self::save`], with another answer to conflicts than an error.
-    ///
-    /// # Errors
-    /// As for [`Self::save`].
-    pub fn save_with(&self, base: &Metadata, mine: &Metadata, policy: Policy) -> Result<Metadata, Error> {
-        file::check_change(&self.id, base, mine)?;
-        let _lock = self.writer_lock()?;
-        let current = self.current()?;
-        let disk = if self.store.rules.keep(Rule::SaveReloads) { &current.metadata } else { base };
-        let merged = merge(base, mine, disk, policy).map_err(Error::Conflict)?.value;
-        self.replace(&current, &merged)?;
-        Ok(merged)
-    }
-
-    fn writer_lock(&self) -> Result<Option<Guard<H>>, Error> {
-        self.lock.check_process()?;
-        if !self.store.rules.keep(Rule::WriterLocks) {
-            return Ok(None);
-        }
-        let lock = self.store.metadata_lock(Mode::Exclusive)?;
-        lock.note(&self.id);
-        Ok(Some(lock))
-    }
-
-    fn current(&self) -> Result<Current, Error> {
-        file::read(&self.store.host, &self.store.path())
-    }
-
-    fn replace(&self, current: &Current, metadata: &Metadata) -> Result<(), Error> {
-        file::replace(&self.store.host, self.store.rules, &self.id, current, metadata)
+impl<H: Host> std::fmt::Debug for Store<H> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("dir", &self.dir).field("wait", &self.wait).finish_non_exhaustive()
     }
 }

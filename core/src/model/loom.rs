@@ -31,21 +31,24 @@ impl Checker for Loom {
 }
 
 /// A file lock that is one of loom's own: loom knows that a thread that waits for it cannot go on, and does not try
-/// the orders in which it would only look again.
+/// the orders in which it would only look again. All ways to take one lock are dependent for loom, shared or not, so it
+/// tries them in every order.
 ///
-/// Nothing is lost by that. Looking at a lock that is taken changes nothing that a process can see, so an execution in
-/// which a thread looked in vain has the result of the one in which it came when the lock was free. That freeing the
-/// lock is no step of its own is no loss either: nobody can tell a lock that is about to be freed from one that was
-/// freed, except by a try that does not wait. So there is none here. And all ways to take one lock are dependent for
-/// loom, shared or not, so it tries them in every order.
+/// Freeing a lock is no step for loom. A try that does not wait can tell a lock that is about to be freed from one that
+/// was freed, so looking at it once more before it is freed is made a step ([`LoomHeld::drop`]).
 ///
 /// It is leaked, since loom's guards borrow their lock and outlive the call that takes it here; owning both in one
 /// place needs unsafe code. That is some hundred bytes in each execution.
 pub(crate) struct LoomFileLock(&'static RwLock<()>);
 
 /// Holds a [`LoomFileLock`].
+pub(crate) struct LoomHeld {
+    lock: &'static RwLock<()>,
+    _guard: LoomGuard,
+}
+
 #[expect(dead_code, reason = "held to be dropped")]
-pub(crate) enum LoomHeld {
+enum LoomGuard {
     Shared(RwLockReadGuard<'static, ()>),
     Exclusive(RwLockWriteGuard<'static, ()>),
 }
@@ -58,14 +61,25 @@ impl FileLock for LoomFileLock {
     }
 
     fn take(&self, mode: Mode) -> LoomHeld {
-        match mode {
-            Mode::Shared => LoomHeld::Shared(self.0.read().unwrap_or_else(PoisonError::into_inner)),
-            Mode::Exclusive => LoomHeld::Exclusive(self.0.write().unwrap_or_else(PoisonError::into_inner)),
-        }
+        let guard = match mode {
+            Mode::Shared => LoomGuard::Shared(self.0.read().unwrap_or_else(PoisonError::into_inner)),
+            Mode::Exclusive => LoomGuard::Exclusive(self.0.write().unwrap_or_else(PoisonError::into_inner)),
+        };
+        LoomHeld { lock: self.0, _guard: guard }
     }
 
-    fn try_take(&self, _mode: Mode) -> Option<LoomHeld> {
-        panic!("freeing a lock would have to be a step: the models wait");
+    fn try_take(&self, mode: Mode) -> Option<LoomHeld> {
+        let guard = match mode {
+            Mode::Shared => LoomGuard::Shared(self.0.try_read().ok()?),
+            Mode::Exclusive => LoomGuard::Exclusive(self.0.try_write().ok()?),
+        };
+        Some(LoomHeld { lock: self.0, _guard: guard })
+    }
+}
+
+impl Drop for LoomHeld {
+    fn drop(&mut self) {
+        drop(self.lock.try_write());
     }
 }
 

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::host::{Host, MemHost, Mode, Monitor, Threading};
 use crate::rules::Rule;
-use crate::{Agent, Error, METADATA_FILE, METADATA_LOCK, Metadata, Store};
+use crate::{Agent, Error, METADATA_FILE, METADATA_LOCK, Metadata, Snapshot, Store};
 
 const DIR: &str = "/d";
 
@@ -87,7 +87,7 @@ fn in_processes<C: Checker, R: Send + 'static>(
     let start = |process: usize| -> Box<dyn FnOnce() + Send> {
         let (host, work, results) = (disk.as_process(process as u32), work.clone(), Arc::clone(&results));
         Box::new(move || {
-            let store = Store::on(host, DIR).expect("opens").breaking(rules);
+            let store = Store::open_clean(&host, Path::new(DIR)).expect("opens").breaking(rules);
             let result = work(store, format!("agent-{process}"));
             let done = {
                 let (done, check) = &mut *results.lock().unwrap_or_else(PoisonError::into_inner);
@@ -114,7 +114,10 @@ fn final_state<C: Checker>(disk: &MemHost<C>) -> Metadata {
 
 /// An empty disk.
 fn fresh<C: Checker>() -> MemHost<C> {
-    MemHost::with_threading()
+    let disk = MemHost::with_threading();
+    disk.put(&Path::new(DIR).join(METADATA_FILE), b"{}\n");
+    disk.put_lasting_lock(&Path::new(DIR).join(METADATA_LOCK));
+    disk
 }
 
 /// A disk where the metadata lock's file is there already and nobody may take it away: fewer steps, see `MemHost`.
@@ -147,7 +150,8 @@ fn saves<C: Checker>(processes: usize, rules: &'static [Rule]) {
 fn saves_on<C: Checker>(disk: MemHost<C>, processes: usize, rules: &'static [Rule]) {
     let work = |store: Store<_>, id: String| {
         let agent = store.agent(&id)?;
-        save_one_more(&agent, &store.load()?, &id)
+        let base = store.load()?;
+        save_one_more(&agent, &base, &id)
     };
     in_processes(processes, rules, &disk.clone(), work, move |done| assert_all_done(&disk, done));
 }
@@ -199,7 +203,7 @@ fn readers<C: Checker>(processes: usize, loads: usize, rules: &'static [Rule]) {
     };
     in_processes(processes, rules, &disk, work, |seen| {
         for states in seen {
-            let states: Vec<Metadata> = states.unwrap_or_else(|error| panic!("torn read: {error}"));
+            let states: Vec<Snapshot> = states.unwrap_or_else(|error| panic!("torn read: {error}"));
             assert!(states.iter().all(|state| state.get("other") == Some(&json!(1))), "torn read");
         }
     });
@@ -247,7 +251,7 @@ fn bare_lock<C: Checker>(processes: usize, unlink: bool, rules: &'static [Rule])
     let inside = Arc::new(C::Monitor::new(0_u32));
     let host = disk.clone();
     let work = move |store: Store<_>, _| {
-        let _lock = store.metadata_lock(Mode::Exclusive)?;
+        let _lock = store.exclusive()?;
         let others = enter_and_leave::<C>(&inside);
         if unlink {
             // When a rule is broken, another may have removed it.

@@ -1,10 +1,10 @@
 //! The names of the in-memory host: what stands at a path.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use super::file::{Inode, Shared};
-use crate::host::threading::Threading;
+use crate::host::threading::{Threading, lock};
 
 /// A name, whether anything stands there or not.
 ///
@@ -14,6 +14,8 @@ use crate::host::threading::Threading;
 pub(super) struct Name<T: Threading> {
     entry: Shared<T, Option<Entry<T>>>,
     lasting: bool,
+    /// What a loss of power would leave.
+    flushed: Mutex<Option<Entry<T>>>,
 }
 
 pub(super) enum Entry<T: Threading> {
@@ -21,16 +23,26 @@ pub(super) enum Entry<T: Threading> {
     Link(PathBuf),
 }
 
+impl<T: Threading> Clone for Entry<T> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::File(inode) => Self::File(Arc::clone(inode)),
+            Self::Link(target) => Self::Link(target.clone()),
+        }
+    }
+}
+
 impl<T: Threading> Default for Name<T> {
     fn default() -> Self {
-        Self { entry: Shared::new(None), lasting: false }
+        Self { entry: Shared::new(None), lasting: false, flushed: Mutex::default() }
     }
 }
 
 impl<T: Threading> Name<T> {
     #[cfg(test)]
     pub(super) fn lasting(inode: Arc<Inode<T>>) -> Self {
-        Self { entry: Shared::new(Some(Entry::File(inode))), lasting: true }
+        let entry = Some(Entry::File(inode));
+        Self { entry: Shared::new(entry.clone()), lasting: true, flushed: Mutex::new(entry) }
     }
 
     /// Looks at what stands there, and puts something there only if nothing does.
@@ -42,6 +54,18 @@ impl<T: Threading> Name<T> {
     pub(super) fn change<R>(&self, work: impl FnOnce(&mut Option<Entry<T>>) -> R) -> R {
         assert!(!self.lasting, "somebody changes a name that was to stay as it is");
         self.entry.with(work)
+    }
+
+    /// Makes what stands there survive a loss of power. Who looks sees no difference, so it is no step.
+    pub(super) fn flush(&self) {
+        let entry = self.without_a_step(|entry| entry.clone());
+        *lock(&self.flushed) = entry;
+    }
+
+    /// Goes back to what was flushed.
+    pub(super) fn lose_power(&self) {
+        let flushed = lock(&self.flushed).clone();
+        self.without_a_step(|entry| *entry = flushed);
     }
 
     /// As [`look`](Self::look), for whoever comes when no other process can do anything.
