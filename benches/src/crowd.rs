@@ -1,8 +1,9 @@
 //! A metadata file of the size that the comparisons use: a hundred agents, 18.7 kB.
 
+use std::path::Path;
+
 use cooks_core::{METADATA_FILE, Metadata};
 use serde_json::{Value, json};
-use std::path::Path;
 
 /// How many agents have a part in the file.
 pub const AGENTS: usize = 100;
@@ -19,7 +20,7 @@ pub fn part(number: usize) -> Value {
     json!({
         "host": format!("kitchen-{:02}", number % 7),
         "status": "waiting for the oven",
-        "task": format!("dish {number:03} of the evening"),
+        "task": format!("dish {number:03}"),
         "files": ["menu.md", "prices.csv"],
         "updates": 0,
     })

@@ -21,7 +21,7 @@ const PAUSE: Duration = Duration::from_millis(1);
 
 /// flock(2), and nothing else: what the others are measured by.
 pub fn bare(dir: &Path, mode: Mode) -> Locked {
-    let (file, operation) = (open(dir), operation(mode));
+    let (file, operation) = (lock_file(dir), operation(mode));
     Box::new(move |work| {
         flock(&file, operation).expect("the lock");
         work();
@@ -31,7 +31,7 @@ pub fn bare(dir: &Path, mode: Mode) -> Locked {
 
 /// The same, and a look whether the file is linked still: the least that tells a lock file that was removed.
 pub fn checked(dir: &Path, mode: Mode) -> Locked {
-    let (file, operation) = (open(dir), operation(mode));
+    let (file, operation) = (lock_file(dir), operation(mode));
     Box::new(move |work| {
         flock(&file, operation).expect("the lock");
         assert!(file.metadata().expect("examined").nlink() > 0, "the lock file is gone");
@@ -42,7 +42,7 @@ pub fn checked(dir: &Path, mode: Mode) -> Locked {
 
 /// Tries, and sleeps for a millisecond after each failure.
 pub fn tried(dir: &Path, mode: Mode) -> Locked {
-    let file = open(dir);
+    let file = lock_file(dir);
     let operation = match mode {
         Mode::Shared => FlockOperation::NonBlockingLockShared,
         Mode::Exclusive => FlockOperation::NonBlockingLockExclusive,
@@ -64,7 +64,7 @@ pub fn tried(dir: &Path, mode: Mode) -> Locked {
     reason = "newer than what we promise to build on; this feature asks for more"
 )]
 pub fn std(dir: &Path, mode: Mode) -> Locked {
-    let file = open(dir);
+    let file = lock_file(dir);
     let lock = match mode {
         Mode::Shared => File::lock_shared,
         Mode::Exclusive => File::lock,
@@ -79,7 +79,7 @@ pub fn std(dir: &Path, mode: Mode) -> Locked {
 /// The crate fd-lock.
 #[cfg(feature = "peers")]
 pub fn fd_lock(dir: &Path, mode: Mode) -> Locked {
-    let mut lock = fd_lock::RwLock::new(open(dir));
+    let mut lock = fd_lock::RwLock::new(lock_file(dir));
     Box::new(move |work| match mode {
         Mode::Shared => {
             let _guard = lock.read().expect("the lock");
@@ -95,7 +95,7 @@ pub fn fd_lock(dir: &Path, mode: Mode) -> Locked {
 /// The crate fs4.
 #[cfg(feature = "peers")]
 pub fn fs4(dir: &Path, mode: Mode) -> Locked {
-    let file = open(dir);
+    let file = lock_file(dir);
     let lock = match mode {
         Mode::Shared => <File as fs4::FileExt>::lock_shared,
         Mode::Exclusive => <File as fs4::FileExt>::lock,
@@ -114,8 +114,17 @@ fn operation(mode: Mode) -> FlockOperation {
     }
 }
 
-fn open(dir: &Path) -> File {
-    let path = dir.join(METADATA_LOCK);
-    let options = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
-    options.expect("the lock file opens")
+fn lock_file(dir: &Path) -> File {
+    open(dir, METADATA_LOCK)
+}
+
+/// Opens a lock file, and makes it where there is none.
+///
+/// # Panics
+/// Where the directory does not let it.
+#[must_use]
+pub fn open(dir: &Path, name: &str) -> File {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    options.open(dir.join(name)).expect("the lock file opens")
 }

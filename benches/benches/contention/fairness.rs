@@ -41,19 +41,22 @@ pub fn exclusive(run: &Run) {
     }
 }
 
-/// One wants it exclusively; the others share it and overlap without a pause. The figures are the one's.
+/// One wants it exclusively; the others share it and overlap without a pause.
 pub fn readers(run: &Run) {
     let title = format!("writer against {READERS} readers");
     let mut table = Table::new(title.clone(), None);
+    let mut beside = Vec::new();
     for (name, open) in LOCKS {
         run.cell(&title, name, |dir| {
             let mode = |number| if number == 0 { Mode::Exclusive } else { Mode::Shared };
             let tallies = pack::run(1 + READERS, run.time, |number| holder(*open, dir, mode(number)));
             let (writer, readers) = tallies.split_at(1);
             table.row(name, Figures::of(writer, run.time));
-            table.row(&format!("{name}, its readers"), Figures::of(readers, run.time));
+            beside.push((name, Figures::of(readers, run.time)));
         });
     }
+    let mut table = Table::new("its readers".to_owned(), None);
+    beside.into_iter().for_each(|(name, figures)| table.row(name, figures));
 }
 
 fn holder(open: locks::Open, dir: &Path, mode: Mode) -> Work {
