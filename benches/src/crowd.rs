@@ -20,7 +20,7 @@ pub fn part(number: usize) -> Value {
     json!({
         "host": format!("kitchen-{:02}", number % 7),
         "status": "waiting for the oven",
-        "task": format!("dish {number:03}"),
+        "task": format!("dish no {number:03}"),
         "files": ["menu.md", "prices.csv"],
         "updates": 0,
     })

@@ -1,13 +1,12 @@
 //! The same lock taken in several ways: bare, by the crates that offer it, and by ours.
 
 use std::fs::{File, OpenOptions};
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
 
 use cooks_core::METADATA_LOCK;
 use cooks_core::host::{Host, Mode, OsHost};
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, flock, fstat};
 use rustix::io::Errno;
 
 /// Does the work under the lock, on a file that was opened before.
@@ -34,7 +33,7 @@ pub fn checked(dir: &Path, mode: Mode) -> Locked {
     let (file, operation) = (lock_file(dir), operation(mode));
     Box::new(move |work| {
         flock(&file, operation).expect("the lock");
-        assert!(file.metadata().expect("examined").nlink() > 0, "the lock file is gone");
+        assert!(fstat(&file).expect("examined").st_nlink > 0, "the lock file is gone");
         work();
         flock(&file, FlockOperation::Unlock).expect("unlocked");
     })

@@ -14,18 +14,18 @@ pub struct Figures {
 }
 
 impl Figures {
-    /// Waits in milliseconds.
+    /// Waits in milliseconds. Below the 99th percentile lie 99 of 100 waits of *every* process: over all waits alike,
+    /// those of a process that is hardly served would not count.
     pub fn of(tallies: &[Tally], time: Duration) -> Self {
         let served = || tallies.iter().map(|tally| tally.served);
-        let mut waits: Vec<u64> = tallies.iter().flat_map(|tally| tally.waits.iter().copied()).collect();
-        waits.sort_unstable();
-        let at = |part: f64| waits.get((waits.len() as f64 * part) as usize).or(waits.last());
+        let worst = |part| tallies.iter().filter_map(|tally| quantile(&tally.waits, part)).max();
+        let milliseconds = |wait: Option<u64>| wait.map_or(0.0, |wait| wait as f64 / 1e6);
         Self {
             rate: served().sum::<u64>() as f64 / time.as_secs_f64(),
             most: served().max().unwrap_or(0),
             least: served().min().unwrap_or(0),
-            p99: at(0.99).map_or(0.0, |wait| *wait as f64 / 1e6),
-            longest: at(1.0).map_or(0.0, |wait| *wait as f64 / 1e6),
+            p99: milliseconds(worst(0.99)),
+            longest: milliseconds(worst(1.0)),
         }
     }
 
@@ -71,6 +71,12 @@ impl Table {
         heads.extend(self.unit.iter().map(|(name, _)| &**name));
         println!("\n| {} |\n|{}", heads.join(" | "), "---|".repeat(heads.len()));
     }
+}
+
+fn quantile(waits: &[u64], part: f64) -> Option<u64> {
+    let mut waits = waits.to_vec();
+    waits.sort_unstable();
+    waits.get((waits.len() as f64 * part) as usize).or(waits.last()).copied()
 }
 
 fn with_ratio(value: f64, first: f64) -> [String; 2] {
