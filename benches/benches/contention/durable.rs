@@ -1,14 +1,13 @@
 //! Durable updates: many agents in one file, each writer changing its own part, nothing lost.
 
 use std::path::Path;
-use std::time::Instant;
 
 use cooks_benches::{crowd, ours};
 use cooks_core::Agent;
 use serde_json::Value;
 
 use crate::Run;
-use crate::pack::{self, Tally, Work};
+use crate::pack::{self, Tally, Work, timed};
 use crate::table::{Figures, Table};
 
 /// A store of the parts of all agents.
@@ -39,20 +38,15 @@ pub fn measure(run: &Run) {
             run.cell(&title, keeper.name, |dir| {
                 (keeper.prepare)(dir);
                 let tallies = pack::run(count, run.time, |number| writer(keeper, dir, number));
-                table.row(keeper.name, Figures::of(&tallies, run.time));
                 verify(keeper, dir, &tallies);
+                table.row(keeper.name, Figures::of(&tallies, run.time));
             });
         }
     }
 }
 
 fn writer(keeper: &Keeper, dir: &Path, number: usize) -> Work {
-    let mut update = (keeper.open)(dir, number);
-    Box::new(move || {
-        let asked = Instant::now();
-        update();
-        asked.elapsed()
-    })
+    timed((keeper.open)(dir, number))
 }
 
 /// The store counts what was acknowledged, for each agent: no update fewer, and none more.

@@ -13,10 +13,8 @@ use crate::table::{Figures, Table};
 /// How long each holds the lock. It sleeps meanwhile, so that two processors serve sixteen processes.
 const HOLD: Duration = Duration::from_millis(1);
 
-const READERS: usize = 4;
-
-/// The lock under its name.
-const LOCKS: &[(&str, locks::Open)] = &[
+/// The locks that are compared, under their names.
+pub const LOCKS: &[(&str, locks::Open)] = &[
     ("flock", locks::bare),
     #[cfg(feature = "peers")]
     ("std", locks::std),
@@ -41,25 +39,8 @@ pub fn exclusive(run: &Run) {
     }
 }
 
-/// One wants it exclusively; the others share it and overlap without a pause.
-pub fn readers(run: &Run) {
-    let title = format!("writer against {READERS} readers");
-    let mut table = Table::new(title.clone(), None);
-    let mut beside = Vec::new();
-    for (name, open) in LOCKS {
-        run.cell(&title, name, |dir| {
-            let mode = |number| if number == 0 { Mode::Exclusive } else { Mode::Shared };
-            let tallies = pack::run(1 + READERS, run.time, |number| holder(*open, dir, mode(number)));
-            let (writer, readers) = tallies.split_at(1);
-            table.row(name, Figures::of(writer, run.time));
-            beside.push((name, Figures::of(readers, run.time)));
-        });
-    }
-    let mut table = Table::new("its readers".to_owned(), None);
-    beside.into_iter().for_each(|(name, figures)| table.row(name, figures));
-}
-
-fn holder(open: locks::Open, dir: &Path, mode: Mode) -> Work {
+/// Takes the lock over and over, and holds it for a while.
+pub fn holder(open: locks::Open, dir: &Path, mode: Mode) -> Work {
     // Else each hold is longer by what the kernel allows itself: a twentieth.
     nix::sys::prctl::set_timerslack(1).expect("the timer slack is set");
     let mut locked = open(dir, mode);

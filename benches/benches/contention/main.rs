@@ -8,6 +8,7 @@ mod fairness;
 mod pack;
 #[cfg(feature = "peers")]
 mod peers;
+mod readers;
 mod table;
 
 use std::path::{Path, PathBuf};
@@ -61,8 +62,9 @@ fn main() {
     assert_ne!(system, "tmpfs", "nothing is durable there: use --dir");
     println!("{:?} a row, on {system}", run.time);
     fairness::exclusive(&run);
-    fairness::readers(&run);
+    readers::holding(&run);
     durable::measure(&run);
+    readers::loading(&run);
 }
 
 /// The type of the file system that is mounted nearest above.

@@ -10,6 +10,15 @@ use fork::{Fork, fork, waitpid};
 /// What a process does over and over. Returns how long it waited.
 pub type Work = Box<dyn FnMut() -> Duration>;
 
+/// Work all of which is waiting.
+pub fn timed(mut work: impl FnMut() + 'static) -> Work {
+    Box::new(move || {
+        let asked = Instant::now();
+        work();
+        asked.elapsed()
+    })
+}
+
 /// What one process got.
 pub struct Tally {
     /// How often it came to its turn in time.
