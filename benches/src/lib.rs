@@ -1,4 +1,8 @@
-//! What the benchmarks have in common: the pair of agents that they run.
+//! What the benchmarks have in common: the pair of agents that they run, locks of several makes, a file of many agents.
+
+pub mod crowd;
+pub mod locks;
+pub mod ours;
 
 use cooks_harness::backend::Chooser;
 use cooks_harness::model::{Choice, Cut, Tree, View};
