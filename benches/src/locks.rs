@@ -49,7 +49,7 @@ pub fn tried(dir: &Path, mode: Mode) -> Locked {
     Box::new(move |work| {
         while let Err(error) = flock(&file, operation) {
             assert_eq!(error, Errno::WOULDBLOCK, "the lock");
-            OsHost.pause(PAUSE);
+            OsHost::new().pause(PAUSE);
         }
         work();
         flock(&file, FlockOperation::Unlock).expect("unlocked");

@@ -6,21 +6,25 @@ use cooks_core::host::Mode;
 use cooks_core::{Agent, Metadata, Store};
 use serde_json::Value;
 
-use crate::locks::{self, Locked};
+use crate::locks::Locked;
 
 /// The name of the rows in which the core's own lock is taken.
-pub const LOCK: &str = "ours (stand-in)";
+pub const LOCK: &str = "ours";
 
 /// The name of the rows in which updates that wait are committed together.
-pub const GROUP_COMMIT: &str = "ours (stand-in)";
+pub const GROUP_COMMIT: &str = "ours";
 
 /// Opens the metadata lock.
-///
-/// Stand-in: the core has no public guard of that lock yet. Then this is `store.exclusive()` for the exclusive mode
-/// and its like for the shared one, and [`LOCK`] is "ours".
 pub fn lock(dir: &Path, mode: Mode) -> Locked {
-    let _store = open(dir);
-    locks::checked(dir, mode)
+    let store = open(dir);
+    Box::new(move |work| {
+        let _lock = match mode {
+            Mode::Shared => store.shared(),
+            Mode::Exclusive => store.exclusive(),
+        }
+        .expect("the lock");
+        work();
+    })
 }
 
 /// Opens the store.
@@ -29,10 +33,8 @@ pub fn open(dir: &Path) -> Store {
 }
 
 /// Changes the agent's own part, together with others who wait to change theirs. Durable when this returns.
-///
-/// Stand-in: the core does not do so yet. Then this is `agent.change(change)`, and [`GROUP_COMMIT`] is "ours".
-pub fn change(agent: &Agent, change: impl FnOnce(&mut Option<Value>)) {
-    update(agent, change);
+pub fn change(agent: &Agent, mut change: impl FnMut(&mut Option<Value>)) {
+    agent.change(|part| change(part)).expect("a change");
 }
 
 /// Changes the agent's own part alone: no other change goes into the same file.

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::error::{Doing, Error};
 use crate::host::{Access, Found, Host, Stamp};
-use crate::json::{Fault, Parts, checksum};
+use crate::json::{Fault, Parts, checksum, place};
 use crate::rules::{Rule, Rules};
 use crate::{AgentId, Metadata};
 
@@ -52,22 +52,19 @@ impl<F> Current<F> {
     /// The parts of the agents. A missing file has none; a corrupt one is an error.
     pub(crate) fn parts(&self) -> Result<Parts, Error> {
         let parts = self.content.as_ref().map(|content| Parts::parse(&content.bytes));
-        parts.unwrap_or_else(|| Ok(Parts::default())).map_err(|fault| corrupt(&self.target, fault))
+        parts.unwrap_or_else(|| Ok(Parts::default())).map_err(|fault| self.corrupt(fault))
     }
 
     /// All of it, read strictly.
     pub(crate) fn metadata(&self) -> Result<Metadata, Error> {
-        self.parts()?.to_metadata().map_err(|fault| corrupt(&self.target, fault))
+        self.parts()?.to_metadata().map_err(|fault| self.corrupt(fault))
     }
 
-    pub(crate) fn corrupt(&self, fault: Fault) -> Error {
-        corrupt(&self.target, fault)
+    /// The error for what was found wrong.
+    pub(crate) fn corrupt(&self, Fault { byte, detail }: Fault) -> Error {
+        let (line, column) = place(self.bytes(), byte);
+        Error::Corrupt { path: self.target.clone(), line, column, byte, detail }
     }
-}
-
-fn corrupt(path: &Path, fault: Fault) -> Error {
-    let Fault { byte, line, column, detail } = fault;
-    Error::Corrupt { path: path.to_owned(), line, column, byte, detail }
 }
 
 /// Reads the file, wherever a symbolic link leads.

@@ -38,7 +38,7 @@ fn save_with_core(id: &str) -> Result<(), cooks_core::Error> {
     let store = Store::open(".")?;
     let agent = store.agent(id)?;
     let base = store.load()?;
-    let mut mine = base.clone();
+    let mut mine = base.to_metadata();
     mine.insert(id.to_owned(), json!({ "status": "active" }));
     agent.save(&base, &mine).map(drop)
 }

@@ -49,7 +49,7 @@ pub fn holder(open: locks::Open, dir: &Path, mode: Mode) -> Work {
         let mut waited = Duration::ZERO;
         locked(&mut || {
             waited = asked.elapsed();
-            OsHost.pause(HOLD);
+            OsHost::new().pause(HOLD);
         });
         waited
     })
