@@ -56,6 +56,9 @@ pub trait FileLock: Send + Sync + 'static {
 
     /// Takes the lock if it is free for that mode.
     fn try_take(&self, mode: Mode) -> Option<Self::Held>;
+
+    /// Called before a lock is freed that others may have tried to take: a step, if freeing it is none.
+    fn about_to_free(&self, _held: &Self::Held) {}
 }
 
 /// A file lock made of a monitor: each try is a step.

@@ -35,20 +35,20 @@ impl Checker for Loom {
 /// tries them in every order.
 ///
 /// Freeing a lock is no step for loom. A try that does not wait can tell a lock that is about to be freed from one that
-/// was freed, so looking at it once more before it is freed is made a step ([`LoomHeld::drop`]).
+/// was freed, so whoever frees the lock does something before that loom sees to depend on a try: who has it alone
+/// tries to read; who has it with others writes to a flag that each try to have it alone reads. (To try to read as well
+/// would count as one more reader, and to try to write would wait for ourselves.)
 ///
 /// It is leaked, since loom's guards borrow their lock and outlive the call that takes it here; owning both in one
 /// place needs unsafe code. That is some hundred bytes in each execution.
-pub(crate) struct LoomFileLock(&'static RwLock<()>);
-
-/// Holds a [`LoomFileLock`].
-pub(crate) struct LoomHeld {
+pub(crate) struct LoomFileLock {
     lock: &'static RwLock<()>,
-    _guard: LoomGuard,
+    left: ::loom::sync::atomic::AtomicBool,
 }
 
+/// Holds a [`LoomFileLock`].
 #[expect(dead_code, reason = "held to be dropped")]
-enum LoomGuard {
+pub(crate) enum LoomHeld {
     Shared(RwLockReadGuard<'static, ()>),
     Exclusive(RwLockWriteGuard<'static, ()>),
 }
@@ -57,29 +57,32 @@ impl FileLock for LoomFileLock {
     type Held = LoomHeld;
 
     fn new() -> Self {
-        Self(Box::leak(Box::new(RwLock::new(()))))
+        let lock = Box::leak(Box::new(RwLock::new(())));
+        Self { lock, left: ::loom::sync::atomic::AtomicBool::new(false) }
     }
 
     fn take(&self, mode: Mode) -> LoomHeld {
-        let guard = match mode {
-            Mode::Shared => LoomGuard::Shared(self.0.read().unwrap_or_else(PoisonError::into_inner)),
-            Mode::Exclusive => LoomGuard::Exclusive(self.0.write().unwrap_or_else(PoisonError::into_inner)),
-        };
-        LoomHeld { lock: self.0, _guard: guard }
+        match mode {
+            Mode::Shared => LoomHeld::Shared(self.lock.read().unwrap_or_else(PoisonError::into_inner)),
+            Mode::Exclusive => LoomHeld::Exclusive(self.lock.write().unwrap_or_else(PoisonError::into_inner)),
+        }
     }
 
     fn try_take(&self, mode: Mode) -> Option<LoomHeld> {
-        let guard = match mode {
-            Mode::Shared => LoomGuard::Shared(self.0.try_read().ok()?),
-            Mode::Exclusive => LoomGuard::Exclusive(self.0.try_write().ok()?),
-        };
-        Some(LoomHeld { lock: self.0, _guard: guard })
+        Some(match mode {
+            Mode::Shared => LoomHeld::Shared(self.lock.try_read().ok()?),
+            Mode::Exclusive => {
+                self.left.load(Ordering::SeqCst);
+                LoomHeld::Exclusive(self.lock.try_write().ok()?)
+            }
+        })
     }
-}
 
-impl Drop for LoomHeld {
-    fn drop(&mut self) {
-        drop(self.lock.try_write());
+    fn about_to_free(&self, held: &LoomHeld) {
+        match held {
+            LoomHeld::Shared(_) => self.left.store(true, Ordering::SeqCst),
+            LoomHeld::Exclusive(_) => drop(self.lock.try_read()),
+        }
     }
 }
 

@@ -247,7 +247,7 @@ fn opposite_orders<C: Checker>(refused: usize, rules: &'static [Rule]) {
 /// Processes take the bare metadata lock: never two. With `unlink`, each removes the lock file before it lets go, as
 /// a clean-up by another program would.
 fn bare_lock<C: Checker>(processes: usize, unlink: bool, rules: &'static [Rule]) {
-    let disk = fresh::<C>();
+    let disk = MemHost::<C>::with_threading();
     let inside = Arc::new(C::Monitor::new(0_u32));
     let host = disk.clone();
     let work = move |store: Store<_>, _| {

@@ -107,7 +107,11 @@ impl<T: Threading> MemFile<T> {
 
     /// Frees the lock if this opening holds it.
     pub(super) fn free(&self) {
-        dispose::<T>(lock(&self.held).take());
+        let held = lock(&self.held).take();
+        if let Some(held) = held.as_ref().filter(|_| T::usable()) {
+            self.inode.lock.about_to_free(held);
+        }
+        dispose::<T>(held);
     }
 
     /// Takes a byte if no other opening has it. One step: who finds it taken can wait for it.
