@@ -48,11 +48,19 @@ struct Turn<H: Host> {
     guard: Option<Guard<H>>,
     current: Current<H::File>,
     parts: Parts,
+    /// What we have asked for while we waited. Whoever had the lock may have died after doing it, without an answer.
+    asked: Option<Asked>,
 }
 
 impl<H: Host> Agent<H> {
     pub(crate) fn new(store: Store<H>, id: AgentId, lock: Guard<H>) -> Self {
         Self { store, id, lock, known: RefCell::default(), requests: Cell::default() }
+    }
+
+    /// As if this handle had written its part before: then its first change may be a request.
+    #[cfg(test)]
+    pub(crate) fn assume(&self, part: Option<Value>) {
+        self.known.replace(Some(part));
     }
 
     /// The agent's id.
@@ -86,14 +94,21 @@ impl<H: Host> Agent<H> {
             result = Some(change(&mut mine));
             mine
         })?;
-        let mut turn = match (asking, result) {
-            (Asking::Done, Some(result)) => return Ok(result),
-            (Asking::Turn(turn), _) => turn,
-            (Asking::Done, None) => unreachable!("what was asked for is what the closure made"),
+        let mut turn = match asking {
+            Asking::Done => return Ok(result.expect("what was asked for is what the closure made")),
+            Asking::Turn(turn) => turn,
         };
-        let mut part = turn.part(&self.id)?;
-        let result = change(&mut part);
-        file::check_part(&self.id, part.as_ref())?;
+        let disk = turn.part(&self.id)?;
+        let asked = turn.asked.take().and_then(|asked| asked.on(disk.as_ref()));
+        let (part, result) = match (asked, result) {
+            (Some(part), Some(result)) => (part, result),
+            _ => {
+                let mut part = disk;
+                let result = change(&mut part);
+                file::check_part(&self.id, part.as_ref())?;
+                (part, result)
+            }
+        };
         turn.parts.set(self.id.as_str(), part.as_ref());
         self.commit(turn)?;
         self.known.replace(Some(part));
@@ -209,7 +224,7 @@ impl<H: Host> Agent<H> {
         }
         let current = file::read(&self.store.host, &self.store.path())?;
         let parts = current.parts()?;
-        Ok(Turn { guard, current, parts })
+        Ok(Turn { guard, current, parts, asked: None })
     }
 
     /// Takes the lock; if somebody is in the way, waits with a request for who has it, which is made of the part as this
@@ -225,16 +240,15 @@ impl<H: Host> Agent<H> {
             let Some(base) = known.clone().filter(|_| self.store.wait == Wait::Forever) else { return Ok(None) };
             let mine = change(&base);
             file::check_part(&self.id, mine.as_ref())?;
-            asked = Some(mine.clone());
             let number = self.requests.replace(self.requests.get() + 1);
-            let request = Asked { agent: self.id.to_string(), base, mine };
+            let request = asked.insert(Asked { agent: self.id.to_string(), base, mine });
             Ok(Some(request.encode(self.store.host.process(), number)))
         };
         let lock = &self.store.metadata_lock;
         Ok(match lock.acquire_or_ask(Mode::Exclusive, self.store.wait, &mut request)? {
-            Waited::Held(guard) => Asking::Turn(self.turn(Some(guard))?),
+            Waited::Held(guard) => Asking::Turn(Turn { asked, ..self.turn(Some(guard))? }),
             Waited::Answered(Answer::Done) => {
-                self.known.replace(asked);
+                self.known.replace(asked.map(|asked| asked.mine));
                 Asking::Done
             }
             Waited::Answered(Answer::Merged) => Asking::Done,
@@ -269,16 +283,14 @@ impl<H: Host> Agent<H> {
     }
 
     fn apply(&self, asked: Asked, parts: &mut Parts) -> Option<Answer> {
-        let Asked { agent, base, mine } = asked;
-        let disk = parts.get(&agent).ok()?;
+        let disk = parts.get(&asked.agent).ok()?;
         let merged = if self.store.rules.keep(Rule::RequestsAreMerged) {
-            let (base, mine, disk) = (base.as_ref(), mine.as_ref(), disk.as_ref());
-            merge_value(&agent, base, mine, disk, Policy::Fail, &Strategies::default()).ok()?.value
+            asked.on(disk.as_ref())?
         } else {
-            mine.clone()
+            asked.mine.clone()
         };
-        parts.set(&agent, merged.as_ref());
-        Some(if merged == mine { Answer::Done } else { Answer::Merged })
+        parts.set(&asked.agent, merged.as_ref());
+        Some(if merged == asked.mine { Answer::Done } else { Answer::Merged })
     }
 }
 
@@ -306,6 +318,14 @@ impl<H: Host> Turn<H> {
 }
 
 impl Asked {
+    /// The part with the change, on top of what is on disk; the same where the change is there already. `None` where both
+    /// have changed the same value.
+    fn on(&self, disk: Option<&Value>) -> Option<Option<Value>> {
+        let (base, mine) = (self.base.as_ref(), self.mine.as_ref());
+        let merged = merge_value(&self.agent, base, mine, disk, Policy::Fail, &Strategies::default());
+        Some(merged.ok()?.value)
+    }
+
     /// The process and the number tell requests apart that ask for the same.
     fn encode(&self, process: u32, number: u64) -> Vec<u8> {
         json!([self.agent, as_list(&self.base), as_list(&self.mine), process, number]).to_string().into_bytes()

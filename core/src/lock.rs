@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::error::{Doing, Error};
+#[cfg(test)]
+use crate::host::Observed;
 use crate::host::{Found, Host, Mode, Standing};
 use crate::queue::{Answer, Queue, Ticket};
 use crate::rules::{Rule, Rules};
@@ -150,6 +152,8 @@ impl<H: Host> Lock<H> {
                 }
                 Taking::Done => {}
             }
+            #[cfg(test)]
+            self.host.observe(Observed::Has(mode));
             self.host.with_held(|held| held.0.push((process, Arc::clone(&self.key))));
             let lock = self.clone();
             return Ok(Waited::Held(Guard { lock, opened: Some(opened), process, _stays_in_its_thread: PhantomData }));
@@ -198,7 +202,7 @@ impl<H: Host> Lock<H> {
         let mut ticket = queue.join(queue_path)?;
         self.say_that_somebody_waits(file)?;
         #[cfg(test)]
-        self.host.observe("queued");
+        self.host.observe(Observed::Queued);
         if let Some(request) = request()? {
             ticket.post(&request, queue_path)?;
         }

@@ -102,6 +102,18 @@ pub enum FileSystem {
     Other(String),
 }
 
+/// What a process has come to on its way to a lock.
+#[cfg(test)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Observed {
+    /// It has tried to take it.
+    Tried,
+    /// It waits, and whoever comes can see that.
+    Queued,
+    /// It has it.
+    Has(Mode),
+}
+
 /// What the protocol needs of a file system, of its locks and of a clock.
 ///
 /// A host is a cheap handle: a clone is the same world, seen by the same process. The contract, to which
@@ -287,7 +299,7 @@ pub trait Host: Clone {
 
     /// Learns that the calling process has come to a point that the model tests want to know of.
     #[cfg(test)]
-    fn observe(&self, _what: &'static str) {}
+    fn observe(&self, _what: Observed) {}
 
     /// Writes `bytes` over a file in place, for the planted bugs in the model tests.
     #[cfg(test)]

@@ -1,13 +1,13 @@
-//! Exhaustive: loom runs every order of dependent steps. No test here has a bound on preemptions, on time, or on
-//! anything else.
+//! Every order of dependent steps, by loom: in full ([`explore`]) where that ends in seconds, else all with so many
+//! preemptions as the call says ([`explore_within`]). Nothing else is bounded.
 //!
-//! Two things keep that short, and neither leaves out an order that matters. What processes share is many small
-//! objects (names, contents, locks), so that loom sees which steps are independent; and what waits is known to loom
-//! as waiting ([`LoomFileLock`], [`Loom::run`]). For the largest models there is a third: a lock file that lasts,
-//! which opening and checking need not be ordered with anything (`host/mem/name.rs`); their names say so.
+//! Three things keep that short, and none leaves out an order that matters. What processes share is many small
+//! objects (names, contents, locks), so that loom sees which steps are independent; what waits is known to loom
+//! as waiting ([`LoomFileLock`], [`Loom::run`]); and the metadata lock's file lasts, so that opening and checking it need
+//! not be ordered with anything (`host/mem/name.rs`). Where it does not last is explored with the bare lock.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 
 use ::loom::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -88,11 +88,17 @@ impl FileLock for LoomFileLock {
 
 /// Explores `body` in full, and prints how many executions that took.
 fn explore(body: impl Fn() + Send + Sync + 'static) {
+    explore_within(None, body);
+}
+
+/// Explores all executions of `body` in which at most so many times a process is stopped that could go on.
+fn explore_within(preemptions: impl Into<Option<usize>>, body: impl Fn() + Send + Sync + 'static) {
     let executions = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&executions);
     let mut builder = ::loom::model::Builder::new();
     // loom takes bounds from the environment.
-    (builder.preemption_bound, builder.max_permutations, builder.max_duration) = (None, None, None);
+    (builder.preemption_bound, builder.max_permutations, builder.max_duration) = (preemptions.into(), None, None);
+    builder.max_branches = 10_000;
     builder.check(move || {
         counter.fetch_add(1, Ordering::Relaxed);
         body();
@@ -100,14 +106,14 @@ fn explore(body: impl Fn() + Send + Sync + 'static) {
     println!("{} executions", executions.load(Ordering::Relaxed));
 }
 
-/// All the different results of `work` that come up in some execution, each sorted by agent.
+/// All the different results of `work` that come up in some execution with two preemptions, each sorted by agent.
 fn outcomes<R: Ord + Send + 'static>(
     processes: usize,
     work: impl Fn(Store<MemHost<Loom>>, String) -> R + Clone + Send + Sync + 'static,
 ) -> usize {
     let outcomes = Arc::new(Mutex::new(BTreeSet::new()));
     let all = Arc::clone(&outcomes);
-    explore(move || {
+    explore_within(2, move || {
         let (all, work) = (Arc::clone(&all), work.clone());
         let work = move |store, id: String| (id.clone(), work(store, id));
         in_processes(processes, &[], &fresh(), work, move |mut done| {
@@ -118,44 +124,92 @@ fn outcomes<R: Ord + Send + 'static>(
     outcomes.lock().expect("no panic").len()
 }
 
+/// How many calls the longest way of a process has, and some more: beyond it, nobody is killed.
+const CALLS: std::ops::Range<u32> = 0..48;
+
 #[test]
 fn two_agents_lose_no_update() {
     explore(|| updates::<Loom>(2, &[]));
 }
 
 #[test]
-fn two_agents_lose_no_save() {
-    explore(|| saves_of_one_base::<Loom>(2, &[]));
-}
-
-#[test]
-fn two_agents_that_load_and_save_lose_nothing() {
-    explore(|| saves::<Loom>(2, &[]));
-}
-
-#[test]
 fn three_agents_lose_no_update() {
-    explore(|| updates::<Loom>(3, &[]));
+    explore_within(3, || updates::<Loom>(3, &[]));
+}
+
+#[test]
+fn two_agents_that_wait_with_requests_lose_no_change() {
+    explore_within(8, || changes::<Loom>(2, &[]));
+}
+
+#[test]
+fn three_agents_that_wait_with_requests_lose_no_change() {
+    explore_within(3, || changes::<Loom>(3, &[]));
+}
+
+#[test]
+fn two_agents_lose_no_save() {
+    explore_within(6, || saves_of_one_base::<Loom>(2, &[]));
+    explore_within(4, || saves::<Loom>(2, &[]));
 }
 
 #[test]
 fn three_agents_lose_no_save() {
-    explore(|| saves_of_one_base::<Loom>(3, &[]));
+    explore_within(3, || saves_of_one_base::<Loom>(3, &[]));
+    explore_within(2, || saves::<Loom>(3, &[]));
 }
 
 #[test]
-fn two_readers_see_the_state_before_or_after() {
-    explore(|| readers::<Loom>(3, 1, &[]));
+fn a_request_is_merged_with_what_others_wrote() {
+    explore_within(4, || changes_beside_others::<Loom>(2, &[]));
+    explore_within(2, || changes_beside_others::<Loom>(3, &[]));
+    assert_found(|| explore_within(2, || changes_beside_others::<Loom>(2, &[Rule::RequestsAreMerged])), "lost update");
 }
 
 #[test]
-fn three_agents_that_load_and_save_lose_nothing_where_the_lock_file_lasts() {
-    explore(|| saves_on(with_lasting_lock::<Loom>(), 3, &[]));
+fn whoever_is_killed_wherever_the_others_lose_nothing() {
+    for calls in CALLS {
+        explore_within(3, move || killed::<Loom>(2, calls, &[]));
+        explore_within(1, move || killed::<Loom>(3, calls, &[]));
+    }
 }
 
 #[test]
-fn four_agents_lose_no_update_where_the_lock_file_lasts() {
-    explore(|| updates_on(with_lasting_lock::<Loom>(), 4, &[]));
+fn finds_an_answer_before_the_flush() {
+    let rules = &[Rule::AnsweredWhenDurable];
+    assert_found(
+        || CALLS.for_each(|calls| explore_within(2, move || killed::<Loom>(2, calls, rules))),
+        "lost update",
+    );
+}
+
+#[test]
+fn a_dead_mans_request_is_not_done() {
+    for calls in CALLS {
+        explore_within(1, move || dead_mans_request::<Loom>(calls, &[]));
+    }
+}
+
+#[test]
+fn nobody_passes_who_waits() {
+    explore(|| turns::<Loom>(2, 0, &[]));
+    explore_within(3, || turns::<Loom>(3, 0, &[]));
+    explore_within(3, || turns::<Loom>(1, 2, &[]));
+}
+
+#[test]
+fn finds_who_does_not_keep_to_the_queue() {
+    assert_found(|| explore_within(3, || turns::<Loom>(3, 0, &[Rule::TurnsAreKept])), "passed");
+    assert_found(|| explore_within(3, || turns::<Loom>(3, 0, &[Rule::NobodyPasses])), "passed");
+    assert_found(|| explore_within(3, || turns::<Loom>(1, 2, &[Rule::ReadersQueue])), "passed");
+}
+
+#[test]
+fn what_dead_writers_left_is_put_right_beside_others() {
+    explore_within(4, || openings::<Loom>(2, None, &[]));
+    for calls in CALLS {
+        explore_within(2, move || openings::<Loom>(2, Some(calls), &[]));
+    }
 }
 
 /// The reduction leaves out no order of the critical sections.
@@ -182,28 +236,21 @@ fn every_order_of_a_writer_and_two_readers_comes_up() {
 }
 
 #[test]
-fn three_processes_with_one_agent_lose_no_update() {
-    explore(|| same_agent::<Loom>(3, &[]));
-}
-
-#[test]
-fn two_processes_with_one_agent_lose_no_update() {
-    explore(|| same_agent::<Loom>(2, &[]));
+fn processes_with_one_agent_lose_no_update() {
+    explore_within(5, || same_agent::<Loom>(2, &[]));
+    explore_within(2, || same_agent::<Loom>(3, &[]));
 }
 
 #[test]
 fn a_reader_sees_the_state_before_or_after() {
     explore(|| readers::<Loom>(2, 1, &[]));
+    explore_within(3, || readers::<Loom>(3, 1, &[]));
 }
 
 #[test]
-fn two_agents_are_never_inside_together() {
+fn agents_are_never_inside_together() {
     explore(|| exclusion::<Loom>(2, &[]));
-}
-
-#[test]
-fn three_agents_are_never_inside_together() {
-    explore(|| exclusion::<Loom>(3, &[]));
+    explore_within(3, || exclusion::<Loom>(3, &[]));
 }
 
 #[test]
@@ -220,7 +267,8 @@ fn finds_a_save_without_the_lock() {
 
 #[test]
 fn finds_a_save_without_the_reload() {
-    assert_found(|| explore(|| saves_of_one_base::<Loom>(2, &[Rule::SaveReloads])), "lost update");
+    let rules = &[Rule::SaveReloads];
+    assert_found(|| explore_within(4, || saves_of_one_base::<Loom>(2, rules)), "lost update");
 }
 
 #[test]
@@ -237,11 +285,12 @@ fn either_rule_alone_keeps_a_reader_from_half_a_file() {
 
 #[test]
 fn finds_the_deadlock_of_locks_without_an_order() {
-    assert_found(|| explore(|| opposite_orders::<Loom>(0, &[Rule::LockOrder])), "deadlock");
+    assert_found(|| explore_within(3, || opposite_orders::<Loom>(0, &[Rule::LockOrder])), "deadlock");
 }
 
 #[test]
 fn a_lock_file_that_is_removed_while_others_wait_makes_no_second_holder() {
-    explore(|| bare_lock::<Loom>(3, true, &[]));
-    assert_found(|| explore(|| bare_lock::<Loom>(3, true, &[Rule::LockFileChecked])), "two inside");
+    explore_within(6, || bare_lock::<Loom>(2, true, &[]));
+    explore_within(3, || bare_lock::<Loom>(3, true, &[]));
+    assert_found(|| explore_within(3, || bare_lock::<Loom>(3, true, &[Rule::LockFileChecked])), "two inside");
 }

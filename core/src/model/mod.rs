@@ -2,13 +2,15 @@
 
 mod loom;
 mod shuttle;
+mod single;
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Value, json};
 
-use crate::host::{Host, MemHost, Mode, Monitor, Threading};
+use crate::host::{Host, MemHost, Mode, Monitor, Observed, Threading};
 use crate::rules::Rule;
 use crate::{Agent, Error, METADATA_FILE, METADATA_LOCK, Metadata, Snapshot, Store};
 
@@ -107,22 +109,15 @@ fn in_processes<C: Checker, R: Send + 'static>(
 }
 
 /// What is in the file in the end, read past the protocol.
-fn final_state<C: Checker>(disk: &MemHost<C>) -> Metadata {
-    let bytes = disk.peek(&Path::new(DIR).join(METADATA_FILE)).expect("a file");
-    serde_json::from_slice(&bytes).expect("an object")
+fn final_state<C: Threading>(disk: &MemHost<C>) -> Metadata {
+    let bytes = disk.peek(&Path::new(DIR).join(METADATA_FILE)).expect("lost update: no file");
+    serde_json::from_slice(&bytes).expect("lost update: no object")
 }
 
-/// An empty disk.
+/// A disk with an empty object in the file, and with the metadata lock's file, which nobody may take away: fewer steps.
 fn fresh<C: Checker>() -> MemHost<C> {
     let disk = MemHost::with_threading();
     disk.put(&Path::new(DIR).join(METADATA_FILE), b"{}\n");
-    disk.put_lasting_lock(&Path::new(DIR).join(METADATA_LOCK));
-    disk
-}
-
-/// A disk where the metadata lock's file is there already and nobody may take it away: fewer steps, see `MemHost`.
-fn with_lasting_lock<C: Checker>() -> MemHost<C> {
-    let disk = MemHost::with_threading();
     disk.put_lasting_lock(&Path::new(DIR).join(METADATA_LOCK));
     disk
 }
@@ -179,6 +174,151 @@ fn assert_no_error(done: Vec<Result<(), Error>>) {
     for result in done {
         result.expect("the call succeeds");
     }
+}
+
+/// Each agent counts up its own part by `change`, as one that has written before: who waits leaves a request.
+fn changes<C: Checker>(processes: usize, rules: &'static [Rule]) {
+    let disk = fresh::<C>();
+    let work = |store: Store<_>, id: String| change_once(&store.agent(&id)?);
+    in_processes(processes, rules, &disk.clone(), work, move |done| assert_all_done(&disk, done));
+}
+
+fn change_once<C: Checker>(agent: &Agent<MemHost<C>>) -> Result<(), Error> {
+    agent.assume(None);
+    agent.change(|part| {
+        let count = part.as_ref().and_then(Value::as_u64).unwrap_or(0);
+        *part = Some(json!(count + 1));
+    })
+}
+
+/// The same, and the first process is killed after so many calls. What the others were told is there; what it was
+/// doing is there or not, and if it was told so, it is.
+fn killed<C: Checker>(processes: usize, calls: u32, rules: &'static [Rule]) {
+    let disk = fresh::<C>();
+    disk.kill_after(1, calls);
+    let work = |store: Store<_>, id: String| {
+        let done = store.agent(&id).and_then(|agent| change_once(&agent));
+        assert!(id == "agent-1" || done.is_ok(), "{id}: {done:?}");
+        (id, done.is_ok())
+    };
+    in_processes(processes, rules, &disk.clone(), work, move |done| {
+        let state = final_state(&disk);
+        for (id, told) in done {
+            assert!(!told || state.get(&id) == Some(&json!(1)), "lost update of {id}: {state:?}");
+        }
+    });
+}
+
+/// The power is lost once all have ended.
+fn outlives_power<C: Checker>(processes: usize, rules: &'static [Rule]) {
+    let disk = fresh::<C>();
+    let work = |store: Store<_>, id: String| change_once(&store.agent(&id)?);
+    in_processes(processes, rules, &disk.clone(), work, move |done| {
+        disk.lose_power();
+        assert_all_done(&disk, done);
+    });
+}
+
+/// A process that waits with a request is killed after so many calls. The next one of the same agent writes its part and
+/// deletes it again; nobody brings it back.
+fn dead_mans_request<C: Checker>(calls: u32, rules: &'static [Rule]) {
+    let disk = fresh::<C>();
+    disk.kill_after(1, calls);
+    // No part of the model: it only tells whether the second came to the agent's lock after the first.
+    let first_has_come = Arc::new(AtomicBool::new(false));
+    let work = move |store: Store<_>, id: String| -> Result<bool, Error> {
+        match id.as_str() {
+            "agent-1" => {
+                let Ok(agent) = store.agent("one") else { return Ok(false) };
+                first_has_come.store(true, Ordering::Relaxed);
+                drop(change_once(&agent));
+            }
+            "agent-2" if first_has_come.load(Ordering::Relaxed) => {
+                let agent = store.agent("one")?;
+                agent.update(|metadata| metadata.insert("one".into(), json!("second")))?;
+                agent.update(|metadata| metadata.remove("one"))?;
+                return Ok(true);
+            }
+            "agent-2" => {}
+            _ => change_once(&store.agent(&id)?)?,
+        }
+        Ok(false)
+    };
+    let end = disk.clone();
+    in_processes(3, rules, &disk, work, move |done| {
+        let done: Vec<bool> = done.into_iter().map(|done| done.expect("the call succeeds")).collect();
+        let second_came_last = done.contains(&true);
+        assert!(!second_came_last || !final_state(&end).contains_key("one"), "a dead man's request was done");
+    });
+}
+
+/// Another program has changed the parts of the agents since they wrote them: that is kept.
+fn changes_beside_others<C: Checker>(processes: usize, rules: &'static [Rule]) {
+    let disk = fresh::<C>();
+    let parts: Metadata = (1..=processes).map(|process| (format!("agent-{process}"), json!({ "other": 1 }))).collect();
+    disk.put(&Path::new(DIR).join(METADATA_FILE), Value::from(parts).to_string().as_bytes());
+    let work = |store: Store<_>, id: String| {
+        let agent = store.agent(&id)?;
+        agent.assume(Some(json!({})));
+        agent.change(|part| part.as_mut().expect("a part")["own"] = json!(1))
+    };
+    in_processes(processes, rules, &disk.clone(), work, move |done| {
+        assert_no_error(done);
+        let whole = json!({ "other": 1, "own": 1 });
+        assert!(final_state(&disk).values().all(|part| *part == whole), "lost update");
+    });
+}
+
+/// Writers, and from the third process on readers, take the bare lock once each: who has been seen to wait is not passed
+/// by who comes later, except that readers go together.
+fn turns<C: Checker>(writers: usize, readers: usize, rules: &'static [Rule]) {
+    let disk = fresh::<C>();
+    let work = move |store: Store<_>, id: String| {
+        let number: usize = id.trim_start_matches("agent-").parse().expect("a number");
+        if number <= writers { store.exclusive().map(drop) } else { store.shared().map(drop) }
+    };
+    in_processes(writers + readers, rules, &disk.clone(), work, move |done| {
+        assert_no_error(done);
+        assert_nobody_passed(&disk.observed());
+    });
+}
+
+fn assert_nobody_passed(log: &[(u32, Observed)]) {
+    let find = |process: u32, wanted: fn(&Observed) -> bool| {
+        log.iter().position(|(by, what)| *by == process && wanted(what))
+    };
+    let has = |process| find(process, |what| matches!(what, Observed::Has(_))).expect("everybody gets it");
+    let reads = |process: u32| log.contains(&(process, Observed::Has(Mode::Shared)));
+    for process in 1..=4 {
+        let Some(queued) = find(process, |what| *what == Observed::Queued) else { continue };
+        for later in 1..=4 {
+            let came = find(later, |what| *what == Observed::Tried);
+            if came.is_some_and(|came| came > queued) && !(reads(process) && reads(later)) {
+                assert!(has(process) < has(later), "passed: {log:?}");
+            }
+        }
+    }
+}
+
+/// Each opens the store, which puts right what dead writers have left, and counts up its part.
+fn openings<C: Checker>(processes: usize, calls: Option<u32>, rules: &'static [Rule]) {
+    let disk = fresh::<C>();
+    let leftover = format!(".{METADATA_FILE}.{:032x}.7.0.tmp", 1);
+    disk.put(&Path::new(DIR).join(leftover), b"{ torn");
+    if let Some(calls) = calls {
+        disk.kill_after(1, calls);
+    }
+    let host = disk.clone();
+    let work = move |_: Store<_>, id: String| {
+        let process = id.trim_start_matches("agent-").parse().expect("a number");
+        let store = Store::on(host.as_process(process), DIR)?.breaking(rules);
+        store.agent(&id)?.update(|metadata| count_up(metadata, &id))
+    };
+    in_processes(processes, rules, &disk.clone(), work, move |done| {
+        let lives = done.into_iter().filter(Result::is_ok).count();
+        assert!(lives >= processes - usize::from(calls.is_some()), "only {lives} have done it");
+        assert!(final_state(&disk).len() >= lives, "lost update");
+    });
 }
 
 /// Agents of one id in several processes, so that the agent's lock is contended as well.

@@ -1,7 +1,7 @@
-//! At random: shuttle runs more processes than can be explored in full, in orders drawn from a printed seed; and
-//! depth first, every order of every step, where there are few.
+//! At random: shuttle runs more processes than can be explored in full, in orders drawn from a printed seed.
 
-use ::shuttle::scheduler::{DfsScheduler, PctScheduler, RandomScheduler, Scheduler};
+use ::shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
+use ::shuttle::rand::Rng;
 use ::shuttle::{Config, FailurePersistence, Runner};
 
 use super::*;
@@ -46,10 +46,6 @@ fn by_priorities(executions: usize, body: fn()) {
     explore(PctScheduler::new_from_seed(seed(), PCT_DEPTH, executions), body);
 }
 
-fn in_full(body: fn()) {
-    explore(DfsScheduler::new(None, false), body);
-}
-
 fn seed() -> u64 {
     let seed = std::env::var("SHUTTLE_RANDOM_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(SEED);
     println!("SHUTTLE_RANDOM_SEED={seed}");
@@ -87,9 +83,51 @@ fn eight_agents_are_never_inside_together() {
     at_random(3000, || exclusion::<Shuttle>(8, &[]));
 }
 
+/// The number of schedules that the group commit is held to: the largest part of what runs here.
+const MANY: usize = 100_000;
+
 #[test]
-fn every_order_of_two_processes_at_the_bare_lock() {
-    in_full(|| bare_lock::<Shuttle>(2, false, &[]));
+fn eight_agents_that_wait_with_requests_lose_no_change() {
+    at_random(MANY, || changes::<Shuttle>(8, &[]));
+}
+
+#[test]
+fn eight_agents_beside_another_program_keep_what_it_wrote() {
+    at_random(3000, || changes_beside_others::<Shuttle>(8, &[]));
+    assert_both_find(|| changes_beside_others::<Shuttle>(3, &[Rule::RequestsAreMerged]), "lost update");
+}
+
+#[test]
+fn whoever_of_eight_is_killed_wherever_the_others_lose_nothing() {
+    at_random(6000, || killed::<Shuttle>(8, ::shuttle::rand::thread_rng().gen_range(0..48), &[]));
+    let broken = || killed::<Shuttle>(3, ::shuttle::rand::thread_rng().gen_range(0..48), &[Rule::AnsweredWhenDurable]);
+    assert_both_find(broken, "lost update");
+}
+
+#[test]
+fn a_dead_mans_request_is_not_done() {
+    at_random(6000, || dead_mans_request::<Shuttle>(::shuttle::rand::thread_rng().gen_range(0..48), &[]));
+}
+
+#[test]
+fn nobody_passes_who_waits() {
+    at_random(3000, || turns::<Shuttle>(5, 3, &[]));
+    assert_both_find(|| turns::<Shuttle>(3, 0, &[Rule::TurnsAreKept]), "passed");
+    assert_both_find(|| turns::<Shuttle>(3, 0, &[Rule::NobodyPasses]), "passed");
+    assert_both_find(|| turns::<Shuttle>(1, 2, &[Rule::ReadersQueue]), "passed");
+}
+
+#[test]
+fn what_dead_writers_left_is_put_right_beside_others() {
+    at_random(3000, || openings::<Shuttle>(8, Some(::shuttle::rand::thread_rng().gen_range(0..48)), &[]));
+}
+
+/// Two processes, one of them killed anywhere, and then the power lost: what was told to be done is there.
+#[test]
+fn what_was_told_to_be_done_outlives_the_power() {
+    at_random(3000, || outlives_power::<Shuttle>(4, &[]));
+    assert_both_find(|| outlives_power::<Shuttle>(2, &[Rule::DirectoryFlushed]), "lost update");
+    assert_both_find(|| outlives_power::<Shuttle>(2, &[Rule::FlushedBeforeRenamed]), "lost update");
 }
 
 #[test]

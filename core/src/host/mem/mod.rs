@@ -16,6 +16,8 @@ use rustix::io::Errno;
 use self::file::{Content, Inode};
 use self::name::{Entry, Name};
 use super::threading::{FileLock, StdThreading, Threading, lock};
+#[cfg(test)]
+use super::Observed;
 use super::{Access, FileSystem, Found, Host, Mode, Stamp, Standing};
 use crate::file::too_large;
 use crate::lock::HeldLocks;
@@ -67,7 +69,7 @@ struct Disk<T: Threading> {
     /// Which process is killed, and after how many more calls.
     kill: Mutex<Option<(u32, u32)>>,
     #[cfg(test)]
-    observed: Mutex<Vec<(u32, &'static str)>>,
+    observed: Mutex<Vec<(u32, Observed)>>,
 }
 
 impl MemHost<StdThreading> {
@@ -146,7 +148,7 @@ impl<T: Threading> MemHost<T> {
 
     /// What the processes have come to, in order.
     #[cfg(test)]
-    pub(crate) fn observed(&self) -> Vec<(u32, &'static str)> {
+    pub(crate) fn observed(&self) -> Vec<(u32, Observed)> {
         lock(&self.disk.observed).clone()
     }
 
@@ -240,6 +242,8 @@ impl<T: Threading> Host for MemHost<T> {
         self.meet_fault(Call::Lock)?;
         file.free();
         let held = file.inode.lock.try_take(mode);
+        #[cfg(test)]
+        self.observe(Observed::Tried);
         Ok(held.map(|held| file.hold(held)).is_some())
     }
 
@@ -431,7 +435,7 @@ impl<T: Threading> Host for MemHost<T> {
     }
 
     #[cfg(test)]
-    fn observe(&self, what: &'static str) {
+    fn observe(&self, what: Observed) {
         lock(&self.disk.observed).push((self.process(), what));
     }
 
