@@ -102,6 +102,8 @@ mod error;
 mod file;
 pub mod host;
 mod id;
+#[cfg_attr(not(test), expect(dead_code, reason = "the store does not read its file through it yet"))]
+mod json;
 mod lock;
 pub mod merge;
 #[cfg(test)]
