@@ -1,0 +1,1 @@
+//! Merges with a bug each, to see that the laws refuse them.
