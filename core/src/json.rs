@@ -59,6 +59,7 @@ impl Parts {
     }
 
     /// The value of a part, which must not be nested too deeply nor have a key twice in one object.
+    /// The place of a fault is in the file that was read; in a part that was set, in the text of that part.
     pub(crate) fn get(&self, key: &str) -> Result<Option<Value>, Fault> {
         self.parts.get(key).map(|part| self.value(part)).transpose()
     }

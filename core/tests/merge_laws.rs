@@ -47,6 +47,7 @@ laws! {
     nothing_is_made_up: Plain Misfit Lists Counted;
     conflicts_are_sorted_and_real: Plain Misfit Lists Counted;
     no_conflict_is_kept_silent: Plain Lists;
+    arrays_are_whole_values: Plain;
     the_policy_decides_conflicts_and_nothing_else: Plain Misfit Lists Counted;
     lists_merge_as_the_objects_they_stand_for: Lists;
     lists_keep_the_order_of_the_disk: Lists Counted;

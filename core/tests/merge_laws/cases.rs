@@ -48,15 +48,18 @@ impl World {
 
 /// Few keys and few values, so that the three sides meet often.
 fn value() -> impl Strategy<Value = Value> {
-    let leaf = prop_oneof![
-        Just(Value::Null),
-        any::<bool>().prop_map(Value::from),
-        (0..3).prop_map(Value::from),
-        Just(json!([1])),
-        Just(json!([1, 2])),
-        Just(json!({})),
-    ];
-    leaf.prop_recursive(3, 24, 3, |inner| object_of(inner).prop_map(Value::from))
+    leaf().prop_recursive(3, 24, 3, |inner| object_of(inner).prop_map(Value::from))
+}
+
+fn leaf() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        1 => Just(Value::Null),
+        1 => any::<bool>().prop_map(Value::from),
+        1 => (0..3).prop_map(Value::from),
+        2 => Just(json!([1])),
+        2 => Just(json!([1, 2])),
+        1 => Just(json!({})),
+    ]
 }
 
 fn object_of(inner: impl Strategy<Value = Value>) -> impl Strategy<Value = Metadata> {
@@ -71,7 +74,14 @@ fn object() -> impl Strategy<Value = Metadata> {
 pub fn plain() -> impl Strategy<Value = Case> {
     let edits =
         || proptest::collection::vec((any::<prop::sample::Index>(), proptest::option::of(value())), 0..4);
-    (object(), edits(), edits(), object()).prop_map(|(base, mine, disk, other)| {
+    let either = || prop_oneof![2 => leaf(), 1 => value()];
+    let clash = proptest::option::weighted(0.8, (any::<prop::sample::Index>(), either(), either()));
+    (object(), edits(), edits(), clash, object()).prop_map(|(base, mut mine, mut disk, clash, other)| {
+        // Sometimes both at the same place, first of all so that it is the same.
+        if let Some((index, one, two)) = clash {
+            mine.insert(0, (index, Some(one)));
+            disk.insert(0, (index, Some(two)));
+        }
         let (mine, mut disk) = (edit(&base, &mine), edit(&base, &disk));
         // Sometimes something that has nothing to do with the base.
         if other.len() == 1 {
@@ -114,12 +124,22 @@ fn lists() -> impl Strategy<Value = Case> {
         })
     };
     let object = move || {
-        proptest::collection::btree_map("[ab]", part(), 0..3).prop_map(|parts| parts.into_iter().collect())
+        let often = || proptest::option::weighted(0.85, part());
+        (often(), often()).prop_map(|(a, b)| {
+            let parts = [("a", a), ("b", b)].into_iter();
+            parts.filter_map(|(key, part)| Some((key.to_owned(), part?))).collect()
+        })
     };
-    (object(), object(), object(), any::<[u64; 2]>()).prop_map(
-        |(base, mine, disk, bits): (Metadata, _, _, _)| {
-            let [mut first, mut second] = bits;
-            Case { mine: mix(&base, &mine, &mut first), disk: mix(&base, &disk, &mut second), base }
+    (object(), object(), object(), any::<[u64; 2]>(), any::<u8>()).prop_map(
+        |(base, mine, disk, [mut first, mut second], same): (Metadata, _, _, _, _)| {
+            let (mine, mut disk) = (mix(&base, &mine, &mut first), mix(&base, &disk, &mut second));
+            // Sometimes both made the same of a part.
+            if same < 64
+                && let Some((key, part)) = mine.iter().next()
+            {
+                disk.insert(key.clone(), part.clone());
+            }
+            Case { base, mine, disk }
         },
     )
 }
@@ -127,7 +147,11 @@ fn lists() -> impl Strategy<Value = Case> {
 fn record() -> impl Strategy<Value = Metadata> {
     let set =
         prop::sample::subsequence(vec![json!(1), json!("1"), json!([2]), json!("x")], 0..=4).prop_shuffle();
-    let fields = (proptest::option::of(set), proptest::option::of(-3..4), proptest::option::of(0..2));
+    let fields = (
+        proptest::option::weighted(0.85, set),
+        proptest::option::weighted(0.85, -3..4),
+        proptest::option::of(0..2),
+    );
     fields.prop_map(|(set, number, other)| {
         let fields =
             [("a", set.map(Value::from)), ("c", number.map(Value::from)), ("x", other.map(Value::from))];
@@ -153,17 +177,17 @@ fn elements() -> impl Strategy<Value = Option<Value>> {
 fn mix(base: &Metadata, other: &Metadata, bits: &mut u64) -> Metadata {
     let mut result = Map::new();
     for key in base.keys().chain(other.keys().filter(|key| !base.contains_key(*key))) {
-        let value = match (next(bits), base.get(key), other.get(key)) {
-            (true, base, _) => base.cloned(),
-            (_, Some(Value::Object(base)), Some(Value::Object(other))) => Some(mix(base, other, bits).into()),
-            (_, Some(base), Some(Value::Array(other))) if key == "b" => {
+        let value = match (base.get(key), other.get(key)) {
+            (Some(Value::Object(base)), Some(Value::Object(other))) => Some(mix(base, other, bits).into()),
+            (base, _) if next(bits) => base.cloned(),
+            (Some(base), Some(Value::Array(other))) if key == "b" => {
                 let element = |element: &Value| match step(base, &name(element)) {
                     Some(old) if next(bits) => old.clone(),
                     _ => element.clone(),
                 };
                 Some(other.iter().map(element).collect())
             }
-            (_, _, other) => other.cloned(),
+            (_, other) => other.cloned(),
         };
         result.extend(value.map(|value| (key.clone(), value)));
     }

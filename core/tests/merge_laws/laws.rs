@@ -131,15 +131,22 @@ pub fn conflicts_are_sorted_and_real(merge: Merge, case: &Case) -> Check {
 
 /// Where both sides wrote different values that cannot be taken apart, somebody is asked.
 pub fn no_conflict_is_kept_silent(merge: Merge, case: &Case) -> Check {
+    asked_about(merge, case, |value| value.is_object() || value.is_array())
+}
+
+/// The same where arrays cannot be taken apart.
+pub fn arrays_are_whole_values(merge: Merge, case: &Case) -> Check {
+    asked_about(merge, case, Value::is_object)
+}
+
+fn asked_about(merge: Merge, case: &Case, divisible: fn(&Value) -> bool) -> Check {
     let conflicts = decided(merge, case, Policy::PreferMine)?.conflicts;
     let asked = |path: &[String]| conflicts.iter().any(|conflict| path.starts_with(&conflict.path));
     for path in [&case.mine, &case.disk].into_iter().flat_map(paths) {
         let [b, m, d] = sides(case, &path);
-        let single =
-            |value: Option<&Value>| value.is_none_or(|value| !value.is_object() && !value.is_array());
-        if b != m && b != d && m != d && [b, m, d].into_iter().any(single) {
-            let both_new = b.is_none() && !single(m) && !single(d);
-            prop_assert!(both_new || asked(&path), "at {:?}", path);
+        let mergeable = [m, d].into_iter().all(|side| side.is_some_and(divisible)) && b.is_none_or(divisible);
+        if b != m && b != d && m != d && !mergeable {
+            prop_assert!(asked(&path), "at {:?}", path);
         }
     }
     Ok(())
