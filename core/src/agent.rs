@@ -96,7 +96,7 @@ impl<H: Host> Agent<H> {
         })?;
         let mut turn = match asking {
             Asking::Done => return Ok(result.expect("what was asked for is what the closure made")),
-            Asking::Turn(turn) => turn,
+            Asking::Turn(turn) => *turn,
         };
         let disk = turn.part(&self.id)?;
         let asked = turn.asked.take().and_then(|asked| asked.on(disk.as_ref()));
@@ -178,7 +178,7 @@ impl<H: Host> Agent<H> {
         self.known.replace(can_ask.then(|| base.get(own).cloned()));
         let mut turn = match self.ask(&mut |_| mine.get(own).cloned())? {
             Asking::Done => return self.store.load(),
-            Asking::Turn(turn) => turn,
+            Asking::Turn(turn) => *turn,
         };
         let disk = turn.current.metadata()?;
         let disk = if self.store.rules.keep(Rule::SaveReloads) { disk } else { base.clone() };
@@ -233,7 +233,7 @@ impl<H: Host> Agent<H> {
         self.lock.check_process()?;
         let known = self.known.take();
         if !self.store.rules.keep(Rule::WriterLocks) {
-            return Ok(Asking::Turn(self.turn(None)?));
+            return Ok(Asking::Turn(self.turn(None)?.into()));
         }
         let mut asked = None;
         let mut request = || {
@@ -246,13 +246,13 @@ impl<H: Host> Agent<H> {
         };
         let lock = &self.store.metadata_lock;
         Ok(match lock.acquire_or_ask(Mode::Exclusive, self.store.wait, &mut request)? {
-            Waited::Held(guard) => Asking::Turn(Turn { asked, ..self.turn(Some(guard))? }),
+            Waited::Held(guard) => Asking::Turn(Turn { asked, ..self.turn(Some(guard))? }.into()),
             Waited::Answered(Answer::Done) => {
                 self.known.replace(asked.map(|asked| asked.mine));
                 Asking::Done
             }
             Waited::Answered(Answer::Merged) => Asking::Done,
-            Waited::Answered(Answer::Refused) => Asking::Turn(self.wait_for_turn()?),
+            Waited::Answered(Answer::Refused) => Asking::Turn(self.wait_for_turn()?.into()),
         })
     }
 
@@ -299,7 +299,7 @@ enum Asking<H: Host> {
     /// Somebody has done it.
     Done,
     /// Nobody has, and the lock is ours.
-    Turn(Turn<H>),
+    Turn(Box<Turn<H>>),
 }
 
 impl<H: Host> Turn<H> {

@@ -7,11 +7,11 @@ use serde_json::Value;
 
 use crate::error::{Doing, Error};
 use crate::host::{Access, Found, Host, Stamp};
-use crate::json::{Fault, Parts, checksum, place};
+use crate::json::{self, Fault, Parts, checksum};
 use crate::rules::{Rule, Rules};
 use crate::{AgentId, Metadata};
 
-/// How deeply the metadata may be nested. The reader gives up at 128.
+/// How deeply the metadata may be nested.
 pub(crate) const MAX_DEPTH: usize = 100;
 
 /// The largest file that is read or written: beyond this, it is not metadata.
@@ -57,12 +57,13 @@ impl<F> Current<F> {
 
     /// All of it, read strictly.
     pub(crate) fn metadata(&self) -> Result<Metadata, Error> {
-        self.parts()?.to_metadata().map_err(|fault| self.corrupt(fault))
+        let metadata = self.content.as_ref().map(|content| json::metadata(&content.bytes));
+        metadata.unwrap_or_else(|| Ok(Metadata::new())).map_err(|fault| self.corrupt(fault))
     }
 
     /// The error for what was found wrong.
-    pub(crate) fn corrupt(&self, Fault { byte, detail }: Fault) -> Error {
-        let (line, column) = place(self.bytes(), byte);
+    pub(crate) fn corrupt(&self, fault: Fault) -> Error {
+        let Fault { byte, line, column, detail } = fault;
         Error::Corrupt { path: self.target.clone(), line, column, byte, detail }
     }
 }

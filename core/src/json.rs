@@ -1,108 +1,223 @@
-//! The bytes of the metadata file: read strictly, and written so that what nobody touched stays as it stood.
+//! The bytes of the metadata file: read strictly, and written so that what nobody touched stays as it stands.
+//!
+//! The file is one object. [`Parts`] looks into its values only where it is asked to: the part of another agent goes
+//! from file to file as text, so its wide integers, its spelling of numbers and the order of its keys survive a program
+//! that could not have written them. White space between the parts, their order and the escapes in their names are
+//! ours: two spaces, sorted, as serde_json writes them.
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Range;
 
-use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 
 use crate::Metadata;
+use crate::file::MAX_DEPTH;
 
-/// What is wrong with a file, and where.
+/// What is wrong with the bytes, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Fault {
-    /// The offset of the byte at which reading stopped.
+    /// Offset of the byte at which reading stopped, from 0; the number of bytes where there are too few.
     pub(crate) byte: usize,
+    /// Line, from 1.
+    pub(crate) line: usize,
+    /// Column in bytes, from 1.
+    pub(crate) column: usize,
+    /// What was found or expected there.
     pub(crate) detail: String,
 }
 
-/// The parts of the agents, each as the text that it stood in: a part that is not touched is written as it was read,
-/// with its numbers, however long, and the order of its keys.
+/// The top level of the metadata: the text of each part, under its name.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Parts(BTreeMap<String, Part>);
+pub(crate) struct Parts {
+    /// What was read.
+    text: String,
+    parts: BTreeMap<String, Part>,
+}
 
 #[derive(Clone, Debug)]
-struct Part {
-    text: Box<str>,
-    /// Where it stood in the file; 0 if it did not.
-    at: usize,
+enum Part {
+    /// Where it stands in the text that was read.
+    Read(Range<usize>),
+    /// As it will be written.
+    Written(String),
 }
 
 impl Parts {
+    /// Takes the file apart. Finds what is wrong with its grammar, its encoding and its top level; what is wrong with
+    /// the value of a part only when that value is asked for.
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, Fault> {
-        let text = std::str::from_utf8(bytes)
-            .map_err(|error| Fault { byte: error.valid_up_to(), detail: "not UTF-8".to_owned() })?;
-        if text.starts_with('\u{feff}') {
-            return Err(Fault { byte: 0, detail: "a byte order mark, which JSON does not have".to_owned() });
-        }
-        if text.trim().is_empty() {
-            return Err(Fault { byte: bytes.len(), detail: "there is nothing in it".to_owned() });
-        }
+        let text = check_start(bytes)?;
         let mut reader = serde_json::Deserializer::from_str(text);
-        let parts = reader.deserialize_map(PartsIn(text)).and_then(|parts| reader.end().map(|()| parts));
-        parts.map(Self).map_err(|error| fault(bytes, &error))
+        let parts = TopLevel { text }
+            .deserialize(&mut reader)
+            .and_then(|parts| reader.end().map(|()| parts))
+            .map_err(|error| Fault::of(&error, bytes, 0..bytes.len(), 0))?;
+        Ok(Parts { text: text.to_owned(), parts })
     }
 
-    /// The value of a part.
+    /// The value of a part, which must not be nested too deeply nor have a key twice in one object.
+    /// The place of a fault is in the file that was read; in a part that was set, in the text of that part.
     pub(crate) fn get(&self, key: &str) -> Result<Option<Value>, Fault> {
-        self.0.get(key).map(Part::value).transpose()
+        self.parts.get(key).map(|part| self.value(part)).transpose()
     }
 
-    /// Puts a value in the place of a part, or takes the part away.
+    /// Puts a value in the place of a part; `None` removes it.
     pub(crate) fn set(&mut self, key: &str, value: Option<&Value>) {
-        let Some(value) = value else {
-            self.0.remove(key);
-            return;
-        };
-        // No line break stands in a string of JSON, so these are all of the layout.
-        let text = format!("{value:#}").replace('\n', "\n  ").into_boxed_str();
-        self.0.insert(key.to_owned(), Part { text, at: 0 });
+        match value {
+            Some(value) => drop(self.parts.insert(key.to_owned(), Part::Written(pretty(value)))),
+            None => drop(self.parts.remove(key)),
+        }
     }
 
-    /// The file: what serde_json writes for the whole, if all parts are its own.
+    /// The names of the parts, sorted.
+    #[cfg(test)]
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &str> {
+        self.parts.keys().map(String::as_str)
+    }
+
+    /// The whole file. Where every part was set, what serde_json's `to_vec_pretty` makes of it, and a line break.
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
-        if self.0.is_empty() {
-            return b"{}\n".to_vec();
-        }
-        let mut text = String::new();
-        for (key, part) in &self.0 {
-            text.push_str(if text.is_empty() { "{\n  " } else { ",\n  " });
+        let lengths = self.parts.iter().map(|(key, part)| key.len() + self.raw(part).len() + 8);
+        let mut text = String::with_capacity(lengths.sum::<usize>() + 4);
+        for (number, (key, part)) in self.parts.iter().enumerate() {
+            text.push_str(if number == 0 { "{\n  " } else { ",\n  " });
             text.push_str(&Value::from(key.as_str()).to_string());
             text.push_str(": ");
-            text.push_str(&part.text);
+            text.push_str(self.raw(part));
         }
-        text.push_str("\n}\n");
+        text.push_str(if text.is_empty() { "{}\n" } else { "\n}\n" });
         text.into_bytes()
     }
 
+    /// The values of all parts.
+    #[cfg(test)]
     pub(crate) fn to_metadata(&self) -> Result<Metadata, Fault> {
-        self.0.iter().map(|(key, part)| Ok((key.clone(), part.value()?))).collect()
+        self.parts.iter().map(|(key, part)| Ok((key.clone(), self.value(part)?))).collect()
+    }
+
+    fn raw<'a>(&'a self, part: &'a Part) -> &'a str {
+        match part {
+            Part::Read(range) => &self.text[range.clone()],
+            Part::Written(text) => text,
+        }
+    }
+
+    fn value(&self, part: &Part) -> Result<Value, Fault> {
+        let raw = self.raw(part);
+        let (whole, range) = match part {
+            Part::Read(range) => (self.text.as_str(), range.clone()),
+            Part::Written(text) => (text.as_str(), 0..text.len()),
+        };
+        let mut reader = serde_json::Deserializer::from_str(raw);
+        Strict { levels: MAX_DEPTH }
+            .deserialize(&mut reader)
+            .map_err(|error| Fault::of(&error, whole.as_bytes(), range, MAX_DEPTH))
     }
 }
 
-impl Part {
-    fn value(&self) -> Result<Value, Fault> {
-        let mut reader = serde_json::Deserializer::from_str(&self.text);
-        let value = Strict.deserialize(&mut reader).and_then(|value| reader.end().map(|()| value));
-        value.map_err(|error| {
-            let Fault { byte, detail } = fault(self.text.as_bytes(), &error);
-            Fault { byte: self.at + byte, detail }
-        })
+/// The values of all parts at once: what [`Parts::parse`] and [`Parts::to_metadata`] give, for a caller who has no use
+/// for their text.
+pub(crate) fn metadata(bytes: &[u8]) -> Result<Metadata, Fault> {
+    const LEVELS: usize = MAX_DEPTH + 1;
+    let text = check_start(bytes)?;
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let value = Strict { levels: LEVELS }
+        .deserialize(&mut reader)
+        .and_then(|value| reader.end().map(|()| value))
+        .map_err(|error| Fault::of(&error, bytes, 0..bytes.len(), LEVELS))?;
+    match value {
+        Value::Object(metadata) => Ok(metadata),
+        // check_start has seen the brace.
+        _ => Err(Fault::at(bytes, 0, "expected an object".to_owned())),
     }
 }
 
-/// A checksum that tells contents apart, and a complete file from a torn one. No protection against malice.
+/// A value as it stands in the file, two spaces further in. A string has no line breaks in it: they are escaped.
+fn pretty(value: &Value) -> String {
+    format!("{value:#}").replace('\n', "\n  ")
+}
+
+/// A checksum (XXH3, 128 bits) to tell a whole file from a torn one. It is no protection against somebody who
+/// chooses the bytes.
 pub(crate) fn checksum(bytes: &[u8]) -> u128 {
     twox_hash::XxHash3_128::oneshot(bytes)
 }
 
-fn fault(bytes: &[u8], error: &serde_json::Error) -> Fault {
-    // serde_json appends the place, which is told in other words.
-    let text = error.to_string();
-    let detail = text.split(" at line ").next().unwrap_or_default();
-    let detail = detail.replace("invalid type: sequence", "an array").replace("invalid type: ", "");
-    Fault { byte: if error.is_eof() { bytes.len() } else { offset(bytes, error) }, detail }
+/// The bytes as text, if it can be an object at all.
+fn check_start(bytes: &[u8]) -> Result<&str, Fault> {
+    let fault = |byte, detail: &str| Err(Fault::at(bytes, byte, detail.to_owned()));
+    let is_space = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
+    if bytes.starts_with(b"\xEF\xBB\xBF") {
+        return fault(0, "the file begins with a byte order mark: take these three bytes away");
+    }
+    let Some(start) = bytes.iter().position(|byte| !is_space(byte)) else {
+        let detail =
+            if bytes.is_empty() { "the file is empty" } else { "the file is empty but for white space" };
+        return fault(bytes.len(), detail);
+    };
+    let found = match bytes[start] {
+        b'{' => {
+            return std::str::from_utf8(bytes).or_else(|error| {
+                fault(error.valid_up_to(), "the text is not UTF-8: this byte cannot stand here")
+            });
+        }
+        b'[' => "an array",
+        b'"' => "a string",
+        b'-' | b'0'..=b'9' => "a number",
+        b't' | b'f' if bytes[start..].starts_with(b"true") || bytes[start..].starts_with(b"false") => {
+            "a boolean"
+        }
+        b'n' if bytes[start..].starts_with(b"null") => "null",
+        0 => "a zero byte, as a loss of power may leave them",
+        _ => "something that is no JSON",
+    };
+    fault(start, &format!("expected an object, found {found}"))
+}
+
+impl Fault {
+    fn at(bytes: &[u8], byte: usize, detail: String) -> Self {
+        let before = &bytes[..byte];
+        let line_start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
+        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+        Fault { byte, line, column: byte - line_start + 1, detail }
+    }
+
+    /// The reader's words in ours, for an error in that range of the file, of which `levels` may be nested.
+    fn of(error: &serde_json::Error, bytes: &[u8], range: Range<usize>, levels: usize) -> Self {
+        let part = &bytes[range.clone()];
+        // serde_json appends the place, which we say in our own words.
+        let text = error.to_string();
+        let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(text, _)| text);
+        let (byte, detail) = if error.is_eof() {
+            (part.len(), format!("the text ends too early ({text})"))
+        } else if error.is_data() {
+            // One of our own: the reader may have gone on to the next token since.
+            let stopped = offset(part, error);
+            let place = if text == TOO_DEEP { too_deep(part, levels) } else { key_before(part, stopped) };
+            (place.unwrap_or(stopped), text.to_owned())
+        } else if text.starts_with("control character") {
+            // The reader stops before it in some places, behind it in others.
+            let stopped = offset(part, error);
+            let control = part[stopped..].iter().position(|byte| *byte < b' ');
+            (stopped + control.unwrap_or(0), text.to_owned())
+        } else {
+            (offset(part, error), in_our_words(text).to_owned())
+        };
+        Fault::at(bytes, range.start + byte, detail)
+    }
+}
+
+fn in_our_words(text: &str) -> &str {
+    match text {
+        "trailing characters" => "the object has ended, but the text goes on",
+        "lone leading surrogate in hex escape" | "unexpected end of hex escape" => {
+            "an escape is one half of a surrogate pair, and the other half is missing"
+        }
+        other => other,
+    }
 }
 
 /// The offset of the last byte that the parser looked at. It says how many it took of which line, and 0 when the
@@ -113,44 +228,83 @@ fn offset(bytes: &[u8], error: &serde_json::Error) -> usize {
     (before + error.column()).saturating_sub(1).min(bytes.len())
 }
 
-/// Line and column of a byte, from 1.
-pub(crate) fn place(bytes: &[u8], byte: usize) -> (usize, usize) {
-    let before = &bytes[..byte.min(bytes.len())];
-    let line_start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
-    let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
-    (line, byte - line_start + 1)
+/// Where the string begins that ends last before `end` or there. Inside of a string, a backslash stands before every
+/// quote; none stands before its first.
+fn key_before(bytes: &[u8], end: usize) -> Option<usize> {
+    let last = bytes[..bytes.len().min(end + 1)].iter().rposition(|byte| *byte == b'"')?;
+    (0..last).rev().find(|&at| bytes[at] == b'"' && (at == 0 || bytes[at - 1] != b'\\'))
 }
+
+/// Where the first bracket stands that has more than `levels` around it and itself.
+fn too_deep(bytes: &[u8], levels: usize) -> Option<usize> {
+    let (mut open, mut quoted, mut escaped) = (0, false, false);
+    bytes.iter().position(|byte| {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'"' => quoted = !quoted,
+            b'{' | b'[' if !quoted => open += 1,
+            b'}' | b']' if !quoted => open -= 1,
+            _ => {}
+        }
+        open > levels
+    })
+}
+
+/// What the error for too many levels says.
+const TOO_DEEP: &str = "the value is nested more than 100 levels deep";
+const _: () = assert!(MAX_DEPTH == 100, "the message says otherwise");
 
 fn twice<E: serde::de::Error>(key: &str) -> E {
-    E::custom(format!("the key {key:?} a second time"))
+    E::custom(format_args!("the key {key:?} stands twice in the same object"))
 }
 
-/// Reads the parts in this text.
-struct PartsIn<'a>(&'a str);
+/// Reads the top level: where each value stands.
+struct TopLevel<'a> {
+    text: &'a str,
+}
 
-impl<'a> Visitor<'a> for PartsIn<'a> {
+impl<'de> DeserializeSeed<'de> for TopLevel<'de> {
     type Value = BTreeMap<String, Part>;
 
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object with a key for each agent")
+    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Self::Value, D::Error> {
+        reader.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for TopLevel<'de> {
+    type Value = BTreeMap<String, Part>;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut parts = BTreeMap::new();
         while let Some(key) = map.next_key::<String>()? {
             if parts.contains_key(&key) {
                 return Err(twice(&key));
             }
-            let text = map.next_value::<&'a RawValue>()?.get();
-            let at = text.as_ptr() as usize - self.0.as_ptr() as usize;
-            parts.insert(key, Part { text: text.into(), at });
+            let raw = map.next_value::<&'de RawValue>()?.get();
+            // The reader lends out pieces of the text: the place of a piece is its distance from the beginning.
+            let start = raw.as_ptr().addr() - self.text.as_ptr().addr();
+            parts.insert(key, Part::Read(start..start + raw.len()));
         }
         Ok(parts)
     }
 }
 
-/// Reads a value in which no key stands twice.
-struct Strict;
+/// Reads a value that has at most so many levels, and no key twice in an object.
+#[derive(Clone, Copy)]
+struct Strict {
+    levels: usize,
+}
+
+impl Strict {
+    fn inner<E: serde::de::Error>(self) -> Result<Self, E> {
+        self.levels.checked_sub(1).map(|levels| Strict { levels }).ok_or_else(|| E::custom(TOO_DEEP))
+    }
+}
 
 impl<'de> DeserializeSeed<'de> for Strict {
     type Value = Value;
@@ -163,8 +317,8 @@ impl<'de> DeserializeSeed<'de> for Strict {
 impl<'de> Visitor<'de> for Strict {
     type Value = Value;
 
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value")
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("a JSON value")
     }
 
     fn visit_unit<E>(self) -> Result<Value, E> {
@@ -183,8 +337,8 @@ impl<'de> Visitor<'de> for Strict {
         Ok(value.into())
     }
 
-    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-        Ok(value.into())
+    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Value, E> {
+        Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("number out of range"))
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Value, E> {
@@ -195,150 +349,27 @@ impl<'de> Visitor<'de> for Strict {
         Ok(value.into())
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
-        let mut list = Vec::new();
-        while let Some(item) = items.next_element_seed(Self)? {
-            list.push(item);
+    fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<Value, A::Error> {
+        let inner = self.inner()?;
+        let mut items = Vec::new();
+        while let Some(item) = array.next_element_seed(inner)? {
+            items.push(item);
         }
-        Ok(list.into())
+        Ok(items.into())
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
-        let mut object = Map::new();
-        while let Some(key) = map.next_key::<String>()? {
-            if object.contains_key(&key) {
-                return Err(A::Error::custom(twice::<A::Error>(&key)));
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Value, A::Error> {
+        let inner = self.inner()?;
+        let mut fields = Map::new();
+        while let Some(key) = object.next_key::<String>()? {
+            if fields.contains_key(&key) {
+                return Err(twice(&key));
             }
-            object.insert(key, map.next_value_seed(Self)?);
+            fields.insert(key, object.next_value_seed(inner)?);
         }
-        Ok(object.into())
+        Ok(fields.into())
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-    use serde_json::json;
-
-    use super::*;
-
-    fn whole(bytes: &[u8]) -> Result<Metadata, Fault> {
-        Parts::parse(bytes)?.to_metadata()
-    }
-
-    #[test]
-    fn what_is_no_metadata_is_refused_where_it_is_wrong() {
-        let deep = format!(r#"{{"a": {}{}}}"#, "[".repeat(300), "]".repeat(300));
-        let faults: [(&[u8], usize, &str); 19] = [
-            (b"", 0, "there is nothing in it"),
-            (b" \n\t ", 4, "there is nothing in it"),
-            (b"[1, 2]", 0, "an array, expected an object with a key for each agent"),
-            (b"null", 3, "null, expected an object with a key for each agent"),
-            (b"7", 0, "integer `7`, expected an object with a key for each agent"),
-            (b"\"x\"", 2, "string \"x\", expected an object with a key for each agent"),
-            (b"{", 1, "EOF while parsing an object"),
-            (b"{\"a\": 1", 7, "EOF while parsing an object"),
-            (b"{\"a\": {\"b\": [1,", 15, "EOF while parsing a value"),
-            (b"{\"a\": \"x", 8, "EOF while parsing a string"),
-            (b"{\"a\": 1}}", 8, "trailing characters"),
-            (b"{\"a\": 1}\n{}", 9, "trailing characters"),
-            (b"{\"a\": 1,}", 8, "trailing comma"),
-            (b"{\"a\": \xff}", 6, "not UTF-8"),
-            (b"\xef\xbb\xbf{}", 0, "a byte order mark, which JSON does not have"),
-            (b"{\"a\": 1, \"b\": 2, \"a\": 3}", 19, "the key \"a\" a second time"),
-            (b"{\"a\": {\"x\": [{\"y\": 1, \"y\": 1}]}}", 24, "the key \"y\" a second time"),
-            (b"{\"a\": \"\\ud800\"}", 13, "unexpected end of hex escape"),
-            (deep.as_bytes(), 133, "recursion limit exceeded"),
-        ];
-        for (bytes, byte, detail) in faults {
-            let fault = whole(bytes).expect_err(&String::from_utf8_lossy(bytes));
-            assert_eq!((fault.byte, fault.detail.as_str()), (byte, detail), "{}", String::from_utf8_lossy(bytes));
-        }
-    }
-
-    #[test]
-    fn what_nobody_touches_stays_as_it_stands() {
-        let text = r#"{ "z" : {"wide": 123456789012345678901234567890, "f": 1.10, "b": 1, "a": 2},
-            "a": [1,
-            2] }"#;
-        let mut parts = Parts::parse(text.as_bytes()).expect("reads");
-        parts.set("m", Some(&json!({ "x": [1, { "y": "a\nb" }], "e": {} })));
-        let expected = r#"{
-  "a": [1,
-            2],
-  "m": {
-    "e": {},
-    "x": [
-      1,
-      {
-        "y": "a\nb"
-      }
-    ]
-  },
-  "z": {"wide": 123456789012345678901234567890, "f": 1.10, "b": 1, "a": 2}
-}
-"#;
-        assert_eq!(String::from_utf8(parts.to_bytes()).expect("text"), expected);
-        parts.set("a", None);
-        assert_eq!(parts.get("a"), Ok(None));
-        assert_eq!(parts.get("z").expect("reads").expect("there")["f"], json!(1.1));
-    }
-
-    #[test]
-    fn a_place_is_told_as_editors_do() {
-        let text = b"{\n  \"a\": 1,\n}\n";
-        assert_eq!(place(text, 0), (1, 1));
-        assert_eq!(place(text, 12), (3, 1));
-        assert_eq!(place(text, 400), (4, 387));
-    }
-
-    fn value() -> impl Strategy<Value = Value> {
-        let leaf = prop_oneof![
-            Just(Value::Null),
-            any::<bool>().prop_map(Value::from),
-            any::<i64>().prop_map(Value::from),
-            any::<u64>().prop_map(Value::from),
-            any::<f64>().prop_map(Value::from),
-            ".*".prop_map(Value::from),
-        ];
-        leaf.prop_recursive(4, 32, 4, |inner| {
-            prop_oneof![
-                proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-                proptest::collection::btree_map(".*", inner, 0..4)
-                    .prop_map(|fields| Value::Object(fields.into_iter().collect())),
-            ]
-        })
-    }
-
-    proptest! {
-        #[test]
-        fn what_is_written_reads_back(values in proptest::collection::btree_map(".*", value(), 0..5)) {
-            let mut parts = Parts::default();
-            values.iter().for_each(|(key, value)| parts.set(key, Some(value)));
-            let metadata: Metadata = values.into_iter().collect();
-            let bytes = parts.to_bytes();
-            let expected = [serde_json::to_vec_pretty(&metadata).expect("encodes"), b"\n".to_vec()].concat();
-            prop_assert_eq!(String::from_utf8_lossy(&bytes), String::from_utf8_lossy(&expected));
-            prop_assert_eq!(whole(&bytes).expect("reads"), metadata);
-        }
-
-        #[test]
-        fn setting_a_part_leaves_the_others_as_they_stood(
-            values in proptest::collection::btree_map("[a-z]{1,8}", value(), 1..5), new in value()
-        ) {
-            let compact = Value::Object(values.clone().into_iter().collect()).to_string();
-            let mut parts = Parts::parse(compact.as_bytes()).expect("reads");
-            parts.set("A", Some(&new));
-            let text = String::from_utf8(parts.to_bytes()).expect("text");
-            for (key, value) in &values {
-                let line = format!("  {}: {value}", Value::from(key.as_str()));
-                prop_assert!(text.contains(&line), "{line} is not in {text}");
-            }
-        }
-
-        #[test]
-        fn nothing_makes_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
-            drop(whole(&bytes).map_err(|fault| place(&bytes, fault.byte)));
-        }
-    }
-}
+mod tests;

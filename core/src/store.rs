@@ -88,11 +88,12 @@ impl<H: Host> Store<H> {
 
     fn at_the_beginning(self) -> Result<Self, Error> {
         match self.metadata_lock.acquire(Mode::Exclusive, Wait::No) {
-            Ok(_lock) => match self.recover_under_lock() {
-                // What stands in the way here is reported by the call that meets it.
-                Err(error @ Error::Lost { .. }) => return Err(error),
-                Ok(_) | Err(_) => {}
-            },
+            // What else stands in the way here is reported by the call that meets it.
+            Ok(_lock) => {
+                if let Err(error @ Error::Lost { .. }) = self.recover_under_lock() {
+                    return Err(error);
+                }
+            }
             // Somebody works here, or we may not: then it is done by whoever writes first.
             Err(Error::Busy { .. } | Error::Io { .. }) => {}
             Err(error) => return Err(error),

@@ -1,190 +1,65 @@
-//! The laws of the three-way merge, for random objects. proptest prints the case that breaks one, and its seed.
+//! The laws of the three-way merge, for random objects, and wrong merges that they must refuse. proptest prints the
+//! case that breaks one, and its seed.
 
-use cooks_core::Metadata;
-use cooks_core::merge::{Conflict, Merged, Policy, merge};
-use proptest::prelude::*;
+#[path = "merge_laws/cases.rs"]
+mod cases;
+#[path = "merge_laws/laws.rs"]
+mod laws;
+#[path = "merge_laws/wrong.rs"]
+mod wrong;
+
+use cases::World;
+use cooks_core::merge::{Conflict, Policy, Strategies, Strategy, merge, merge_value, merge_with};
+use laws::{Check, Merge};
+use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Map, Value, json};
 
-/// Few keys and few values, so that the three sides meet often.
-fn value() -> impl Strategy<Value = Value> {
-    let leaf = prop_oneof![
-        Just(Value::Null),
-        any::<bool>().prop_map(Value::from),
-        (0..3).prop_map(Value::from),
-        Just(json!([1])),
-        Just(json!([1, 2])),
-        Just(json!({})),
-    ];
-    leaf.prop_recursive(3, 24, 3, |inner| object_of(inner).prop_map(Value::from))
+/// A law, and where it holds.
+struct Law {
+    name: &'static str,
+    worlds: &'static [World],
+    check: fn(Merge, &cases::Case) -> Check,
 }
 
-fn object_of(inner: impl Strategy<Value = Value>) -> impl Strategy<Value = Metadata> {
-    proptest::collection::btree_map("[abc~/]", inner, 0..4).prop_map(|fields| fields.into_iter().collect())
-}
-
-fn object() -> impl Strategy<Value = Metadata> {
-    object_of(value())
-}
-
-/// Three objects that have much in common: two are edits of the first.
-fn three() -> impl Strategy<Value = (Metadata, Metadata, Metadata)> {
-    let edits =
-        || proptest::collection::vec((any::<prop::sample::Index>(), proptest::option::of(value())), 0..4);
-    (object(), edits(), edits(), object()).prop_map(|(base, mine, disk, other)| {
-        let (mine, mut disk) = (edit(&base, &mine), edit(&base, &disk));
-        // Sometimes something that has nothing to do with the base.
-        if other.len() == 1 {
-            disk = other;
-        }
-        (base, mine, disk)
-    })
-}
-
-/// Replaces (or removes) values of `base`, each at a path of it or of a new key.
-fn edit(base: &Metadata, edits: &[(prop::sample::Index, Option<Value>)]) -> Metadata {
-    let mut result = base.clone();
-    for (index, value) in edits {
-        let mut paths = paths(&result);
-        paths.extend(["a", "b", "c", "d"].map(|key| vec![key.to_owned()]));
-        set(&mut result, &paths[index.index(paths.len())], value.clone());
-    }
-    result
-}
-
-fn set(object: &mut Metadata, path: &[String], value: Option<Value>) {
-    match (path, value) {
-        ([key], Some(value)) => drop(object.insert(key.clone(), value)),
-        ([key], None) => drop(object.remove(key)),
-        ([key, rest @ ..], value) => {
-            if let Some(Value::Object(inner)) = object.get_mut(key) {
-                set(inner, rest, value);
+/// Each law becomes a test, and an entry of the list that wrong merges are held against.
+macro_rules! laws {
+    ($($name:ident: $($world:ident)+;)*) => {
+        const LAWS: &[Law] =
+            &[$(Law { name: stringify!($name), worlds: &[$(World::$world),+], check: laws::$name }),*];
+        $(#[test]
+        fn $name() {
+            for world in [$(World::$world),+] {
+                holds(stringify!($name), world, laws::$name);
             }
-        }
-        ([], _) => {}
-    }
+        })*
+    };
 }
 
-/// The paths of all values, outer before inner.
-fn paths(object: &Metadata) -> Vec<Vec<String>> {
-    let mut found = Vec::new();
-    for (key, value) in object {
-        found.push(vec![key.clone()]);
-        if let Value::Object(inner) = value {
-            found.extend(paths(inner).into_iter().map(|rest| [vec![key.clone()], rest].concat()));
-        }
-    }
-    found
+// Where values are counted, two equal changes are two, and a change that is merged again is counted again.
+laws! {
+    what_nobody_else_touched_becomes_mine: Plain Misfit Lists Counted;
+    what_i_did_not_touch_stays_theirs: Plain Misfit Lists Counted;
+    the_same_change_twice_is_that_change: Plain Misfit Lists;
+    merging_again_changes_nothing: Plain Misfit Lists;
+    the_sides_can_be_swapped_but_for_the_labels: Plain Misfit Lists Counted;
+    changes_in_different_parts_give_the_same_in_any_order: Plain Misfit Lists Counted;
+    what_only_one_side_wrote_is_never_lost: Plain Misfit Lists;
+    nothing_is_made_up: Plain Misfit Lists Counted;
+    conflicts_are_sorted_and_real: Plain Misfit Lists Counted;
+    no_conflict_is_kept_silent: Plain Lists;
+    arrays_are_whole_values: Plain;
+    the_policy_decides_conflicts_and_nothing_else: Plain Misfit Lists Counted;
+    lists_merge_as_the_objects_they_stand_for: Lists;
+    lists_keep_the_order_of_the_disk: Lists Counted;
+    counters_add_up: Counted;
 }
 
-fn get<'a>(object: &'a Metadata, path: &[String]) -> Option<&'a Value> {
-    let (last, outer) = path.split_last()?;
-    outer.iter().try_fold(object, |object, key| object.get(key)?.as_object())?.get(last)
-}
-
-fn merged(base: &Metadata, mine: &Metadata, disk: &Metadata, policy: Policy) -> Merged {
-    merge(base, mine, disk, policy).expect("a policy that decides")
-}
-
-fn swapped(conflict: Conflict) -> Conflict {
-    Conflict { mine: conflict.disk, disk: conflict.mine, ..conflict }
-}
-
-const DECIDING: [Policy; 2] = [Policy::PreferMine, Policy::PreferTheirs];
-
-proptest! {
-    #[test]
-    fn what_nobody_else_touched_becomes_mine((base, mine, _) in three()) {
-        prop_assert_eq!(merge(&base, &mine, &base, Policy::Fail).expect("no conflict").value, mine);
-    }
-
-    #[test]
-    fn what_i_did_not_touch_stays_theirs((base, _, disk) in three()) {
-        prop_assert_eq!(merge(&base, &base, &disk, Policy::Fail).expect("no conflict").value, disk);
-    }
-
-    #[test]
-    fn the_same_change_twice_is_that_change((base, mine, _) in three()) {
-        prop_assert_eq!(merge(&base, &mine, &mine, Policy::Fail).expect("no conflict").value, mine);
-    }
-
-    #[test]
-    fn merging_again_changes_nothing((base, mine, disk) in three()) {
-        for policy in DECIDING {
-            let once = merged(&base, &mine, &disk, policy).value;
-            prop_assert_eq!(&merged(&base, &mine, &once, policy).value, &once);
-        }
-    }
-
-    #[test]
-    fn the_sides_can_be_swapped_but_for_the_labels((base, mine, disk) in three()) {
-        let one = merged(&base, &mine, &disk, Policy::PreferMine);
-        let other = merged(&base, &disk, &mine, Policy::PreferTheirs);
-        prop_assert_eq!(one.value, other.value);
-        prop_assert_eq!(one.conflicts, other.conflicts.into_iter().map(swapped).collect::<Vec<_>>());
-    }
-
-    #[test]
-    fn changes_in_different_parts_give_the_same_in_any_order(
-        base in object(), mine in object(), theirs in object(), split in any::<[bool; 5]>()
-    ) {
-        // Each key belongs to one of the two.
-        let is_mine = |key: &str| split[key.bytes().map(usize::from).sum::<usize>() % 5];
-        let part = |from: &Metadata, want: bool| -> Metadata {
-            let keep = from.iter().filter(|(key, _)| is_mine(key) == want);
-            let rest = base.iter().filter(|(key, _)| is_mine(key) != want);
-            keep.chain(rest).map(|(key, value)| (key.clone(), value.clone())).collect()
-        };
-        let (mine, theirs) = (part(&mine, true), part(&theirs, false));
-        let save = |first: &Metadata, then: &Metadata| {
-            let after = merge(&base, first, &base, Policy::Fail).expect("no conflict").value;
-            merge(&base, then, &after, Policy::Fail).expect("no conflict").value
-        };
-        prop_assert_eq!(save(&mine, &theirs), save(&theirs, &mine));
-    }
-
-    #[test]
-    fn what_only_one_side_wrote_is_never_lost((base, mine, disk) in three()) {
-        for policy in DECIDING {
-            let result = merged(&base, &mine, &disk, policy);
-            let decided = |path: &[String]| result.conflicts.iter().any(|conflict| {
-                path.starts_with(&conflict.path) || conflict.path.starts_with(path)
-            });
-            for path in paths(&mine).into_iter().chain(paths(&disk)).chain(paths(&base)) {
-                let [b, m, d, r] = [&base, &mine, &disk, &result.value].map(|side| get(side, &path));
-                // Both changed it: an object, whose keys come up by themselves.
-                if decided(&path) || (m != d && b != m && b != d) {
-                    continue;
-                }
-                let expected = if b == d { m } else { d };
-                prop_assert_eq!(r, expected, "at {:?}", path);
-            }
-        }
-    }
-
-    #[test]
-    fn conflicts_are_sorted_and_real((base, mine, disk) in three()) {
-        let Merged { conflicts, .. } = merged(&base, &mine, &disk, Policy::PreferMine);
-        prop_assert!(conflicts.windows(2).all(|pair| pair[0].path < pair[1].path));
-        for conflict in &conflicts {
-            let [b, m, d] = [&base, &mine, &disk].map(|side| get(side, &conflict.path).cloned());
-            prop_assert_eq!((&b, &m, &d), (&conflict.base, &conflict.mine, &conflict.disk));
-            prop_assert!(b != m && b != d && m != d);
-        }
-        let failed = merge(&base, &mine, &disk, Policy::Fail).err().map(|all| all.0).unwrap_or_default();
-        prop_assert_eq!(failed, conflicts);
-    }
-
-    #[test]
-    fn the_policy_decides_conflicts_and_nothing_else((base, mine, disk) in three()) {
-        let (ours, theirs) = (merged(&base, &mine, &disk, Policy::PreferMine), merged(&base, &mine, &disk, Policy::PreferTheirs));
-        for conflict in &ours.conflicts {
-            prop_assert_eq!(get(&ours.value, &conflict.path), conflict.mine.as_ref());
-            prop_assert_eq!(get(&theirs.value, &conflict.path), conflict.disk.as_ref());
-        }
-        if ours.conflicts.is_empty() {
-            prop_assert_eq!(ours.value, theirs.value);
-        }
-    }
+fn holds(name: &'static str, world: World, check: fn(Merge, &cases::Case) -> Check) {
+    let strategies = world.strategies();
+    let config = Config { test_name: Some(name), source_file: Some(file!()), ..Config::default() };
+    TestRunner::new(config)
+        .run(&world.cases(), |case| check(&|b, m, d, policy| merge_with(b, m, d, policy, &strategies), &case))
+        .unwrap_or_else(|error| panic!("{name}, {world:?}: {error}"));
 }
 
 fn case(base: Value, mine: Value, disk: Value) -> Result<Value, Vec<String>> {
@@ -218,4 +93,64 @@ fn each_rule_by_example() {
     assert_eq!(case(json!([1]), json!([1, 2]), json!([1, 3])), conflict("/k"), "arrays are whole values");
     let both = case(json!({ "a/b": 1, "~": 1 }), json!({ "a/b": 2, "~": 2 }), json!({ "a/b": 3, "~": 3 }));
     assert_eq!(both, Err(vec!["/k/a~1b".to_owned(), "/k/~0".to_owned()]));
+}
+
+fn with(strategies: &Strategies, base: Value, mine: Value, disk: Value) -> Result<Value, Vec<String>> {
+    merge_value("k", Some(&base), Some(&mine), Some(&disk), Policy::Fail, strategies)
+        .map(|merged| merged.value.unwrap_or(json!("missing")))
+        .map_err(|conflicts| conflicts.0.iter().map(Conflict::pointer).collect())
+}
+
+#[test]
+fn each_strategy_by_example() {
+    let conflict = |path: &str| Err(vec![path.to_owned()]);
+    let only = |strategy| Strategies::new().with("/*", strategy).expect("valid");
+    let set = only(Strategy::Set);
+    assert_eq!(with(&set, json!([1, 2, 3]), json!([5, 3, 2, 4]), json!([6, 3, 1])), Ok(json!([6, 3, 5, 4])));
+    assert_eq!(with(&set, json!([1]), json!([1, 2, 2]), json!([1, 3])), conflict("/k"), "twice: no set");
+    assert_eq!(with(&set, json!([1]), json!([1, 2]), json!(3)), conflict("/k"), "no array: no set");
+
+    let list = only(Strategy::Keyed("id".into()));
+    let one = |x: u64| json!([{ "id": 1, "x": x }]);
+    let two = json!([{ "id": "2" }, { "id": 1, "x": 0, "y": 1 }]);
+    assert_eq!(with(&list, one(0), one(7), two), Ok(json!([{ "id": "2" }, { "id": 1, "x": 7, "y": 1 }])));
+    assert_eq!(with(&list, one(0), one(1), one(2)), conflict("/k/1/x"));
+    assert_eq!(with(&list, one(0), json!([]), one(2)), conflict("/k/1"), "delete against edit");
+    assert_eq!(with(&list, one(0), json!([{ "x": 1 }]), one(2)), conflict("/k"), "an element without a key");
+    let twins = json!([{ "id": 1 }, { "id": "1" }]);
+    assert_eq!(with(&list, one(0), twins, one(2)), conflict("/k"), "the same key twice");
+
+    let counter = only(Strategy::Counter);
+    assert_eq!(with(&counter, json!(5), json!(6), json!(6)), Ok(json!(7)), "two equal changes are two");
+    assert_eq!(with(&counter, json!(0), json!(u64::MAX), json!(u64::MAX)), conflict("/k"), "no room");
+    assert_eq!(with(&counter, json!(0), json!("one"), json!("one")), Ok(json!("one")), "no number: whole");
+    assert_eq!(with(&counter, json!(0), json!(1), json!("one")), conflict("/k"));
+}
+
+#[test]
+fn many_savers_count_to_their_sum_in_any_order() {
+    let strategies = Strategies::new().with("/a/runs", Strategy::Counter).expect("valid");
+    let base = json!({ "runs": 10 });
+    let save = |disk: Value, add: i64| {
+        let mine = json!({ "runs": 10 + add });
+        let merged = merge_value("a", Some(&base), Some(&mine), Some(&disk), Policy::Fail, &strategies);
+        merged.expect("no conflict").value.expect("still there")
+    };
+    let there = (1..=8).fold(base.clone(), save);
+    assert_eq!(there, (1..=8).rev().fold(base.clone(), save));
+    assert_eq!(there, json!({ "runs": 46 }));
+}
+
+#[test]
+fn one_part_is_merged_as_in_the_whole() {
+    let none = Strategies::new();
+    let part = |value: Value| Some(value);
+    let merged =
+        merge_value("a", part(json!(1)).as_ref(), None, part(json!(1)).as_ref(), Policy::Fail, &none);
+    assert_eq!(merged.expect("no conflict").value, None, "deleted");
+    let (base, mine, disk) = (json!({ "x": null }), json!({ "x": 1 }), json!({}));
+    let refused = merge_value("a", Some(&base), Some(&mine), Some(&disk), Policy::Fail, &none);
+    let expected =
+        json!({ "path": ["a", "x"], "pointer": "/a/x", "base": null, "mine": 1, "writers": ["a"] });
+    assert_eq!(refused.expect_err("both changed x").0[0].to_json(), expected, "missing is not null");
 }
