@@ -43,7 +43,11 @@ fn uniformly(executions: usize, body: fn()) {
 }
 
 fn by_priorities(executions: usize, body: fn()) {
-    explore(PctScheduler::new_from_seed(seed(), PCT_DEPTH, executions), body);
+    by_priorities_with(PCT_DEPTH, executions, body);
+}
+
+fn by_priorities_with(depth: usize, executions: usize, body: fn()) {
+    explore(PctScheduler::new_from_seed(seed(), depth, executions), body);
 }
 
 fn seed() -> u64 {
@@ -112,9 +116,11 @@ fn a_dead_mans_request_is_not_done() {
 #[test]
 fn nobody_passes_who_waits() {
     at_random(3000, || turns::<Shuttle>(5, 3, &[]));
-    assert_both_find(|| turns::<Shuttle>(3, 0, &[Rule::TurnsAreKept]), "passed");
-    assert_both_find(|| turns::<Shuttle>(3, 0, &[Rule::NobodyPasses]), "passed");
-    assert_both_find(|| turns::<Shuttle>(1, 2, &[Rule::ReadersQueue]), "passed");
+    assert_both_find(|| turns::<Shuttle>(8, 0, &[Rule::TurnsAreKept]), "passed");
+    // One must come between the moment that the lock is free and the moment that the next has it: more is to be stopped.
+    assert_found(|| uniformly(3000, || turns::<Shuttle>(8, 0, &[Rule::NobodyPasses])), "passed");
+    assert_found(|| by_priorities_with(5, 30_000, || turns::<Shuttle>(4, 0, &[Rule::NobodyPasses])), "passed");
+    assert_both_find(|| turns::<Shuttle>(4, 4, &[Rule::ReadersQueue]), "passed");
 }
 
 #[test]
