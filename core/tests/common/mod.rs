@@ -1,9 +1,11 @@
 //! What several of the tests need: forked children, a seeded source of chance, a directory in memory.
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
+use std::io::{Read, Write, pipe};
 use std::path::Path;
 
 use fork::Fork;
+use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 use tempfile::TempDir;
@@ -13,6 +15,9 @@ pub fn in_child(work: impl FnOnce() -> bool) -> Pid {
     match fork::fork().expect("forks") {
         Fork::Parent(pid) => Pid::from_raw(pid),
         Fork::Child => {
+            // So that none is left behind where a test fails.
+            #[cfg(target_os = "linux")]
+            nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).expect("ends with its parent");
             let good = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_or(false);
             std::process::exit(i32::from(!good));
         }
@@ -21,6 +26,25 @@ pub fn in_child(work: impl FnOnce() -> bool) -> Pid {
 
 pub fn assert_good(child: Pid) {
     assert_eq!(waitpid(child, None).expect("waits"), WaitStatus::Exited(child, 0));
+}
+
+/// A child that does `work`, says so, and stays until it is killed.
+pub fn staying(work: impl FnOnce()) -> Pid {
+    let (mut hear, mut tell) = pipe().expect("a pipe");
+    let child = in_child(|| {
+        work();
+        tell.write_all(b"!").expect("somebody listens");
+        loop {
+            std::thread::park();
+        }
+    });
+    hear.read_exact(&mut [0]).expect("the child is there");
+    child
+}
+
+pub fn end(child: Pid) {
+    kill(child, Signal::SIGKILL).expect("kills");
+    waitpid(child, None).expect("waits");
 }
 
 pub fn dir() -> TempDir {
