@@ -1,10 +1,12 @@
-//! A change that another process does along with its own, and is killed: at each of its calls in turn, in memory.
+//! A change that another process does along with its own, and fails in the middle of it: killed at each of its calls in
+//! turn, or refused a flush. In memory.
 
 use std::path::Path;
 use std::thread;
 
-use cooks_core::host::{Host, MemHost};
-use cooks_core::{METADATA_FILE, Metadata, Store};
+use cooks_core::host::{Call, Host, MemHost};
+use cooks_core::{Error, METADATA_FILE, Store};
+use rustix::io::Errno;
 use serde_json::{Value, json};
 
 const DIR: &str = "/d";
@@ -24,12 +26,13 @@ fn await_request(host: &MemHost) {
     }
 }
 
-/// What the file holds after process 1 was killed so many calls after it knew that process 2 waits.
-fn after_a_kill(calls: u32) -> Metadata {
+/// Two changes by process 2, the second while process 1 has the lock, to which `befalls` happens once it knows that
+/// process 2 waits. What the part of process 2 is in the end, and what process 1 was told.
+fn after(befalls: impl FnOnce(&MemHost)) -> (Value, Result<(), Error>) {
     let host = MemHost::new();
     host.put(&Path::new(DIR).join(METADATA_FILE), br#"{ "a": 0, "b": 0 }"#);
     let store = Store::on(host.clone(), DIR).expect("opens");
-    thread::scope(|scope| {
+    let told = thread::scope(|scope| {
         let (go, ready) = (std::sync::mpsc::channel(), std::sync::mpsc::channel());
         let other = host.as_process(2);
         let waiting = scope.spawn(move || {
@@ -42,22 +45,39 @@ fn after_a_kill(calls: u32) -> Metadata {
         });
         ready.1.recv().expect("is told");
         let agent = store.agent("a").expect("a");
-        let killed = agent.update(|metadata| {
+        let told = agent.update(|metadata| {
             go.0.send(()).expect("listens");
             await_request(&host);
-            host.kill_after(1, calls);
-            metadata.insert("a".into(), json!(1));
+            befalls(&host);
+            drop(metadata.insert("a".into(), json!(1)));
         });
-        assert!(killed.is_err() || calls > 10, "it ended in {calls} calls");
         drop(agent);
-        waiting.join().expect("it gets on, whoever is killed");
+        waiting.join().expect("it gets on, whatever befalls the other");
+        told
     });
     let store = Store::on(host.as_process(3), DIR).expect("opens");
-    store.load().expect("loads").to_metadata()
+    (store.load().expect("loads")["b"].clone(), told)
 }
 
 #[test]
 fn a_change_is_done_once_wherever_the_one_who_does_it_is_killed() {
-    let wrong: Vec<_> = (0..CALLS).filter(|calls| after_a_kill(*calls)["b"] != 2).collect();
-    assert!(wrong.is_empty(), "not exactly once when killed after {wrong:?} calls");
+    let (mut deaths, mut wrong) = (0, Vec::new());
+    for calls in 0..CALLS {
+        let (count, told) = after(|host| host.kill_after(1, calls));
+        deaths += u32::from(told.is_err());
+        if count != 2 {
+            wrong.push((calls, count));
+        }
+    }
+    assert!((10..CALLS).contains(&deaths), "killed in time {deaths} times");
+    assert!(wrong.is_empty(), "killed after so many calls, done so often (2 is right): {wrong:?}");
+}
+
+#[test]
+fn a_change_is_done_once_though_the_one_who_does_it_cannot_flush() {
+    for call in [Call::Write, Call::Sync, Call::Rename, Call::SyncDir] {
+        let (count, told) = after(|host| host.fail_next(call, Errno::IO));
+        assert!(told.is_err(), "{call:?}");
+        assert_eq!(count, 2, "{call:?}");
+    }
 }
