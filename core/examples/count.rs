@@ -16,7 +16,7 @@ fn run(dir: &str, id: &str, how: &str) -> Result<u64, Error> {
         return agent.update(|metadata| count_up(metadata, id));
     }
     let base = store.load()?;
-    let mut mine = base.clone();
+    let mut mine = base.to_metadata();
     let count = count_up(&mut mine, id);
     agent.save(&base, &mine)?;
     Ok(count)
