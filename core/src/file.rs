@@ -194,6 +194,18 @@ struct Leftover<F> {
     file: Option<F>,
 }
 
+/// Whether there is anything beside the file for [`recover`] to look at: of the dead, or of a writer at work.
+pub(crate) fn has_leftovers<H: Host>(host: &H, path: &Path) -> Result<bool, Error> {
+    // Where there is no link, the file need not be read.
+    let target = match host.stamp(path).doing("examine", path)? {
+        Some(_) => path.to_owned(),
+        None => read(host, path)?.target,
+    };
+    let dir = directory(&target);
+    let names = host.list(dir).doing("list", dir)?;
+    Ok(names.iter().any(|name| [".tmp", ".torn"].iter().any(|end| checksum_in(&target, name, end).is_some())))
+}
+
 /// Removes the temporary files of dead writers, or puts the newest in the place of a file that was lost. The caller holds
 /// the metadata lock exclusively: every live writer would, so there is none.
 pub(crate) fn recover<H: Host>(host: &H, path: &Path) -> Result<Recovered, Error> {

@@ -137,7 +137,11 @@ impl<H: Host> Lock<H> {
             let waited = match self.try_take(&opened, mode)? {
                 Tried::Gone => continue,
                 Tried::Taken => Taking::Done,
-                Tried::Busy if wait == Wait::No => return Err(self.busy(Duration::ZERO)),
+                Tried::Busy if wait == Wait::No => match self.check(&opened.file)? {
+                    // Who holds a lock file that was removed is not in our way.
+                    Taking::Gone => continue,
+                    _ => return Err(self.busy(Duration::ZERO)),
+                },
                 Tried::Queued if wait == Wait::No && self.queue(&mut opened)?.is_used(&self.path)? => {
                     return Err(self.busy(Duration::ZERO));
                 }
@@ -166,10 +170,11 @@ impl<H: Host> Lock<H> {
         if !self.rules.keep(Rule::LockFileChecked) {
             return Ok(if taken { Tried::Taken } else { Tried::Busy });
         }
-        // Also where the lock was refused: who holds one that was removed is not in our way.
+        if !taken {
+            return Ok(Tried::Busy);
+        }
         Ok(match self.host.standing(&opened.file, &self.path).doing("examine the lock file", &self.path)? {
             Standing::Gone => Tried::Gone,
-            Standing::Here { .. } if !taken => Tried::Busy,
             Standing::Here { length } if self.somebody_waits(length, mode) => {
                 self.host.unlock(&opened.file).doing("unlock", &self.path)?;
                 Tried::Queued

@@ -86,9 +86,18 @@ impl<H: Host> Store<H> {
         Self { host, dir, path, wait, rules, metadata_lock, queues, cache, recovered: Arc::default() }
     }
 
+    /// Looks without the lock, so that who opens a store is in nobody's way; takes it if there is something to do.
     fn at_the_beginning(self) -> Result<Self, Error> {
+        // What else stands in the way here is reported by the call that meets it.
+        match file::has_leftovers(&self.host, &self.path) {
+            Ok(true) => {}
+            Ok(false) => {
+                self.recovered.store(true, Ordering::Relaxed);
+                return Ok(self);
+            }
+            Err(_) => return Ok(self),
+        }
         match self.metadata_lock.acquire(Mode::Exclusive, Wait::No) {
-            // What else stands in the way here is reported by the call that meets it.
             Ok(_lock) => {
                 if let Err(error @ Error::Lost { .. }) = self.recover_under_lock() {
                     return Err(error);
