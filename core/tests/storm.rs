@@ -15,12 +15,13 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use common::{Chance, dir, dir_in_memory, in_child};
-use cooks_core::{Agent, Error, METADATA_FILE, Metadata, Store, Wait};
+use cooks_core::{Agent, Error, METADATA_FILE, METADATA_LOCK, Metadata, Store, Wait};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use rustix::fs::{OFlags, fcntl_setfl};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 const WRITERS: usize = 8;
 
@@ -82,10 +83,10 @@ fn seed() -> u64 {
 }
 
 /// The whole test; what it finds wrong is the error.
-fn storm(dir: impl AsRef<Path>, updates: usize, writing: Writing, calm_looks: usize) -> Result<(), String> {
+fn storm(dir: &TempDir, updates: usize, writing: Writing, calm_looks: usize) -> Result<(), String> {
     let seed = seed();
     println!("STORM_SEED={seed}");
-    let mut storm = Storm::new(dir.as_ref(), seed, writing, calm_looks);
+    let mut storm = Storm::new(dir.path(), seed, writing, calm_looks);
     while storm.all_acknowledged() < updates {
         storm.step()?;
     }
@@ -227,7 +228,8 @@ impl Storm {
     }
 
     fn signal(&mut self) {
-        let writer = self.chance.below(WRITERS);
+        let (anybody, aimed) = (self.chance.below(WRITERS), self.chance.below(2) == 0);
+        let writer = self.holder().filter(|_| aimed).unwrap_or(anybody);
         if self.chance.below(2) == 0 {
             self.stopped.retain(|(stopped, _)| *stopped != writer);
             self.end(writer);
@@ -238,6 +240,13 @@ impl Storm {
             self.stopped.push_back((writer, self.events + STOPPED_FOR));
             self.stops += 1;
         }
+    }
+
+    /// Who has the metadata lock, or had it a moment ago: it says so in the lock file.
+    fn holder(&self) -> Option<usize> {
+        let note = fs::read_to_string(self.dir.join(METADATA_LOCK)).ok()?;
+        let pid: i32 = note.split(' ').nth(1)?.parse().ok()?;
+        self.writers.iter().position(|writer| writer.as_raw() == pid)
     }
 
     fn end(&mut self, writer: usize) {
