@@ -57,8 +57,8 @@ fn save(agent: &Agent, loaded: &Snapshot, status: &str) -> Result<Snapshot, Erro
     let mut mine = loaded.to_metadata();
     set_status(&mut mine, agent.id().as_str(), status);
     match agent.save(loaded, &mine) {
-        // Somebody wrote our part without our lock, a person with an editor for instance. Load again and decide: here, that
-        // the status is ours to say, and the rest of the part theirs. `update` decides on the file as it is now.
+        // Somebody wrote our part without our lock, a person with an editor for instance. Load again and decide: here,
+        // that the status is ours to say, and the rest of the part theirs. `update` has the file as it is now.
         Err(Error::Conflict(conflicts)) => {
             eprintln!("{conflicts}");
             agent.update(|metadata| set_status(metadata, agent.id().as_str(), status))?;

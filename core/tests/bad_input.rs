@@ -299,8 +299,9 @@ fn a_directory_that_takes_no_more() {
 #[cfg(target_os = "linux")]
 fn a_directory_that_is_full() {
     let dir = dir();
-    let script = r#"exec unshare -Urm sh -c 'mount -t tmpfs -o size=64k none "$NO_ROOM_IN" || exit; echo MOUNTED; exec "$0" "$@"' "$0" "$@""#;
-    let (good, said) = again(script, dir.path());
+    let inside = r#"mount -t tmpfs -o size=64k none "$NO_ROOM_IN" || exit; echo MOUNTED; exec "$0" "$@""#;
+    let script = format!(r#"exec unshare -Urm sh -c '{inside}' "$0" "$@""#);
+    let (good, said) = again(&script, dir.path());
     if said.contains("MOUNTED") {
         assert!(good && said.contains("SAID: No space left on device (os error 28)"), "{said}");
     } else {

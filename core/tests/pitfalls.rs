@@ -1,6 +1,6 @@
-//! The pitfalls of locks and of replacing files: for each, that it is real where that is cheap to show, then that this
-//! package does not have it. On the operating system, but for what it cannot be made to do. This file has the first twelve
-//! rows of the table, in its order; `pitfalls_rest.rs` has the others.
+//! The pitfalls of locks and of replacing files: for each, that it is real where that is cheap to show, then that
+//! this package does not have it. On the operating system, but for what it cannot be made to do. This file has the
+//! first twelve rows of the table, in its order; `pitfalls_rest.rs` has the others.
 //!
 //! A lock taken by hand here is also given back by hand: another test may be forking at the moment, and its child has
 //! the file open for a while.
@@ -327,7 +327,7 @@ fn sigstop_of_the_holder() {
     for wait in [Wait::No, Wait::For(Duration::from_millis(20))] {
         match store.clone().waiting(wait).exclusive() {
             Err(Error::Busy { holder: Some(holder), .. }) => {
-                assert_eq!(holder, format!("pid {child} agent a"))
+                assert_eq!(holder, format!("pid {child} agent a"));
             }
             _ => panic!("the lock of a stopped process was had"),
         }

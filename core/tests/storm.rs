@@ -15,12 +15,13 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use common::{Chance, dir, dir_in_memory, in_child};
-use cooks_core::{Agent, Error, METADATA_FILE, Metadata, Store, Wait};
+use cooks_core::{Agent, Error, METADATA_FILE, METADATA_LOCK, Metadata, Store, Wait};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use rustix::fs::{OFlags, fcntl_setfl};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 const WRITERS: usize = 8;
 
@@ -55,7 +56,7 @@ fn a_storm_of_20_000_updates_in_memory_loses_nothing() {
 
 #[test]
 fn a_storm_of_1_000_updates_on_a_disk_loses_nothing() {
-    calm_end(storm(&dir(), 1_000, Writing::Ours, 1024));
+    calm_end(storm(&dir(), 1_000, Writing::Ours, 256));
 }
 
 #[test]
@@ -82,10 +83,10 @@ fn seed() -> u64 {
 }
 
 /// The whole test; what it finds wrong is the error.
-fn storm(dir: impl AsRef<Path>, updates: usize, writing: Writing, calm_looks: usize) -> Result<(), String> {
+fn storm(dir: &TempDir, updates: usize, writing: Writing, calm_looks: usize) -> Result<(), String> {
     let seed = seed();
     println!("STORM_SEED={seed}");
-    let mut storm = Storm::new(dir.as_ref(), seed, writing, calm_looks);
+    let mut storm = Storm::new(dir.path(), seed, writing, calm_looks);
     while storm.all_acknowledged() < updates {
         storm.step()?;
     }
@@ -130,6 +131,9 @@ impl Storm {
     fn new(dir: &Path, seed: u64, writing: Writing, calm_looks: usize) -> Self {
         let (hear, tell) = pipe().expect("a pipe");
         fcntl_setfl(&hear, OFlags::NONBLOCK).expect("reads without waiting");
+        // So that they cannot run far ahead of us.
+        #[cfg(target_os = "linux")]
+        nix::fcntl::fcntl(&hear, nix::fcntl::FcntlArg::F_SETPIPE_SZ(4096)).expect("a small pipe");
         let (dir, chance, stopped, none) = (dir.to_owned(), Chance::new(seed), VecDeque::new(), [0; WRITERS]);
         let mut storm = Self {
             dir,
@@ -183,19 +187,17 @@ impl Storm {
         if self.looks.is_multiple_of(256) { self.all_alive() } else { Ok(()) }
     }
 
-    /// Counts what the writers have told.
+    /// Counts what the writers have told: one call reads all that the pipe holds, since it holds no more than this.
     fn hear(&mut self) {
-        let mut bytes = [0; 4096];
-        loop {
-            let length = match self.hear.read(&mut bytes) {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
-                result => result.expect("reads"),
-            };
-            for byte in &bytes[..length] {
-                let (writer, done) = (usize::from(byte >> 1), byte & 1 == 1);
-                let counts = if done { &mut self.acknowledged } else { &mut self.started };
-                counts[writer] += 1;
-            }
+        let mut bytes = [0; 1 << 16];
+        let length = match self.hear.read(&mut bytes) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
+            result => result.expect("reads"),
+        };
+        for byte in &bytes[..length] {
+            let (writer, done) = (usize::from(byte >> 1), byte & 1 == 1);
+            let counts = if done { &mut self.acknowledged } else { &mut self.started };
+            counts[writer] += 1;
         }
     }
 
@@ -227,7 +229,8 @@ impl Storm {
     }
 
     fn signal(&mut self) {
-        let writer = self.chance.below(WRITERS);
+        let (anybody, aimed) = (self.chance.below(WRITERS), self.chance.below(2) == 0);
+        let writer = self.holder().filter(|_| aimed).unwrap_or(anybody);
         if self.chance.below(2) == 0 {
             self.stopped.retain(|(stopped, _)| *stopped != writer);
             self.end(writer);
@@ -238,6 +241,13 @@ impl Storm {
             self.stopped.push_back((writer, self.events + STOPPED_FOR));
             self.stops += 1;
         }
+    }
+
+    /// Who has the metadata lock, or had it a moment ago: it says so in the lock file.
+    fn holder(&self) -> Option<usize> {
+        let note = fs::read_to_string(self.dir.join(METADATA_LOCK)).ok()?;
+        let pid: i32 = note.split(' ').nth(1)?.parse().ok()?;
+        self.writers.iter().position(|writer| writer.as_raw() == pid)
     }
 
     fn end(&mut self, writer: usize) {
