@@ -237,7 +237,9 @@ impl<H: Host> Agent<H> {
         }
         let mut asked = None;
         let mut request = || {
-            let Some(base) = known.clone().filter(|_| self.store.wait == Wait::Forever) else { return Ok(None) };
+            let Some(base) = known.clone().filter(|_| self.store.wait == Wait::Forever) else {
+                return Ok(None);
+            };
             let mine = change(&base);
             file::check_part(&self.id, mine.as_ref())?;
             let number = self.requests.replace(self.requests.get() + 1);
@@ -328,11 +330,14 @@ impl Asked {
 
     /// The process and the number tell requests apart that ask for the same.
     fn encode(&self, process: u32, number: u64) -> Vec<u8> {
-        json!([self.agent, as_list(&self.base), as_list(&self.mine), process, number]).to_string().into_bytes()
+        json!([self.agent, as_list(&self.base), as_list(&self.mine), process, number])
+            .to_string()
+            .into_bytes()
     }
 
     fn decode(bytes: &[u8]) -> Option<Self> {
-        let (agent, base, mine, _, _): (String, Vec<Value>, Vec<Value>, u32, u64) = serde_json::from_slice(bytes).ok()?;
+        let (agent, base, mine, _, _): (String, Vec<Value>, Vec<Value>, u32, u64) =
+            serde_json::from_slice(bytes).ok()?;
         AgentId::new(&agent).ok()?;
         Some(Self { agent, base: base.into_iter().next(), mine: mine.into_iter().next() })
     }

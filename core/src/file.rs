@@ -240,7 +240,9 @@ fn examine<H: Host>(host: &H, target: &Path, name: &str) -> Result<Leftover<H::F
             let intact = expected == Some(checksum(&bytes));
             Leftover { path, intact, first, modified: stamp.modified, file: Some(file) }
         }
-        Found::Missing | Found::Link(_) => Leftover { path, intact: false, first: true, modified: 0, file: None },
+        Found::Missing | Found::Link(_) => {
+            Leftover { path, intact: false, first: true, modified: 0, file: None }
+        }
     })
 }
 

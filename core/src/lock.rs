@@ -126,7 +126,12 @@ impl<H: Host> Lock<H> {
     }
 
     /// As [`acquire`](Self::acquire); if it has to wait, it leaves a request meanwhile for whoever has the lock.
-    pub(crate) fn acquire_or_ask(&self, mode: Mode, wait: Wait, request: Ask<'_>) -> Result<Waited<H>, Error> {
+    pub(crate) fn acquire_or_ask(
+        &self,
+        mode: Mode,
+        wait: Wait,
+        request: Ask<'_>,
+    ) -> Result<Waited<H>, Error> {
         let process = self.host.process();
         if self.rules.keep(Rule::LockOrder) {
             self.host.with_held(|held| held.check(process, &self.key))?;
@@ -145,7 +150,9 @@ impl<H: Host> Lock<H> {
                 Tried::Queued if wait == Wait::No && self.queue(&mut opened)?.is_used(&self.path)? => {
                     return Err(self.busy(Duration::ZERO));
                 }
-                Tried::Busy | Tried::Queued => self.take_in_turn(&mut opened, mode, wait, &mut deadline, request)?,
+                Tried::Busy | Tried::Queued => {
+                    self.take_in_turn(&mut opened, mode, wait, &mut deadline, request)?
+                }
             };
             match waited {
                 // Somebody removed or replaced the file, against the rules: once more, with the new one.
@@ -160,7 +167,12 @@ impl<H: Host> Lock<H> {
             self.host.observe(Observed::Has(mode));
             self.host.with_held(|held| held.0.push((process, Arc::clone(&self.key))));
             let lock = self.clone();
-            return Ok(Waited::Held(Guard { lock, opened: Some(opened), process, _stays_in_its_thread: PhantomData }));
+            return Ok(Waited::Held(Guard {
+                lock,
+                opened: Some(opened),
+                process,
+                _stays_in_its_thread: PhantomData,
+            }));
         }
     }
 
@@ -184,7 +196,8 @@ impl<H: Host> Lock<H> {
     }
 
     fn somebody_waits(&self, length: u64, mode: Mode) -> bool {
-        let looks = self.rules.keep(Rule::NobodyPasses) && (mode == Mode::Exclusive || self.rules.keep(Rule::ReadersQueue));
+        let looks = self.rules.keep(Rule::NobodyPasses)
+            && (mode == Mode::Exclusive || self.rules.keep(Rule::ReadersQueue));
         looks && self.queue.is_some() && length > NOTE_BYTES
     }
 
@@ -246,7 +259,13 @@ impl<H: Host> Lock<H> {
         })
     }
 
-    fn take(&self, file: &H::File, mode: Mode, wait: Wait, deadline: &mut Option<Duration>) -> Result<(), Error> {
+    fn take(
+        &self,
+        file: &H::File,
+        mode: Mode,
+        wait: Wait,
+        deadline: &mut Option<Duration>,
+    ) -> Result<(), Error> {
         let attempt = || until_done(|| self.host.try_lock(file, mode)).doing("lock", &self.path);
         match wait {
             Wait::Forever => until_done(|| self.host.lock(file, mode)).doing("lock", &self.path),
@@ -412,7 +431,8 @@ impl<H: Host> Guard<H> {
         let lock = &self.lock;
         let Some(path) = &lock.queue else { return Ok(None) };
         let opened = self.opened.as_mut().expect("it is kept until the guard is dropped");
-        let standing = lock.host.standing(&opened.file, &lock.path).doing("examine the lock file", &lock.path)?;
+        let standing =
+            lock.host.standing(&opened.file, &lock.path).doing("examine the lock file", &lock.path)?;
         match standing {
             Standing::Here { length } if length > NOTE_BYTES => Ok(Some((lock.queue(opened)?, path))),
             _ => Ok(None),
@@ -432,7 +452,8 @@ impl<H: Host> Drop for Guard<H> {
             return;
         }
         // Closing alone would leave the lock with any child that was forked while it was held.
-        let freed = !self.lock.rules.keep(Rule::UnlockedByHand) || self.lock.host.unlock(&opened.file).is_ok();
+        let freed =
+            !self.lock.rules.keep(Rule::UnlockedByHand) || self.lock.host.unlock(&opened.file).is_ok();
         self.lock.host.with_held(|held| held.0.retain(|(_, key)| !Arc::ptr_eq(key, &self.lock.key)));
         if freed {
             self.lock.keep(opened);

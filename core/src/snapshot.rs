@@ -112,7 +112,8 @@ impl<F> Cache<F> {
             return Ok(None);
         }
         let generation = Generation::of(current.bytes());
-        let known = cached.map(|cached| cached.snapshot.clone()).filter(|known| known.generation() == generation);
+        let known =
+            cached.map(|cached| cached.snapshot.clone()).filter(|known| known.generation() == generation);
         let snapshot = match known {
             Some(snapshot) => snapshot,
             None => Snapshot::new(current.metadata()?, generation),

@@ -76,19 +76,31 @@ fn agent_ids() {
 #[test]
 fn a_metadata_file_that_is_none() {
     let cases: [(&str, &[u8], &str); 9] = [
-        ("empty", b"", "line 1, column 1 (byte 0): there is nothing in it"),
-        ("blank", b"\n \n", "line 3, column 1 (byte 3): there is nothing in it"),
-        ("truncated", b"{\n  \"a\": {\"x\": ", "line 2, column 14 (byte 15): EOF while parsing a value"),
-        ("truncated text", b"{\"a\": \"x", "line 1, column 9 (byte 8): EOF while parsing a string"),
+        ("empty", b"", "line 1, column 1 (byte 0): the file is empty"),
+        ("blank", b"\n \n", "line 3, column 1 (byte 3): the file is empty but for white space"),
         (
-            "an array",
-            b"[{\"a\": 1}]",
-            "line 1, column 1 (byte 0): an array, expected an object with a key for each agent",
+            "truncated",
+            b"{\n  \"a\": {\"x\": ",
+            "line 2, column 14 (byte 15): the text ends too early (EOF while parsing a value)",
         ),
-        ("null", b"null", "line 1, column 4 (byte 3): null, expected an object with a key for each agent"),
-        ("a key twice", b"{\"b\": 1,\n \"b\": 2}", "line 2, column 4 (byte 12): the key \"b\" a second time"),
-        ("two objects", b"{}\n{}", "line 2, column 1 (byte 3): trailing characters"),
-        ("not text", b"{\"a\": \"\xff\"}", "line 1, column 8 (byte 7): not UTF-8"),
+        (
+            "truncated text",
+            b"{\"a\": \"x",
+            "line 1, column 9 (byte 8): the text ends too early (EOF while parsing a string)",
+        ),
+        ("an array", b"[{\"a\": 1}]", "line 1, column 1 (byte 0): expected an object, found an array"),
+        ("null", b"null", "line 1, column 1 (byte 0): expected an object, found null"),
+        (
+            "a key twice",
+            b"{\"b\": 1,\n \"b\": 2}",
+            "line 2, column 2 (byte 10): the key \"b\" stands twice in the same object",
+        ),
+        ("two objects", b"{}\n{}", "line 2, column 1 (byte 3): the object has ended, but the text goes on"),
+        (
+            "not text",
+            b"{\"a\": \"\xff\"}",
+            "line 1, column 8 (byte 7): the text is not UTF-8: this byte cannot stand here",
+        ),
     ];
     for (what, bytes, expected) in cases {
         let dir = dir();
@@ -134,6 +146,8 @@ fn check_refused(dir: &TempDir, what: &str, expected: &str) {
     let agent = store.agent("a").expect("a");
     let file =
         || fs::symlink_metadata(store.path()).map(|found| (found.ino(), found.len(), found.mtime_nsec()));
+    // The first call makes the lock file.
+    drop(store.load());
     let (before, there) = (file().expect("exists"), names(dir.path()));
     for (call, result) in everything(&agent) {
         assert_eq!(message(result), expected, "{what}: {call}");
@@ -154,7 +168,7 @@ fn a_key_twice_within_a_part() {
     let text = "{\n  \"a\": 1,\n  \"b\": {\"x\": [{\"y\": 1, \"y\": 2}]}\n}\n";
     fs::write(&path, text).expect("writes");
     let store = Store::open(&dir).expect("opens");
-    let place = "line 3, column 26 (byte 37): the key \"y\" a second time";
+    let place = "line 3, column 24 (byte 35): the key \"y\" stands twice in the same object";
     let expected = format!("{} is corrupt at {place}", path.display());
     assert_eq!(message(store.load()), expected);
     assert_eq!(message(store.agent("b").and_then(|b| b.change(|_| ()))), expected);

@@ -225,11 +225,11 @@ fn a_corrupt_file_is_an_error_that_names_the_place_and_stays(world: &impl World)
     let store = world.store();
     let agent = store.agent("a").expect("a");
     for (text, place, detail) in [
-        ("", (1, 1, 0), "there is nothing in it"),
+        ("", (1, 1, 0), "the file is empty"),
         ("{\n  \"a\": 1,\n  \"b\": tru\n", (3, 11, 22), "expected ident"),
-        ("{ \"a\": 1 } x", (1, 12, 11), "trailing characters"),
-        ("{ \"a\": 1", (1, 9, 8), "EOF while parsing an object"),
-        ("[]", (1, 1, 0), "an array, expected an object with a key for each agent"),
+        ("{ \"a\": 1 } x", (1, 12, 11), "the object has ended, but the text goes on"),
+        ("{ \"a\": 1", (1, 9, 8), "the text ends too early (EOF while parsing an object)"),
+        ("[]", (1, 1, 0), "expected an object, found an array"),
         ("{ \"ü\": ?}", (1, 9, 8), "expected value"),
     ] {
         world.put(&store.path(), text);

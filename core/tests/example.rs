@@ -72,7 +72,7 @@ fn it_says_what_went_wrong_and_what_to_do() {
     let path = dir.path().canonicalize().expect("exists").join(METADATA_FILE);
     fs::write(&path, "{").expect("writes");
     let output = end(start(dir.path(), "a", "new"));
-    let place = "line 1, column 2 (byte 1): EOF while parsing an object";
+    let place = "line 1, column 2 (byte 1): the text ends too early (EOF while parsing an object)";
     let advice = "Repair the file at that place, or put back a copy.";
     assert_eq!(text(&output.stderr), format!("{} is corrupt at {place}\n{advice}\n", path.display()));
     assert_eq!(output.status.code(), Some(1));

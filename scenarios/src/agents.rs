@@ -43,19 +43,6 @@ fn save_with_core(id: &str) -> Result<(), cooks_core::Error> {
     agent.save(&base, &mine).map(drop)
 }
 
-/// x
-pub fn core_update(id: &str) -> i32 {
-    finish((|| { let store = Store::open(".")?; let agent = store.agent(id)?; agent.update(|metadata| drop(metadata.insert(id.to_owned(), json!({ "status": "active" })))) })())
-}
-/// x
-pub fn core_lock(_id: &str) -> i32 {
-    finish((|| { let store = Store::open(".")?; store.exclusive().map(drop) })())
-}
-/// x
-pub fn core_open(_id: &str) -> i32 {
-    finish(Store::open(".").map(drop))
-}
-
 fn finish<E: std::fmt::Display>(result: Result<(), E>) -> i32 {
     match result {
         Ok(()) => 0,

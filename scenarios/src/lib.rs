@@ -61,7 +61,7 @@ fn tree(folder: &Dir<'_>) -> Tree {
 type Agent = fn(&str) -> i32;
 
 fn agents() -> BTreeMap<&'static str, Agent> {
-    BTreeMap::from([("unlocked", agents::unlocked as Agent), ("core", agents::core as Agent), ("core-update", agents::core_update as Agent), ("core-lock", agents::core_lock as Agent), ("core-open", agents::core_open as Agent)])
+    BTreeMap::from([("unlocked", agents::unlocked as Agent), ("core", agents::core as Agent)])
 }
 
 /// The closure that these words name: `unlocked agent-a`.

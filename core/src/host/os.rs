@@ -1,7 +1,7 @@
 //! The real world: system calls through rustix and std. Locks are flock(2); std's own came later than the compiler that
 //! we promise to build on.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -9,6 +9,7 @@ use std::ops::Range;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -32,6 +33,9 @@ const DATA_MODE: u32 = 0o644;
 /// systems take them from.
 const SETTLED_AFTER: i128 = 100_000_000;
 
+/// No time of a change.
+const NEVER: i64 = i64::MIN;
+
 /// The operating system's files, flock(2) and monotonic clock.
 ///
 /// Meant for local file systems. On NFS and SMB, flock is emulated, local to one machine, or missing.
@@ -52,13 +56,13 @@ struct Dir {
 pub struct OsFile {
     file: File,
     /// When the file was changed last, as it was when its path was found to name it, and settled: renaming a file
-    /// changes it.
-    checked: Cell<Option<i128>>,
+    /// changes it. Only who has the file out of the pool uses it, so no order is needed.
+    checked: AtomicI64,
 }
 
 impl OsFile {
     fn new(file: impl Into<File>) -> Self {
-        Self { file: file.into(), checked: Cell::new(None) }
+        Self { file: file.into(), checked: AtomicI64::new(NEVER) }
     }
 }
 
@@ -106,7 +110,8 @@ impl Host for OsHost {
 
     fn enter(&self, dir: &Path) -> io::Result<(Self, PathBuf)> {
         let path = std::fs::canonicalize(dir)?;
-        let file = fs::open(&path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, fs::Mode::empty())?.into();
+        let file =
+            fs::open(&path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, fs::Mode::empty())?.into();
         Ok((Self { dir: Some(Arc::new(Dir { path: path.clone(), file })) }, path))
     }
 
@@ -152,12 +157,13 @@ impl Host for OsHost {
             return Ok(Standing::Gone);
         }
         let stamp = stamp(&open);
-        if file.checked.get() == Some(stamp.changed) {
+        let changed = i64::try_from(stamp.changed).unwrap_or(NEVER);
+        if changed != NEVER && file.checked.load(Ordering::Relaxed) == changed {
             return Ok(here);
         }
         match self.stat(path)? {
             Some(named) if (named.st_dev, named.st_ino) == (open.st_dev, open.st_ino) => {
-                file.checked.set(stamp.settled.then_some(stamp.changed));
+                file.checked.store(if stamp.settled { changed } else { NEVER }, Ordering::Relaxed);
                 Ok(here)
             }
             _ => Ok(Standing::Gone),

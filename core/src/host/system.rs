@@ -48,7 +48,9 @@ mod linux {
     pub(crate) fn file_system(dir: &File) -> io::Result<FileSystem> {
         // The type of the field is another one on each architecture; the numbers have 32 bits.
         let number = u64::from(rustix::fs::fstatfs(dir)?.f_type as u32);
-        let known = |list: &[(u64, &'static str)]| list.iter().find(|(kind, _)| *kind == number).map(|(_, name)| *name);
+        let known = |list: &[(u64, &'static str)]| {
+            list.iter().find(|(kind, _)| *kind == number).map(|(_, name)| *name)
+        };
         Ok(match (known(&LOCAL), known(&REMOTE)) {
             (Some(_), _) => FileSystem::Local,
             (None, Some(name)) => FileSystem::Other(name.to_owned()),

@@ -97,7 +97,8 @@ fn explore_within(preemptions: impl Into<Option<usize>>, body: impl Fn() + Send 
     let counter = Arc::clone(&executions);
     let mut builder = ::loom::model::Builder::new();
     // loom takes bounds from the environment.
-    (builder.preemption_bound, builder.max_permutations, builder.max_duration) = (preemptions.into(), None, None);
+    (builder.preemption_bound, builder.max_permutations, builder.max_duration) =
+        (preemptions.into(), None, None);
     builder.max_branches = 10_000;
     builder.check(move || {
         counter.fetch_add(1, Ordering::Relaxed);
@@ -163,7 +164,10 @@ fn three_agents_lose_no_save() {
 fn a_request_is_merged_with_what_others_wrote() {
     explore_within(4, || changes_beside_others::<Loom>(2, &[]));
     explore_within(2, || changes_beside_others::<Loom>(3, &[]));
-    assert_found(|| explore_within(2, || changes_beside_others::<Loom>(2, &[Rule::RequestsAreMerged])), "lost update");
+    assert_found(
+        || explore_within(2, || changes_beside_others::<Loom>(2, &[Rule::RequestsAreMerged])),
+        "lost update",
+    );
 }
 
 #[test]

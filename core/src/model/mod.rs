@@ -255,7 +255,8 @@ fn dead_mans_request<C: Checker>(calls: u32, rules: &'static [Rule]) {
 /// Another program has changed the parts of the agents since they wrote them: that is kept.
 fn changes_beside_others<C: Checker>(processes: usize, rules: &'static [Rule]) {
     let disk = fresh::<C>();
-    let parts: Metadata = (1..=processes).map(|process| (format!("agent-{process}"), json!({ "other": 1 }))).collect();
+    let parts: Metadata =
+        (1..=processes).map(|process| (format!("agent-{process}"), json!({ "other": 1 }))).collect();
     disk.put(&Path::new(DIR).join(METADATA_FILE), Value::from(parts).to_string().as_bytes());
     let work = |store: Store<_>, id: String| {
         let agent = store.agent(&id)?;

@@ -1,7 +1,7 @@
 //! At random: shuttle runs more processes than can be explored in full, in orders drawn from a printed seed.
 
-use ::shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
 use ::shuttle::rand::Rng;
+use ::shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
 use ::shuttle::{Config, FailurePersistence, Runner};
 
 use super::*;
@@ -104,7 +104,8 @@ fn eight_agents_beside_another_program_keep_what_it_wrote() {
 #[test]
 fn whoever_of_eight_is_killed_wherever_the_others_lose_nothing() {
     at_random(6000, || killed::<Shuttle>(8, ::shuttle::rand::thread_rng().gen_range(0..48), &[]));
-    let broken = || killed::<Shuttle>(3, ::shuttle::rand::thread_rng().gen_range(0..48), &[Rule::AnsweredWhenDurable]);
+    let broken =
+        || killed::<Shuttle>(3, ::shuttle::rand::thread_rng().gen_range(0..48), &[Rule::AnsweredWhenDurable]);
     assert_both_find(broken, "lost update");
 }
 
@@ -119,7 +120,10 @@ fn nobody_passes_who_waits() {
     assert_both_find(|| turns::<Shuttle>(8, 0, &[Rule::TurnsAreKept]), "passed");
     // One must come between the moment that the lock is free and the moment that the next has it: more is to be stopped.
     assert_found(|| uniformly(3000, || turns::<Shuttle>(8, 0, &[Rule::NobodyPasses])), "passed");
-    assert_found(|| by_priorities_with(5, 30_000, || turns::<Shuttle>(4, 0, &[Rule::NobodyPasses])), "passed");
+    assert_found(
+        || by_priorities_with(5, 30_000, || turns::<Shuttle>(4, 0, &[Rule::NobodyPasses])),
+        "passed",
+    );
     assert_both_find(|| turns::<Shuttle>(4, 4, &[Rule::ReadersQueue]), "passed");
 }
 

@@ -15,9 +15,9 @@ use rustix::io::Errno;
 
 use self::file::{Content, Inode};
 use self::name::{Entry, Name};
-use super::threading::{FileLock, StdThreading, Threading, lock};
 #[cfg(test)]
 use super::Observed;
+use super::threading::{FileLock, StdThreading, Threading, lock};
 use super::{Access, FileSystem, Found, Host, Mode, Stamp, Standing};
 use crate::file::too_large;
 use crate::lock::HeldLocks;
