@@ -1,16 +1,21 @@
 //! The strategies: which execution to run next, step by step. Pure: sees only [`crate::model`], and the two seams.
 
+mod chance;
 mod dfs;
 mod dpor;
 mod drive;
+mod points;
 mod random;
 
+#[doc(hidden)]
+pub use self::chance::ChanceFault;
+pub use self::chance::{Pct, Pos, RandomWalk};
 pub use self::dfs::Dfs;
 pub use self::dpor::Dpor;
 #[doc(hidden)]
 pub use self::dpor::Fault;
 pub use self::drive::{Counts, Exploration, Steering, explore};
-pub use self::random::{RandomWalk, SplitMix64};
+pub use self::random::SplitMix64;
 
 use crate::model::{Choice, Cut, Execution, View};
 
@@ -39,4 +44,10 @@ pub trait Strategy {
 
     /// Whether an exploration that ends by [`begin`](Strategy::begin) has covered every interleaving.
     fn is_exhaustive(&self) -> bool;
+
+    /// What the executions so far stand for, where it is more than themselves and less than everything: a clause that follows
+    /// their number in a report. `processes` is how many there are.
+    fn covered(&self, _processes: usize) -> Option<String> {
+        None
+    }
 }

@@ -11,6 +11,7 @@ mod outcome;
 mod process;
 mod verdict;
 
+pub(crate) use access::Key;
 pub use access::{Access, AccessKind, Location, ObjectId};
 pub use execution::{CallResult, Choice, Cut, Ending, Event, Execution, Status, View, Waiting};
 pub use happens_before::HappensBefore;

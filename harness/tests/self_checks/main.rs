@@ -2,8 +2,10 @@
 
 mod blind;
 mod canaries;
+mod chance;
 mod classes;
 mod compare;
+mod depth;
 mod driver;
 mod larger;
 mod programs;
