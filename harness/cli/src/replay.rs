@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use cooks_harness::model::{Ending, Execution, Verdict};
-use cooks_harness::report::{Finding, Report};
+use cooks_harness::report::{End, Finding, Report};
 use cooks_harness::session;
 use cooks_harness::witness::{self, Witness};
 
@@ -58,6 +58,8 @@ fn report(
         scenario: witness.scenario.name,
         verdict: witness.verdict,
         exhaustive: false,
+        end: End::Anomaly,
+        covered: None,
         not_covered: Vec::new(),
         strategy: "replay".into(),
         seed: witness.scenario.seed.unwrap_or(0),

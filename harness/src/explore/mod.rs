@@ -1,12 +1,17 @@
 //! The strategies: which execution to run next, step by step. Pure: sees only [`crate::model`], and the two seams.
 
+mod bounded;
 mod chance;
 mod dfs;
 mod dpor;
 mod drive;
+mod patience;
 mod points;
 mod random;
 
+#[doc(hidden)]
+pub use self::bounded::BoundFault;
+pub use self::bounded::Bounded;
 #[doc(hidden)]
 pub use self::chance::ChanceFault;
 pub use self::chance::{Pct, Pos, RandomWalk};

@@ -50,9 +50,9 @@ impl Points {
         }
     }
 
-    /// Whether it matters when the process does this.
-    pub(super) fn is_point(&self, process: ProcessId, operation: &Operation) -> bool {
-        operation.accesses.iter().any(|access| {
+    /// Whether it matters when the process does what touches this.
+    pub(super) fn is_point(&self, process: ProcessId, accesses: &[Access]) -> bool {
+        accesses.iter().any(|access| {
             let others = self.seen.get(&Key::of(&access.location)).into_iter().flatten();
             others.into_iter().any(|(who, other)| *who != process && access.conflicts(other))
         })
@@ -74,7 +74,8 @@ mod tests {
         let held = [on(1, Access::write), on(1, Access::read), on(2, Access::write)].map(Status::Enabled);
         let mut points = Points::default();
         points.learn(View { trace: &[], processes: &held });
-        let is_point = |process, operation| points.is_point(ProcessId(process), &operation);
+        let is_point =
+            |process, operation: Operation| points.is_point(ProcessId(process), &operation.accesses);
         assert!(is_point(1, on(1, Access::read)), "A writes it");
         assert!(is_point(0, on(1, Access::write)), "B reads it");
         assert!(!is_point(2, on(2, Access::write)), "nobody else touches it");
@@ -83,6 +84,6 @@ mod tests {
         let reads = [on(1, Access::read), on(1, Access::read)].map(Status::Enabled);
         let mut points = Points::default();
         points.learn(View { trace: &[], processes: &reads });
-        assert!(!points.is_point(ProcessId(0), &on(1, Access::read)), "reads commute");
+        assert!(!points.is_point(ProcessId(0), &on(1, Access::read).accesses), "reads commute");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::{Report, Style, differences, human};
+use super::{Report, Style, counts, differences, human};
 use crate::model::Verdict;
 
 /// What a build makes of a report.
@@ -58,7 +58,10 @@ pub fn junit(reports: &[Report], out: &mut dyn io::Write) -> io::Result<()> {
         write!(out, "  <testcase classname=\"cooks\" name=\"{name}\" time=\"{time:.3}\"")?;
         match standing(report) {
             Standing::Pass => writeln!(out, "/>")?,
-            Standing::Open => writeln!(out, ">\n    <skipped message=\"inconclusive\"/>\n  </testcase>")?,
+            Standing::Open => {
+                let covered = xml(&counts::covered(report));
+                writeln!(out, ">\n    <skipped message=\"inconclusive: {covered}\"/>\n  </testcase>")?;
+            }
             Standing::Fail(kind, sentences) => {
                 let (message, text) = (xml(&sentences.join("; ")), xml(&text(report)?));
                 writeln!(

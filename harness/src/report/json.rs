@@ -2,7 +2,7 @@ use std::io;
 
 use serde::Serialize;
 
-use super::{Finding, Report, differences};
+use super::{End, Finding, Report, counts, differences};
 use crate::model::{Kind, ProcessId, Verdict};
 use crate::scenario::Expect;
 
@@ -16,6 +16,8 @@ struct Object<'a> {
     scenario: &'a str,
     verdict: Verdict,
     exhaustive: bool,
+    ended_by: End,
+    covered: String,
     not_covered: &'a [String],
     strategy: &'a str,
     seed: u64,
@@ -62,6 +64,8 @@ impl<'a> Object<'a> {
             scenario: &report.scenario,
             verdict: report.verdict,
             exhaustive: report.exhaustive,
+            ended_by: report.end,
+            covered: counts::covered(report),
             not_covered: &report.not_covered,
             strategy: &report.strategy,
             seed: report.seed,

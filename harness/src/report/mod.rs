@@ -14,6 +14,8 @@ mod tests;
 mod timeline;
 pub mod words;
 
+use serde::Serialize;
+
 use crate::model::{Anomaly, Execution, Verdict};
 use crate::scenario::Expect;
 
@@ -32,6 +34,10 @@ pub struct Report {
     pub verdict: Verdict,
     /// Whether every interleaving was tried.
     pub exhaustive: bool,
+    /// Why it ended.
+    pub end: End,
+    /// What the executions stand for, where the strategy has a word for it: `all schedules with at most 2 preemptions`.
+    pub covered: Option<String>,
     /// What was not covered, and why, in words.
     pub not_covered: Vec<String>,
     /// The strategy's name.
@@ -62,6 +68,24 @@ pub struct Report {
     pub anomalies: Vec<Finding>,
     /// What the scenario is expected to give, where it is held to that.
     pub expected: Option<Expect>,
+}
+
+/// Why an exploration ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum End {
+    /// Every interleaving was tried.
+    Everything,
+    /// What was found was enough.
+    Anomaly,
+    /// All was tried that a bound of preemptions lets.
+    Preemptions,
+    /// It had as many executions as it was to have.
+    MaxExecutions,
+    /// It took as long as it was to take.
+    TimeLimit,
+    /// It came to its end, but some executions had as many steps as one may have.
+    MaxSteps,
 }
 
 /// An anomaly that was found, and where.

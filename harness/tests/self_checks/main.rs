@@ -1,6 +1,7 @@
 //! The search held against all schedules, on thousands of random small programs; and faults planted in it, which that must find.
 
 mod blind;
+mod bounded;
 mod canaries;
 mod chance;
 mod classes;

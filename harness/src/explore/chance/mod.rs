@@ -5,14 +5,13 @@ mod pct;
 mod pos;
 mod walk;
 
-use std::collections::BTreeSet;
-
 pub use self::pct::Pct;
 pub use self::pos::Pos;
 pub use self::walk::RandomWalk;
 use super::SplitMix64;
+use super::patience::Patience;
 use super::points::Points;
-use crate::model::{Access, AccessKind, ProcessId, View};
+use crate::model::{AccessKind, Operation, ProcessId, View};
 
 /// A fault to plant in a strategy that draws, so that the tests can be seen to find it. Not part of the interface.
 #[doc(hidden)]
@@ -30,9 +29,6 @@ pub enum ChanceFault {
     NoPatience,
 }
 
-/// After so many steps that change nothing and look at nothing new, whoever they are of, somebody waits for what another is to do.
-const PATIENCE: usize = 64;
-
 /// What the strategies that draw have in common.
 #[derive(Clone, Debug)]
 struct Chance {
@@ -41,9 +37,7 @@ struct Chance {
     /// How many executions there are still to be.
     left: u64,
     points: Points,
-    /// What was looked at in this execution since something was changed, and the steps since something new happened.
-    looked: BTreeSet<(ProcessId, Access)>,
-    idle: usize,
+    patience: Patience,
     fault: Option<ChanceFault>,
 }
 
@@ -54,8 +48,7 @@ impl Chance {
             random: SplitMix64::new(seed),
             left: executions,
             points: Points::default(),
-            looked: BTreeSet::new(),
-            idle: 0,
+            patience: Patience::default(),
             fault,
         }
     }
@@ -64,8 +57,7 @@ impl Chance {
     fn begin(&mut self) -> bool {
         let more = self.left > 0;
         self.left = self.left.saturating_sub(1);
-        self.looked.clear();
-        self.idle = 0;
+        self.patience.begin();
         more
     }
 
@@ -73,44 +65,31 @@ impl Chance {
     /// another. It goes with the step before it, so that a choice is among processes that are held where it matters.
     fn without_choice(&mut self, view: View<'_>) -> Option<ProcessId> {
         self.points.learn(view);
-        self.note(view);
-        if self.is_idle() {
-            return None;
-        }
+        self.patience.note(view.trace);
         view.enabled().find(|process| {
             let held = view.processes[process.0].operation();
-            held.is_some_and(|operation| !self.matters(*process, operation))
+            held.is_some_and(|operation| !self.matters(*process, operation)) && !self.gives_way(*process)
         })
     }
 
-    fn matters(&self, process: ProcessId, operation: &crate::model::Operation) -> bool {
+    fn matters(&self, process: ProcessId, operation: &Operation) -> bool {
+        let is_point = self.points.is_point(process, &operation.accesses);
         match self.fault {
             Some(ChanceFault::EverythingMatters) => true,
             Some(ChanceFault::LooksDoNotMatter) => {
-                let changes = operation.accesses.iter().any(|access| access.kind != AccessKind::Read);
-                changes && self.points.is_point(process, operation)
+                is_point && operation.accesses.iter().any(|access| access.kind != AccessKind::Read)
             }
-            _ => self.points.is_point(process, operation),
+            _ => is_point,
         }
     }
 
-    fn note(&mut self, view: View<'_>) {
-        let Some(event) = view.trace.last() else { return };
-        let accesses = &event.operation.accesses;
-        if accesses.iter().any(|access| access.kind != AccessKind::Read) {
-            self.looked.clear();
-            self.idle = 0;
-            return;
-        }
-        let mut news = false;
-        for access in accesses {
-            news |= self.looked.insert((event.process, access.clone()));
-        }
-        self.idle = if news { 0 } else { self.idle + 1 };
+    /// Whether a process looks in vain, so that it should not be preferred to others.
+    fn gives_way(&self, process: ProcessId) -> bool {
+        self.patience.is_spent(process) && self.fault != Some(ChanceFault::NoPatience)
     }
 
-    /// Whether nothing new has happened for long: then nobody is run without a choice, and whoever went on last gives way.
-    fn is_idle(&self) -> bool {
-        self.idle >= PATIENCE && self.fault != Some(ChanceFault::NoPatience)
+    /// The process that went on last, if it should give way.
+    fn last_in_vain(&self, view: View<'_>) -> Option<ProcessId> {
+        view.trace.last().map(|event| event.process).filter(|last| self.gives_way(*last))
     }
 }

@@ -17,8 +17,8 @@ use crate::model::{Choice, Cut, Execution, ProcessId, View};
 /// bug of depth `depth` or less with a probability of at least `1/(n·k^(depth-1))`, of `n` processes: once no execution is longer
 /// and nothing new is touched.
 ///
-/// Priorities alone would let a process that polls for what another is to do go on for ever. When nothing new has happened for
-/// long, whoever went on last gets the lowest priority of all.
+/// Priorities alone would let a process that polls for what another is to do go on for ever. Who has looked in
+/// vain for long gets the lowest priority of all.
 #[derive(Clone, Debug)]
 pub struct Pct {
     chance: Chance,
@@ -106,11 +106,9 @@ impl Strategy for Pct {
         if let Some(process) = self.chance.without_choice(view) {
             return Ok(Choice::Process(process));
         }
-        if self.chance.is_idle()
-            && let Some(last) = view.trace.last()
-        {
+        if let Some(last) = self.chance.last_in_vain(view) {
             self.lowest -= 1;
-            self.priorities[last.process.0] = self.lowest;
+            self.priorities[last.0] = self.lowest;
         }
         let highest = view.enabled().max_by_key(|process| self.priorities[process.0]);
         let process = highest.ok_or(Cut::Steps)?;

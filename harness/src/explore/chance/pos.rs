@@ -67,11 +67,8 @@ impl Strategy for Pos {
             self.priorities[process.0] = None;
             return Ok(Choice::Process(process));
         }
-        if self.chance.is_idle()
-            && let Some(last) = view.trace.last()
-        {
-            // The process that went on last is held at a look that leads to nothing: whoever else can go on does.
-            self.priorities[last.process.0] = Some(0);
+        if let Some(last) = self.chance.last_in_vain(view) {
+            self.priorities[last.0] = Some(0);
         }
         let enabled: Vec<ProcessId> = view.enabled().collect();
         let drawn: Vec<(u64, ProcessId)> =

@@ -293,8 +293,9 @@ fn clean_and_inconclusive() {
         &expect![[r#"
             inconclusive: nothing found, but not every interleaving of A to D was tried
 
-            34 executions, not exhaustive (random, seed 42): 30 complete, 4 blocked in a
-              deadlock. 3 distinct outcomes; the 2 serial runs give 2. 612 steps in 0.41 s.
+            34 executions, ended by the time limit (random, seed 42): 30 complete, 4 blocked
+              in a deadlock. 3 distinct outcomes; the 2 serial runs give 2. 612 steps in
+              0.41 s.
             not covered: the search was ended after 34 executions
         "#]],
     );
