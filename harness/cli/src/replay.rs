@@ -44,13 +44,14 @@ fn report(
         Ending::Blocked(_) => (0, 1),
         Ending::Cut(_) => (0, 0),
     };
-    let switches = execution.schedule.windows(2).filter(|pair| pair[0] != pair[1]).count();
+    let critical = witness.critical;
     let steps = execution.trace.len() as u64;
     let finding = witness.anomaly.map(|anomaly| Finding {
         anomaly,
+        critical,
+        context_switches: execution.context_switches(),
         shown: execution,
         execution: 1,
-        context_switches: switches as u64,
         witness: Some(args.witness.display().to_string()),
         replayed: 1,
     });

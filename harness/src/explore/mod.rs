@@ -8,6 +8,7 @@ mod drive;
 mod patience;
 mod points;
 mod random;
+mod shrink;
 
 #[doc(hidden)]
 pub use self::bounded::BoundFault;
@@ -21,6 +22,9 @@ pub use self::dpor::Dpor;
 pub use self::dpor::Fault;
 pub use self::drive::{Counts, Exploration, Steering, explore};
 pub use self::random::SplitMix64;
+#[doc(hidden)]
+pub use self::shrink::ShrinkFault;
+pub use self::shrink::{Budget, Critical, Measure, Shows, Shrinker, Trial};
 
 use crate::model::{Choice, Cut, Execution, View};
 

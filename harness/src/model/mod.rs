@@ -18,4 +18,4 @@ pub use happens_before::HappensBefore;
 pub use operation::{Acquisition, Call, LockMode, Operation, Payload};
 pub use outcome::{Entry, Exit, Outcome, Tree, text_of_bytes};
 pub use process::ProcessId;
-pub use verdict::{Anomaly, Kind, MarkedStep, Verdict};
+pub use verdict::{Anomaly, CriticalStep, Kind, MarkedStep, Verdict};

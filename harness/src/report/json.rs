@@ -3,7 +3,7 @@ use std::io;
 use serde::Serialize;
 
 use super::{End, Finding, Report, counts, differences};
-use crate::model::{Kind, ProcessId, Verdict};
+use crate::model::{CriticalStep, Kind, ProcessId, Verdict};
 use crate::scenario::Expect;
 
 /// The format's number; raised when a field changes its meaning or goes.
@@ -45,10 +45,20 @@ struct FoundObject<'a> {
     files: &'a [String],
     keys: &'a [String],
     processes: &'a [ProcessId],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    critical: Vec<CriticalObject<'a>>,
     execution: u64,
     context_switches: u64,
     witness: Option<&'a str>,
     replayed: u32,
+}
+
+/// An operation that an anomaly hangs on. Steps count from 1, as in summaries.
+#[derive(Serialize)]
+struct CriticalObject<'a> {
+    process: ProcessId,
+    step: Option<usize>,
+    operation: &'a str,
 }
 
 #[derive(Serialize)]
@@ -95,11 +105,19 @@ impl<'a> FoundObject<'a> {
             files: &anomaly.files,
             keys: &anomaly.keys,
             processes: &anomaly.processes,
+            critical: finding.critical.iter().map(CriticalObject::of).collect(),
             execution: finding.execution,
             context_switches: finding.context_switches,
             witness: finding.witness.as_deref(),
             replayed: finding.replayed,
         }
+    }
+}
+
+impl<'a> CriticalObject<'a> {
+    fn of(found: &'a CriticalStep) -> Self {
+        let step = found.step.map(|step| step + 1);
+        Self { process: found.process, step, operation: &found.operation }
     }
 }
 

@@ -16,7 +16,7 @@ pub mod words;
 
 use serde::Serialize;
 
-use crate::model::{Anomaly, Execution, Verdict};
+use crate::model::{Anomaly, CriticalStep, Execution, Verdict};
 use crate::scenario::Expect;
 
 pub use ci::{github, junit};
@@ -93,11 +93,13 @@ pub enum End {
 pub struct Finding {
     /// What is wrong.
     pub anomaly: Anomaly,
-    /// The execution in which it shows, as the witness has it.
+    /// The two operations that it hangs on, the earlier first: the other way round it goes. None where they are not known.
+    pub critical: Vec<CriticalStep>,
+    /// The execution in which it shows, as the witness has it: as simple a one as was found.
     pub shown: Execution,
     /// The number of the execution that showed it first, from 1.
     pub execution: u64,
-    /// How often the schedule goes from one process to another.
+    /// How often its schedule goes from one process to another.
     pub context_switches: u64,
     /// Where the witness was written, if it was.
     pub witness: Option<String>,

@@ -19,7 +19,15 @@ fn finding(execution: Execution, serial: &SerialOutcomes, initial: &Tree) -> Fin
     let case = Case { execution: &execution, serial, initial, commands: &[], check: None };
     let anomaly = judge(&case).unwrap();
     let witness = Some("out/lost update-1.json".to_owned());
-    Finding { anomaly, shown: execution, execution: 7, context_switches: 2, witness, replayed: 3 }
+    Finding {
+        anomaly,
+        critical: Vec::new(),
+        shown: execution,
+        execution: 7,
+        context_switches: 2,
+        witness,
+        replayed: 3,
+    }
 }
 
 fn both_leave(processes: usize, content: &str) -> SerialOutcomes {

@@ -5,6 +5,7 @@ mod evidence;
 mod finish;
 mod search;
 mod serial;
+mod simpler;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use self::finish::Afterwards;
 use self::search::Searched;
 use crate::backend::Backend;
 use crate::explore::Counts;
-use crate::model::{Cut, Ending, Execution, Outcome, Tree, Verdict};
+use crate::model::{Anomaly, Cut, Ending, Execution, Kind, Outcome, ProcessId, Tree, Verdict};
 use crate::oracle::{
     BadGlob, Case, CheckRun, Normalize, SerialOutcomes, candidate_orders, conflict_serializable, judge,
 };
@@ -58,7 +59,7 @@ pub enum SessionError {
     #[error("process {process} cannot be run: `{command}`: {said}")]
     NotFound {
         /// Whose.
-        process: crate::model::ProcessId,
+        process: ProcessId,
         /// The command.
         command: String,
         /// What was said of it.
@@ -103,10 +104,19 @@ struct Session<'a> {
     outcomes: BTreeSet<Outcome>,
     /// Those of them that are judged, with every check passed or the anomaly recorded.
     judged: BTreeSet<(Outcome, bool)>,
+    /// The anomalies found, as they were before their schedules were made simpler.
+    known: BTreeSet<Identity>,
     counts: Counts,
     findings: Vec<Finding>,
     witnesses: Vec<Witness>,
     begun: Instant,
+}
+
+/// What makes an anomaly another one: kind, files, keys, processes.
+type Identity = (Kind, Vec<String>, Vec<String>, Vec<ProcessId>);
+
+fn identity(anomaly: &Anomaly) -> Identity {
+    (anomaly.kind, anomaly.files.clone(), anomaly.keys.clone(), anomaly.processes.clone())
 }
 
 /// What an exploration came to.
@@ -150,6 +160,7 @@ impl<'a> Session<'a> {
             serial: SerialOutcomes::new(scenario.aborts, rules),
             outcomes: BTreeSet::new(),
             judged: BTreeSet::new(),
+            known: BTreeSet::new(),
             counts: Counts::default(),
             findings: Vec::new(),
             witnesses: Vec::new(),
@@ -166,8 +177,7 @@ impl<'a> Session<'a> {
         if execution.ending == Ending::Cut(Cut::Redundant) {
             return Ok(());
         }
-        let complete = execution.ending == Ending::Complete;
-        if complete {
+        if execution.is_complete() {
             let normal = self.serial.rules().outcome(&execution.outcome);
             self.outcomes.insert(normal.clone());
             let failed = check.is_some_and(|check| !check.exit.is_success());
@@ -202,34 +212,42 @@ impl<'a> Session<'a> {
         Ok(false)
     }
 
-    /// Gathers the evidence for an anomaly, and records it unless the same has been found.
-    fn record(&mut self, execution: &Execution) -> Result<(), SessionError> {
-        let evidence = self.gather_evidence(execution)?;
+    /// What the oracles find in an execution that was recorded with the bytes that calls moved.
+    fn judged(&self, execution: &Execution, check: Option<&CheckRun>) -> Option<Anomaly> {
         let commands = self.commands();
         let case = Case {
-            execution: &evidence.execution,
+            execution,
             serial: &self.serial,
             initial: self.tracer.initial(),
             commands: &commands,
-            check: evidence.check.as_ref(),
+            check,
         };
-        let Some(anomaly) = judge(&case) else { return Ok(()) };
-        let same = |finding: &Finding| {
-            let other = &finding.anomaly;
-            (other.kind, &other.files, &other.keys, &other.processes)
-                == (anomaly.kind, &anomaly.files, &anomaly.keys, &anomaly.processes)
-        };
-        if self.findings.iter().any(same) {
+        judge(&case)
+    }
+
+    /// Records an anomaly unless the same has been found: runs it again for evidence, makes its schedule simpler, and runs that again
+    /// three times.
+    fn record(&mut self, execution: &Execution) -> Result<(), SessionError> {
+        let evidence = self.gather_evidence(execution, 1)?;
+        let Some(anomaly) = self.judged(&evidence.execution, evidence.check.as_ref()) else { return Ok(()) };
+        if !self.known.insert(identity(&anomaly)) {
             return Ok(());
         }
-        self.witnesses.push(self.witness(&evidence, &anomaly));
+        let simpler = self.simpler(evidence.execution, &anomaly)?;
+        let evidence = self.gather_evidence(&simpler, evidence::REPLAYS)?;
+        let Some(anomaly) = self.judged(&evidence.execution, evidence.check.as_ref()) else { return Ok(()) };
+        if self.findings.iter().any(|finding| identity(&finding.anomaly) == identity(&anomaly)) {
+            return Ok(());
+        }
+        let critical = self.critical(&evidence.execution, &anomaly)?;
+        self.witnesses.push(self.witness(&evidence, &anomaly, &critical));
         let shown = evidence.execution;
-        let switches = shown.schedule.windows(2).filter(|pair| pair[0] != pair[1]).count();
         self.findings.push(Finding {
             anomaly,
+            critical,
+            context_switches: shown.context_switches(),
             shown,
             execution: self.counts.executions,
-            context_switches: switches as u64,
             witness: None,
             replayed: evidence::REPLAYS,
         });
