@@ -24,7 +24,7 @@ pub use self::drive::{Counts, Exploration, Steering, explore};
 pub use self::random::SplitMix64;
 #[doc(hidden)]
 pub use self::shrink::ShrinkFault;
-pub use self::shrink::{Budget, Critical, Measure, Shows, Shrinker, Trial};
+pub use self::shrink::{Budget, Critical, Measure, Shows, Shrinker, Suspects, Trial};
 
 use crate::model::{Choice, Cut, Execution, View};
 

@@ -3,9 +3,8 @@
 
 use super::{Session, SessionError};
 use crate::backend::{Backend, Chooser, Detail};
-use crate::explore::{Budget, Critical, Shows, Shrinker, Trial};
-use crate::model::{Anomaly, CriticalStep, Execution};
-use crate::oracle::CheckRun;
+use crate::explore::{Budget, Critical, Shows, Shrinker, Suspects, Trial};
+use crate::model::{Anomaly, CriticalStep, Execution, Kind};
 use crate::report::words;
 
 /// What may be tried for one anomaly. The steps count where executions are long: as of processes that never come to an end.
@@ -24,13 +23,19 @@ impl Trial for Trials<'_, '_> {
         let session = &mut *self.session;
         let mut execution = session.tracer.execute(chooser, Detail::Evidence)?;
         let check = session.afterwards.finish(&mut session.tracer, &mut execution)?;
-        let found = session.what_is_wrong(&execution, check.as_ref())?;
+        let found = session.judged(&execution, check.as_ref());
         let shows = match &found {
             None => Shows::Nothing,
-            Some(found) if is_part_of(found, self.anomaly) => Shows::Same,
-            Some(_) => Shows::Another,
+            Some(found) if !is_part_of(found, self.anomaly) => Shows::Another,
+            Some(_) => Shows::Same,
         };
         Ok((execution, shows))
+    }
+
+    /// Where not all serial orders were run, some other may give this outcome.
+    fn confirms(&mut self, execution: &Execution) -> Result<bool, SessionError> {
+        let by_outcome = execution.is_complete() && self.anomaly.kind != Kind::CheckFailed;
+        Ok(!(by_outcome && self.session.is_serial(execution)?))
     }
 }
 
@@ -61,23 +66,11 @@ impl<'a> Session<'a> {
         anomaly: &Anomaly,
     ) -> Result<Vec<CriticalStep>, SessionError> {
         let most_steps = self.most_steps();
-        let likely: Vec<usize> = anomaly.steps.iter().map(|marked| marked.step).collect();
+        let steps: Vec<usize> = anomaly.steps.iter().map(|marked| marked.step).collect();
+        let suspects = Suspects { steps: &steps, processes: &anomaly.processes };
         let mut trials = Trials { session: self, anomaly };
         let mut shrinker = Shrinker::new(&mut trials, execution.clone(), most_steps, BUDGET);
-        Ok(shrinker.critical(&likely)?.map_or_else(Vec::new, |found| told(execution, &found)))
-    }
-
-    /// What is wrong with an execution, if anything is.
-    fn what_is_wrong(
-        &mut self,
-        execution: &Execution,
-        check: Option<&CheckRun>,
-    ) -> Result<Option<Anomaly>, SessionError> {
-        let failed = check.is_some_and(|check| !check.exit.is_success());
-        if execution.is_complete() && !failed && self.is_serial(execution)? {
-            return Ok(None);
-        }
-        Ok(self.judged(execution, check))
+        Ok(shrinker.critical(suspects)?.map_or_else(Vec::new, |found| told(execution, &found)))
     }
 }
 

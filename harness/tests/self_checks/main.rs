@@ -10,6 +10,7 @@ mod depth;
 mod driver;
 mod larger;
 mod programs;
+mod shrink;
 
 use std::fmt::Debug;
 

@@ -1,9 +1,9 @@
 use super::plan::outline;
 use super::{Shows, ShrinkFault, Shrinker, Trial};
-use crate::explore::dpor::{Race, Races};
+use crate::explore::dpor::Races;
 use crate::model::{Ending, Execution, Operation, ProcessId};
 
-/// Two operations of two processes that conflict and could stand next to each other: the other way round, what is wrong goes.
+/// Two operations of two processes that conflict: the other way round, what is wrong goes.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Critical {
     /// The step of the first.
@@ -18,37 +18,57 @@ pub struct Critical {
     pub clean: bool,
 }
 
+/// What is known to have had a part in it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Suspects<'a> {
+    /// Steps.
+    pub steps: &'a [usize],
+    /// Processes; none: any.
+    pub processes: &'a [ProcessId],
+}
+
+/// Two operations that conflict, and how to run them the other way round.
+struct Pair {
+    found: Critical,
+    /// Of each step the process.
+    swapped: Vec<ProcessId>,
+}
+
 impl<T: Trial> Shrinker<'_, T> {
-    /// Looks for a pair of operations that it hangs on, among those that conflict with nothing in between and could be swapped.
+    /// Looks for a pair of operations that it hangs on, by running them the other way round, with all else as before so far as it
+    /// still is.
     ///
-    /// They are swapped by trial: all that does not depend on the first one before both, the second, the first, and what comes
-    /// after them as before so far as it still does. A pair with which nothing is wrong any more is preferred to one with which
-    /// something else is. `likely` are the steps that are known to have had a part: pairs of these are tried first, and then
-    /// the later ones, nearer to where it shows.
+    /// First come pairs that could stand next to each other: nothing in between conflicts with both, and what does not depend on the
+    /// first goes before it. Then those with something in between (a file that is read in two calls is read at the first). A
+    /// pair with which nothing is wrong any more is preferred to one with which something else is. Of the pairs those of suspect
+    /// processes are tried first, those of suspect steps before others, and the later before the earlier, being nearer to where
+    /// it shows.
     ///
     /// # Errors
     /// Those of the trials.
-    pub fn critical(&mut self, likely: &[usize]) -> Result<Option<Critical>, T::Error> {
+    pub fn critical(&mut self, suspects: Suspects<'_>) -> Result<Option<Critical>, T::Error> {
         let execution = self.best.clone();
-        let held = held(&execution);
-        let mut races = Races::of(&execution, &held, None);
-        let is_likely = |step: Option<usize>| step.is_none_or(|step| likely.contains(&step));
-        races.sort_by_key(|race| {
-            let likely =
-                [Some(race.earlier()), race.later()].into_iter().filter(|step| is_likely(*step)).count();
-            (2 - likely, usize::MAX - race.earlier())
-        });
+        for pairs in [neighbours(&execution), apart(&execution, suspects)] {
+            let found = self.first_that_matters(&execution, pairs, suspects)?;
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        Ok(None)
+    }
+
+    fn first_that_matters(
+        &mut self,
+        execution: &Execution,
+        mut pairs: Vec<Pair>,
+        suspects: Suspects<'_>,
+    ) -> Result<Option<Critical>, T::Error> {
+        pairs.sort_by_key(|pair| rank(execution, &pair.found, suspects));
         let mut second_best = None;
-        for race in &races {
-            let Some((_, shows)) = self.try_out(&outline(swapped(&execution, race)))? else { break };
+        for Pair { mut found, swapped } in pairs {
+            let Some((_, shows)) = self.try_out(&outline(swapped))? else { break };
             let shows = if self.fault == Some(ShrinkFault::AnyPair) { Shows::Nothing } else { shows };
-            let found = Critical {
-                first: race.earlier(),
-                second: race.later(),
-                process: race.process(),
-                operation: race.overtakes().clone(),
-                clean: shows == Shows::Nothing,
-            };
+            found.clean = shows == Shows::Nothing;
             match shows {
                 Shows::Nothing => return Ok(Some(found)),
                 Shows::Another => second_best = second_best.or(Some(found)),
@@ -59,19 +79,74 @@ impl<T: Trial> Shrinker<'_, T> {
     }
 }
 
+/// In which order pairs are tried: the number of processes that are not suspect, of steps that are not, and how early it is.
+fn rank(execution: &Execution, pair: &Critical, suspects: Suspects<'_>) -> (usize, usize, usize) {
+    let processes = [execution.trace[pair.first].process, pair.process];
+    let is_other =
+        |process: &&ProcessId| !suspects.processes.is_empty() && !suspects.processes.contains(*process);
+    let steps = [Some(pair.first), pair.second].into_iter().flatten();
+    (
+        processes.iter().filter(is_other).count(),
+        steps.filter(|step| !suspects.steps.contains(step)).count(),
+        usize::MAX - pair.first,
+    )
+}
+
+/// The pairs that could stand next to each other.
+fn neighbours(execution: &Execution) -> Vec<Pair> {
+    let held = held(execution);
+    let process = |step: usize| execution.trace[step].process;
+    let races = Races::of(execution, &held, None);
+    let pairs = races.iter().map(|race| {
+        let independent = race.independent();
+        let before = (0..race.earlier()).chain(independent.iter().copied()).map(process);
+        let rest = (race.earlier() + 1..execution.trace.len())
+            .filter(|step| !independent.contains(step) && Some(*step) != race.later());
+        let swapped = before.chain([race.process(), process(race.earlier())]).chain(rest.map(process));
+        let found = Critical {
+            first: race.earlier(),
+            second: race.later(),
+            process: race.process(),
+            operation: race.overtakes().clone(),
+            clean: false,
+        };
+        Pair { found, swapped: swapped.collect() }
+    });
+    pairs.collect()
+}
+
+/// Suspect steps, and for each what comes later and conflicts with it. The later one's process runs up to it first.
+fn apart(execution: &Execution, suspects: Suspects<'_>) -> Vec<Pair> {
+    let trace = &execution.trace;
+    let mut pairs = Vec::new();
+    for &first in suspects.steps.iter().filter(|first| **first < trace.len()) {
+        let earlier = &trace[first];
+        let later = (first + 1..trace.len()).filter(|step| {
+            let event = &trace[*step];
+            event.process != earlier.process && event.operation.conflicts(&earlier.operation)
+        });
+        for second in later {
+            let event = &trace[second];
+            let is_first = |step: &usize| *step <= second && trace[*step].process == event.process;
+            let steps = || first..trace.len();
+            let order =
+                (0..first).chain(steps().filter(is_first)).chain(steps().filter(|step| !is_first(step)));
+            let found = Critical {
+                first,
+                second: Some(second),
+                process: event.process,
+                operation: event.operation.clone(),
+                clean: false,
+            };
+            pairs.push(Pair { found, swapped: order.map(|step| trace[step].process).collect() });
+        }
+    }
+    pairs
+}
+
 /// What processes wait at in the end; who waits for itself cannot go on in any order.
 fn held(execution: &Execution) -> Vec<(ProcessId, Operation)> {
     let Ending::Blocked(waiting) = &execution.ending else { return Vec::new() };
     let others = waiting.iter().filter(|at| !at.holders.contains(&at.process));
     others.map(|at| (at.process, at.operation.clone())).collect()
-}
-
-/// The processes of the steps, with the later operation of a race just before the earlier one.
-fn swapped(execution: &Execution, race: &Race<'_>) -> Vec<ProcessId> {
-    let process = |step: usize| execution.trace[step].process;
-    let before = (0..race.earlier()).chain(race.independent().iter().copied()).map(process);
-    let rest = (race.earlier() + 1..execution.trace.len())
-        .filter(|step| !race.independent().contains(step) && Some(*step) != race.later());
-    let swapped = [race.process(), process(race.earlier())];
-    before.chain(swapped).chain(rest.map(process)).collect()
 }

@@ -5,8 +5,9 @@ mod critical;
 mod plan;
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
-pub use self::critical::Critical;
+pub use self::critical::{Critical, Suspects};
 use self::plan::{Following, Run, outline, straightened, tidy};
 use crate::backend::Chooser;
 use crate::model::{AccessKind, Choice, Event, Execution, ProcessId};
@@ -32,6 +33,14 @@ pub trait Trial {
     /// # Errors
     /// Those of the backend.
     fn run(&mut self, chooser: &mut dyn Chooser) -> Result<(Execution, Shows), Self::Error>;
+
+    /// Looks more closely at an execution that seems to show the same, before it is taken for the simpler one.
+    ///
+    /// # Errors
+    /// Those of the backend.
+    fn confirms(&mut self, _execution: &Execution) -> Result<bool, Self::Error> {
+        Ok(true)
+    }
 }
 
 /// How much may be tried: whichever is used up first.
@@ -44,14 +53,19 @@ pub struct Budget {
 }
 
 /// How simple a schedule is: less is simpler, the first that differs decides.
+///
+/// Its *tangle* goes from the first step of a process that is interrupted to the last of one. What runs at a stretch before or
+/// after it does not make a schedule harder to read, however long it is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Measure {
     /// How often the schedule goes from one process to another.
     pub switches: usize,
-    /// Its length.
+    /// The steps of its tangle.
     pub steps: usize,
-    /// The processes that do not run from start to end at a stretch.
-    pub entangled: usize,
+    /// The processes that have a step in its tangle.
+    pub processes: usize,
+    /// All its steps.
+    pub length: usize,
 }
 
 impl Measure {
@@ -59,12 +73,37 @@ impl Measure {
     #[must_use]
     pub fn of(execution: &Execution) -> Self {
         let runs = outline(processes(execution));
+        let tangle = tangle(&runs);
         Self {
             switches: runs.len().saturating_sub(1),
-            steps: execution.schedule.len(),
-            entangled: entangled(&runs).len(),
+            steps: steps(&runs, &tangle),
+            processes: among(&runs[tangle]).len(),
+            length: execution.schedule.len(),
         }
     }
+}
+
+/// The runs from the first of a process that is interrupted to the last of one.
+fn tangle(runs: &[Run]) -> Range<usize> {
+    let times = |run: &Run| runs.iter().filter(|other| other.process == run.process).count();
+    let first = runs.iter().position(|run| times(run) > 1);
+    let last = runs.iter().rposition(|run| times(run) > 1);
+    first.zip(last).map_or(0..0, |(first, last)| first..last + 1)
+}
+
+/// The steps of the runs of a tangle.
+fn steps(runs: &[Run], tangle: &Range<usize>) -> usize {
+    let before = |at: usize| {
+        let earlier = runs[..at].iter().rfind(|earlier| earlier.process == runs[at].process);
+        earlier.map_or(0, |earlier| earlier.until)
+    };
+    tangle.clone().map(|at| runs[at].until - before(at)).sum()
+}
+
+/// The processes of some runs.
+fn among(runs: &[Run]) -> Vec<ProcessId> {
+    let all: BTreeSet<ProcessId> = runs.iter().map(|run| run.process).collect();
+    all.into_iter().collect()
 }
 
 /// A fault to plant, so that the tests can be seen to find it. Not part of the interface.
@@ -81,7 +120,8 @@ pub enum ShrinkFault {
     RunsStay,
 }
 
-/// Makes a schedule simpler by trial: fewer context switches first, then fewer steps, then fewer processes that are interrupted.
+/// Makes a schedule simpler by trial: fewer context switches first, then fewer steps, then fewer processes: see
+/// [`Measure`].
 ///
 /// What it tries, again and again until nothing helps or the budget is used up:
 /// 1. another order of the same trace class, which needs no luck (`straightened`): of a random walk most switches go so;
@@ -148,6 +188,12 @@ impl<'t, T: Trial> Shrinker<'t, T> {
         }
     }
 
+    /// The processes of the tangle.
+    fn tangled(&self) -> Vec<ProcessId> {
+        let runs = self.runs();
+        among(&runs[tangle(&runs)])
+    }
+
     fn runs(&self) -> Vec<Run> {
         outline(processes(&self.best))
     }
@@ -172,7 +218,8 @@ impl<'t, T: Trial> Shrinker<'t, T> {
         }
         let Some((execution, shows)) = self.try_out(&runs)? else { return Ok(false) };
         let shows = if self.fault == Some(ShrinkFault::Untried) { Shows::Same } else { shows };
-        let better = shows == Shows::Same && Measure::of(&execution) < Measure::of(&self.best);
+        let simpler = shows == Shows::Same && Measure::of(&execution) < Measure::of(&self.best);
+        let better = simpler && self.trial.confirms(&execution)?;
         if better {
             self.best = execution;
         }
@@ -181,10 +228,10 @@ impl<'t, T: Trial> Shrinker<'t, T> {
 
     /// Lets processes that need not be interrupted run after all others, or before them.
     fn set_processes_apart(&mut self) -> Result<(), T::Error> {
-        let mut size = entangled(&self.runs()).len() / 2;
+        let mut size = self.tangled().len() / 2;
         while size > 0 {
-            let all = entangled(&self.runs());
-            // Two that are interrupted by each other are needed, the one as the other.
+            let all = self.tangled();
+            // Of two the one is needed as much as the other.
             if all.len() <= 2 {
                 return Ok(());
             }
@@ -241,13 +288,6 @@ impl<'t, T: Trial> Shrinker<'t, T> {
         }
         Ok(())
     }
-}
-
-/// The processes that are interrupted.
-fn entangled(runs: &[Run]) -> Vec<ProcessId> {
-    let all: BTreeSet<ProcessId> = runs.iter().map(|run| run.process).collect();
-    let times = |process: &ProcessId| runs.iter().filter(|run| run.process == *process).count();
-    all.into_iter().filter(|process| times(process) > 1).collect()
 }
 
 /// Of each step the process.
