@@ -36,8 +36,8 @@ pub(super) fn covered(report: &Report) -> String {
         End::Preemptions => format!("{}: {executions}", clause(report)),
         _ if report.strategy == REPLAY => format!("one schedule: {executions}"),
         _ => match &report.covered {
-            Some(clause) => format!("{executions} by chance: {clause}"),
-            None if is_by_chance(report) => format!("{executions} by chance"),
+            Some(clause) => format!("{executions} by chance ({}): {clause}", strategy(report)),
+            None if is_by_chance(report) => format!("{executions} by chance ({})", strategy(report)),
             None => format!("{executions} of a search that was not finished"),
         },
     }
@@ -99,7 +99,8 @@ fn executions(report: &Report) -> String {
     format!("{how}: {}{each}", ends.join(", "))
 }
 
-fn is_by_chance(report: &Report) -> bool {
+/// Whether a seed decided which executions there were.
+pub(super) fn is_by_chance(report: &Report) -> bool {
     !["dpor", "dfs", REPLAY].contains(&report.strategy.as_str())
 }
 

@@ -45,7 +45,6 @@ struct FoundObject<'a> {
     files: &'a [String],
     keys: &'a [String],
     processes: &'a [ProcessId],
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     critical: Vec<CriticalObject<'a>>,
     execution: u64,
     context_switches: u64,

@@ -147,6 +147,7 @@ fn the_object_for_programs() {
                 "A",
                 "B"
               ],
+              "critical": [],
               "execution": 7,
               "context_switches": 2,
               "witness": "out/lost update-1.json",

@@ -18,6 +18,9 @@ pub struct Critical {
     pub clean: bool,
 }
 
+/// Of pairs of one sort no more are tried.
+const MOST_PAIRS: usize = 40;
+
 /// What is known to have had a part in it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Suspects<'a> {
@@ -64,6 +67,7 @@ impl<T: Trial> Shrinker<'_, T> {
         suspects: Suspects<'_>,
     ) -> Result<Option<Critical>, T::Error> {
         pairs.sort_by_key(|pair| rank(execution, &pair.found, suspects));
+        pairs.truncate(MOST_PAIRS);
         let mut second_best = None;
         for Pair { mut found, swapped } in pairs {
             let Some((_, shows)) = self.try_out(&outline(swapped))? else { break };
@@ -115,22 +119,22 @@ fn neighbours(execution: &Execution) -> Vec<Pair> {
     pairs.collect()
 }
 
-/// Suspect steps, and for each what comes later and conflicts with it. The later one's process runs up to it first.
+/// Pairs that conflict with something in between, one of them a suspect step. The later one's process runs up to it first.
 fn apart(execution: &Execution, suspects: Suspects<'_>) -> Vec<Pair> {
     let trace = &execution.trace;
     let mut pairs = Vec::new();
-    for &first in suspects.steps.iter().filter(|first| **first < trace.len()) {
-        let earlier = &trace[first];
-        let later = (first + 1..trace.len()).filter(|step| {
-            let event = &trace[*step];
-            event.process != earlier.process && event.operation.conflicts(&earlier.operation)
+    for second in 0..trace.len() {
+        let event = &trace[second];
+        let is_suspect = |step: usize| suspects.steps.contains(&step);
+        let conflicting = (0..second).filter(|first| {
+            let earlier = &trace[*first];
+            earlier.process != event.process && event.operation.conflicts(&earlier.operation)
         });
-        for second in later {
-            let event = &trace[second];
-            let is_first = |step: &usize| *step <= second && trace[*step].process == event.process;
+        for first in conflicting.filter(|first| is_suspect(*first) || is_suspect(second)) {
+            let goes_first = |step: &usize| *step <= second && trace[*step].process == event.process;
             let steps = || first..trace.len();
-            let order =
-                (0..first).chain(steps().filter(is_first)).chain(steps().filter(|step| !is_first(step)));
+            let others = steps().filter(|step| !goes_first(step));
+            let order = (0..first).chain(steps().filter(goes_first)).chain(others);
             let found = Critical {
                 first,
                 second: Some(second),
