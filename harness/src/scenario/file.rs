@@ -94,8 +94,8 @@ impl Scenario {
         if self.depth.is_some() && self.strategy != StrategyName::Pct {
             return Err(("depth", format!("`depth` is of the strategy pct, not of {name}")));
         }
-        if self.depth.is_some_and(|depth| !(1..=100).contains(&depth)) {
-            return Err(("depth", "`depth` is a number from 1 to 100".to_owned()));
+        if self.depth.is_some_and(|depth| !(1..=20).contains(&depth)) {
+            return Err(("depth", "`depth` is a number from 1 to 20".to_owned()));
         }
         Ok(())
     }
@@ -228,7 +228,7 @@ blocked = 4
             ),
             (
                 format!("strategy = \"pct\"\ndepth = 0\n{process}"),
-                "s.toml:2: `depth` is a number from 1 to 100",
+                "s.toml:2: `depth` is a number from 1 to 20",
             ),
             (
                 format!("strategy = \"pct\"\npreemptions = 2\n{process}"),

@@ -56,7 +56,8 @@ impl<'a> Session<'a> {
     ) -> Result<Execution, SessionError> {
         let most_steps = self.most_steps();
         let mut trials = Trials { session: self, anomaly };
-        Shrinker::new(&mut trials, execution, most_steps, BUDGET).shrink()
+        let suspects = Suspects { steps: &[], processes: &anomaly.processes };
+        Shrinker::new(&mut trials, execution, most_steps, BUDGET).suspecting(suspects).shrink()
     }
 
     /// The two operations that an anomaly hangs on, the earlier first; none where no swap of two makes it go.
@@ -69,8 +70,8 @@ impl<'a> Session<'a> {
         let steps: Vec<usize> = anomaly.steps.iter().map(|marked| marked.step).collect();
         let suspects = Suspects { steps: &steps, processes: &anomaly.processes };
         let mut trials = Trials { session: self, anomaly };
-        let mut shrinker = Shrinker::new(&mut trials, execution.clone(), most_steps, BUDGET);
-        Ok(shrinker.critical(suspects)?.map_or_else(Vec::new, |found| told(execution, &found)))
+        let shrinker = Shrinker::new(&mut trials, execution.clone(), most_steps, BUDGET);
+        Ok(shrinker.suspecting(suspects).critical()?.map_or_else(Vec::new, |found| told(execution, &found)))
     }
 }
 

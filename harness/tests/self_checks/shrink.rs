@@ -150,7 +150,7 @@ fn what_an_update_is_lost_by_is_a_read_before_a_write() {
             if let Some(fault) = fault {
                 shrinker = shrinker.with_fault(fault);
             }
-            shrinker.critical(Suspects::default()).expect("a simulation runs")
+            shrinker.critical().expect("a simulation runs")
         };
         let found = critical(None, &mut trial);
         assert!(found.is_some_and(|found| is_it(&simple, &found)), "seed {seed}");
@@ -168,13 +168,14 @@ fn a_pair_with_something_in_between_is_found() {
     let mut trial = Wrong::new(program, &stale);
     let schedule = [0, 0, 1, 0].map(|process| Choice::Process(ProcessId(process)));
     let from = trial.run(&mut Exactly(&schedule)).expect("a simulation runs").0;
-    let mut shrinker = Shrinker::new(&mut trial, from, 100, BUDGET);
-    let found = |shrinker: &mut Shrinker<'_, Wrong<'_>>, steps: &[usize]| {
-        let critical = shrinker.critical(Suspects { steps, processes: &[] }).expect("a simulation runs");
+    let mut found = |steps: &[usize]| {
+        let suspects = Suspects { steps, processes: &[] };
+        let mut shrinker = Shrinker::new(&mut trial, from.clone(), 100, BUDGET).suspecting(suspects);
+        let critical = shrinker.critical().expect("a simulation runs");
         critical.map(|found| (found.first, found.second, found.clean))
     };
-    assert_eq!(found(&mut shrinker, &[]), None);
-    assert_eq!(found(&mut shrinker, &[0]), Some((0, Some(2), true)));
+    assert_eq!(found(&[]), None);
+    assert_eq!(found(&[0]), Some((0, Some(2), true)));
 }
 
 /// Of two locks in opposite orders: who comes to wait, and the step that made it. Others are not in the way.
@@ -192,7 +193,7 @@ fn a_deadlock_hangs_on_what_is_waited_for() {
         let measure = Measure::of(&simple);
         assert!(blocked(&simple) && measure.switches == 4, "seed {seed}: {measure:?}");
         let mut shrinker = Shrinker::new(&mut trial, simple.clone(), 1_000, BUDGET);
-        let found = shrinker.critical(Suspects::default()).expect("a simulation runs").expect("a pair");
+        let found = shrinker.critical().expect("a simulation runs").expect("a pair");
         let taken = simple.trace[found.first].operation.acquires.clone();
         assert!(
             taken.is_some()

@@ -60,7 +60,7 @@ fn what_cannot_be_explored_is_refused() {
         (&["-p", "true", "-p", "true", "--depth", "2"], "`depth` is of the strategy pct, not of dpor"),
         (
             &["-p", "true", "-p", "true", "--strategy", "pct", "--depth", "0"],
-            "`depth` is a number from 1 to 100",
+            "`depth` is a number from 1 to 20",
         ),
         (&["-p", "true", "-p", "true", "--seed", "x"], "invalid value 'x' for '--seed <N>'"),
         (&["-p", "true", "-p", "true", "--strategy", "x"], "invalid value 'x' for '--strategy <STRATEGY>'"),

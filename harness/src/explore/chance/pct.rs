@@ -129,8 +129,9 @@ impl Strategy for Pct {
         let (depth, steps) = (self.depth, self.most_steps.max(1));
         let bound = (steps as f64).powi(i32::try_from(depth).unwrap_or(i32::MAX) - 1) * processes as f64;
         let what = format!("{processes} processes, {steps} steps that matter");
+        let one_in = if bound < 1e15 { format!("{bound:.0}") } else { format!("{bound:.0e}") };
         Some(format!(
-            "each shows a given bug of depth {depth} with a chance of at least 1 in {bound:.0} ({what})"
+            "each shows a given bug of depth {depth} with a chance of at least 1 in {one_in} ({what})"
         ))
     }
 }

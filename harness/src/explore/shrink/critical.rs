@@ -49,7 +49,8 @@ impl<T: Trial> Shrinker<'_, T> {
     ///
     /// # Errors
     /// Those of the trials.
-    pub fn critical(&mut self, suspects: Suspects<'_>) -> Result<Option<Critical>, T::Error> {
+    pub fn critical(&mut self) -> Result<Option<Critical>, T::Error> {
+        let suspects = self.suspects;
         let execution = self.best.clone();
         for pairs in [neighbours(&execution), apart(&execution, suspects)] {
             let found = self.first_that_matters(&execution, pairs, suspects)?;

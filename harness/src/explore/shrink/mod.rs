@@ -140,6 +140,7 @@ pub struct Shrinker<'t, T> {
     left: Budget,
     best: Execution,
     tried: BTreeSet<Vec<Run>>,
+    suspects: Suspects<'t>,
     fault: Option<ShrinkFault>,
 }
 
@@ -147,7 +148,22 @@ impl<'t, T: Trial> Shrinker<'t, T> {
     /// Begins with an execution that shows what is to be kept.
     #[must_use]
     pub fn new(trial: &'t mut T, execution: Execution, most_steps: usize, budget: Budget) -> Self {
-        Self { trial, most_steps, left: budget, best: execution, tried: BTreeSet::new(), fault: None }
+        Self {
+            trial,
+            most_steps,
+            left: budget,
+            best: execution,
+            tried: BTreeSet::new(),
+            suspects: Suspects::default(),
+            fault: None,
+        }
+    }
+
+    /// With what is known to have had a part in it: that is tried first.
+    #[must_use]
+    pub fn suspecting(mut self, suspects: Suspects<'t>) -> Self {
+        self.suspects = suspects;
+        self
     }
 
     /// With a fault.
@@ -226,8 +242,14 @@ impl<'t, T: Trial> Shrinker<'t, T> {
         Ok(better)
     }
 
-    /// Lets processes that need not be interrupted run after all others, or before them.
+    /// Lets processes that need not be interrupted run after all others, or before them: first all that are not suspect.
     fn set_processes_apart(&mut self) -> Result<(), T::Error> {
+        let suspects = self.suspects.processes;
+        if !suspects.is_empty() {
+            let others: Vec<ProcessId> =
+                self.tangled().into_iter().filter(|process| !suspects.contains(process)).collect();
+            self.set_apart(&others)?;
+        }
         let mut size = self.tangled().len() / 2;
         while size > 0 {
             let all = self.tangled();
@@ -236,26 +258,30 @@ impl<'t, T: Trial> Shrinker<'t, T> {
                 return Ok(());
             }
             for some in all.chunks(size) {
-                let rest = self.runs().into_iter().filter(|run| !some.contains(&run.process));
-                let rest: Vec<Run> = rest.collect();
-                let whole = some.iter().map(|&process| Run { process, until: usize::MAX });
-                let before: Vec<Run> = whole.chain(rest.iter().copied()).collect();
-                let _ = self.attempt(&rest)? || self.attempt(&before)?;
+                self.set_apart(some)?;
             }
             size /= 2;
         }
         Ok(())
     }
 
-    /// Leaves out runs, and lets runs go on.
+    fn set_apart(&mut self, some: &[ProcessId]) -> Result<(), T::Error> {
+        let rest: Vec<Run> = self.runs().into_iter().filter(|run| !some.contains(&run.process)).collect();
+        let whole = some.iter().map(|&process| Run { process, until: usize::MAX });
+        let before: Vec<Run> = whole.chain(rest.iter().copied()).collect();
+        let _ = self.attempt(&rest)? || self.attempt(&before)?;
+        Ok(())
+    }
+
+    /// Leaves out runs of the tangle, and lets them go on.
     fn join_runs(&mut self) -> Result<(), T::Error> {
-        let mut size = self.runs().len() / 2;
+        let mut size = tangle(&self.runs()).len() / 2;
         while size > 0 {
-            let mut at = 0;
-            while at < self.runs().len() {
+            let mut at = tangle(&self.runs()).start;
+            while at < tangle(&self.runs()).end {
                 let runs = self.runs();
                 let mut without = runs.clone();
-                without.drain(at..runs.len().min(at + size));
+                without.drain(at..tangle(&runs).end.min(at + size));
                 let better = self.attempt(&without)? || (size == 1 && self.let_go_on(&runs, at)?);
                 at += if better { 0 } else { size };
             }
@@ -275,7 +301,7 @@ impl<'t, T: Trial> Shrinker<'t, T> {
 
     /// Ends runs before their last looks.
     fn leave_looks_out(&mut self) -> Result<(), T::Error> {
-        for at in 0..self.runs().len() {
+        for at in tangle(&self.runs()) {
             let mut runs = self.runs();
             let Some(run) = runs.get_mut(at) else { return Ok(()) };
             let own = self.best.trace.iter().filter(|event| event.process == run.process);
