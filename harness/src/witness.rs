@@ -16,7 +16,7 @@ use serde_json::Value;
 
 pub use compare::{Divergence, check_step, compare, compare_outcomes};
 
-use crate::model::{Anomaly, Call, Choice, Ending, Outcome, ProcessId, Tree, Verdict, View};
+use crate::model::{Anomaly, Call, Choice, CriticalStep, Ending, Outcome, ProcessId, Tree, Verdict, View};
 use crate::oracle::FileVersion;
 use crate::scenario::Scenario;
 
@@ -39,6 +39,9 @@ pub struct Witness {
     /// What is wrong with the execution; nothing of one that was recorded for another reason.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub anomaly: Option<Anomaly>,
+    /// The two operations that it hangs on, the earlier first; none where they are not known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub critical: Vec<CriticalStep>,
     /// The execution.
     #[serde(flatten)]
     pub recording: Recording,
@@ -61,6 +64,7 @@ impl Witness {
             initial,
             verdict,
             anomaly: None,
+            critical: Vec::new(),
             recording,
             versions: Vec::new(),
             environment: BTreeMap::new(),

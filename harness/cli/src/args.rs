@@ -128,6 +128,12 @@ pub struct Search {
     /// What decides where chance plays a part [default: one that is drawn and printed]
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
+    /// Of pct: how many orderings of two steps a bug may need that it has a guarantee for [default: 3]
+    #[arg(long, value_name = "N")]
+    pub depth: Option<u32>,
+    /// Only schedules that leave a process that could go on at most so often (of dpor and dfs)
+    #[arg(long, value_name = "N")]
+    pub preemptions: Option<u32>,
     /// End the search after this many executions
     #[arg(long, value_name = "N")]
     pub max_executions: Option<u64>,
@@ -151,6 +157,12 @@ pub struct RunSearch {
     /// What decides where chance plays a part
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
+    /// Of pct: how many orderings of two steps a bug may need that it has a guarantee for [default: 3]
+    #[arg(long, value_name = "N")]
+    pub depth: Option<u32>,
+    /// Only schedules that leave a process that could go on at most so often (of dpor and dfs)
+    #[arg(long, value_name = "N")]
+    pub preemptions: Option<u32>,
     /// End each search after this many executions
     #[arg(long, value_name = "N")]
     pub max_executions: Option<u64>,
@@ -187,8 +199,6 @@ pub struct Later {
     jobs: Option<u32>,
     #[arg(long, value_name = "K/N", hide = true)]
     shard: Option<String>,
-    #[arg(long, value_name = "N", hide = true)]
-    preemptions: Option<u32>,
     #[arg(long, value_name = "NAME", hide = true)]
     equivalence: Option<String>,
 }
@@ -204,7 +214,6 @@ impl Later {
             .or_else(|| text("faults", &self.faults, &[]))
             .or_else(|| self.jobs.filter(|jobs| *jobs != 1).map(|jobs| format!("--jobs {jobs}")))
             .or_else(|| text("shard", &self.shard, &["1/1"]))
-            .or_else(|| self.preemptions.map(|bound| format!("--preemptions {bound}")))
             .or_else(|| text("equivalence", &self.equivalence, &["trace"]))
     }
 }
@@ -216,13 +225,11 @@ pub enum Strategy {
     Dpor,
     /// Every interleaving
     Dfs,
-    /// By chance, uniformly at each step
+    /// By chance, evenly at each step that matters
     Random,
-    /// (not built yet)
-    #[value(hide = true)]
+    /// By chance: few preemptions, with a guarantee for bugs up to a depth
     Pct,
-    /// (not built yet)
-    #[value(hide = true)]
+    /// By chance: the orders of what conflicts, spread widely
     Pos,
 }
 

@@ -43,14 +43,14 @@ fn refuse_what_is_not_built(args: &Explore) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The strategy by its name; refuses those that are not built yet.
-pub fn strategy(name: Strategy) -> Result<StrategyName, Failure> {
+/// The strategy by its name.
+pub fn strategy(name: Strategy) -> StrategyName {
     match name {
-        Strategy::Dpor => Ok(StrategyName::Dpor),
-        Strategy::Dfs => Ok(StrategyName::Dfs),
-        Strategy::Random => Ok(StrategyName::Random),
-        Strategy::Pct => Err(Failure::not_built("--strategy pct")),
-        Strategy::Pos => Err(Failure::not_built("--strategy pos")),
+        Strategy::Dpor => StrategyName::Dpor,
+        Strategy::Dfs => StrategyName::Dfs,
+        Strategy::Random => StrategyName::Random,
+        Strategy::Pct => StrategyName::Pct,
+        Strategy::Pos => StrategyName::Pos,
     }
 }
 
@@ -66,7 +66,7 @@ pub fn time_limit(seconds: Option<f64>) -> Result<Option<f64>, Failure> {
 
 fn scenario(args: &Explore) -> Result<Scenario, Failure> {
     let search = &args.search;
-    let strategy = strategy(search.strategy)?;
+    let strategy = strategy(search.strategy);
     Ok(Scenario {
         name: args.dir.as_deref().map_or_else(|| "explore".into(), output::name_of),
         dir: args.dir.as_ref().map(|dir| dir.display().to_string()),
@@ -82,6 +82,8 @@ fn scenario(args: &Explore) -> Result<Scenario, Failure> {
         },
         strategy,
         seed: seed(strategy, search.seed),
+        depth: search.depth,
+        preemptions: search.preemptions,
         max_executions: search.max_executions,
         time_limit: time_limit(search.time_limit)?,
         max_steps: search.max_steps,
@@ -97,5 +99,5 @@ fn seed(strategy: StrategyName, given: Option<u64>) -> Option<u64> {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         now.map_or(0, |time| u64::from(time.subsec_nanos()))
     };
-    given.or_else(|| (strategy == StrategyName::Random).then(drawn))
+    given.or_else(|| strategy.is_by_chance().then(drawn))
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use cooks_harness::model::{Ending, Execution, Verdict};
-use cooks_harness::report::{Finding, Report};
+use cooks_harness::report::{End, Finding, Report};
 use cooks_harness::session;
 use cooks_harness::witness::{self, Witness};
 
@@ -44,13 +44,14 @@ fn report(
         Ending::Blocked(_) => (0, 1),
         Ending::Cut(_) => (0, 0),
     };
-    let switches = execution.schedule.windows(2).filter(|pair| pair[0] != pair[1]).count();
+    let critical = witness.critical;
     let steps = execution.trace.len() as u64;
     let finding = witness.anomaly.map(|anomaly| Finding {
         anomaly,
+        critical,
+        context_switches: execution.context_switches(),
         shown: execution,
         execution: 1,
-        context_switches: switches as u64,
         witness: Some(args.witness.display().to_string()),
         replayed: 1,
     });
@@ -58,6 +59,8 @@ fn report(
         scenario: witness.scenario.name,
         verdict: witness.verdict,
         exhaustive: false,
+        end: End::Anomaly,
+        covered: None,
         not_covered: Vec::new(),
         strategy: "replay".into(),
         seed: witness.scenario.seed.unwrap_or(0),

@@ -62,9 +62,11 @@ fn job(name: &str, args: &Run) -> Result<Job, Failure> {
     };
     let search = &args.search;
     if let Some(name) = search.strategy {
-        scenario.strategy = strategy(name)?;
+        scenario.strategy = strategy(name);
     }
     scenario.seed = search.seed.or(scenario.seed);
+    scenario.depth = search.depth.or(scenario.depth);
+    scenario.preemptions = search.preemptions.or(scenario.preemptions);
     scenario.max_executions = search.max_executions.or(scenario.max_executions);
     scenario.time_limit = time_limit(search.time_limit)?.or(scenario.time_limit);
     scenario.max_steps = search.max_steps.or(scenario.max_steps);

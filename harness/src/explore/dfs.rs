@@ -1,12 +1,39 @@
 use super::Strategy;
+use super::patience::Patience;
 use crate::model::{Choice, Cut, Execution, ProcessId, View};
 
-/// Every schedule, in lexicographic order: the reference that the other strategies are held against.
+/// Every schedule, in lexicographic order: the reference that the other strategies are held against. With a bound: every schedule
+/// with at most so many preemptions, as [`Bounded`](super::Bounded) counts them.
 #[derive(Clone, Debug, Default)]
 pub struct Dfs {
-    /// For each step of the execution: the processes that are still to be chosen there, the present one last.
-    stack: Vec<Vec<ProcessId>>,
+    stack: Vec<Level>,
     begun: bool,
+    most: Option<u32>,
+    patience: Patience,
+    /// Whether the bound has kept anything out.
+    reached: bool,
+}
+
+/// A step of the present execution.
+#[derive(Clone, Debug)]
+struct Level {
+    /// The processes that are still to be chosen here, the present one last.
+    left: Vec<ProcessId>,
+    /// The process that would be preempted here by another.
+    going_on: Option<ProcessId>,
+    /// The preemptions before this step.
+    preemptions: u32,
+}
+
+impl Level {
+    /// The preemptions, this step included, if it is of this process.
+    fn with(&self, process: ProcessId) -> u32 {
+        self.preemptions + u32::from(self.going_on.is_some_and(|going_on| going_on != process))
+    }
+
+    fn chosen(&self) -> Option<ProcessId> {
+        self.left.last().copied()
+    }
 }
 
 impl Dfs {
@@ -15,17 +42,41 @@ impl Dfs {
     pub fn new() -> Self {
         Self::default()
     }
+
+    /// One of the schedules with at most so many preemptions.
+    #[must_use]
+    pub fn bounded(preemptions: u32) -> Self {
+        Self { most: Some(preemptions), ..Self::default() }
+    }
+
+    fn level(&mut self, view: View<'_>) -> Level {
+        let preemptions =
+            self.stack.last().map_or(0, |level| level.chosen().map_or(0, |chosen| level.with(chosen)));
+        let mut level = Level { left: view.enabled().collect(), going_on: None, preemptions };
+        if let Some(most) = self.most {
+            self.patience.note(view.trace);
+            let last = view.trace.last().map(|event| event.process);
+            level.going_on =
+                last.filter(|last| view.processes[last.0].is_enabled() && !self.patience.is_spent(*last));
+            let all = level.left.clone();
+            level.left = all.iter().copied().filter(|process| level.with(*process) <= most).collect();
+            self.reached |= level.left.len() < all.len();
+        }
+        level.left.reverse();
+        level
+    }
 }
 
 impl Strategy for Dfs {
     fn begin(&mut self) -> bool {
+        self.patience.begin();
         if !self.begun {
             self.begun = true;
             return true;
         }
-        while let Some(left) = self.stack.last_mut() {
-            left.pop();
-            if !left.is_empty() {
+        while let Some(level) = self.stack.last_mut() {
+            level.left.pop();
+            if !level.left.is_empty() {
                 return true;
             }
             self.stack.pop();
@@ -36,17 +87,20 @@ impl Strategy for Dfs {
     fn choose(&mut self, view: View<'_>) -> Result<Choice, Cut> {
         let step = view.trace.len();
         if step == self.stack.len() {
-            let mut left: Vec<ProcessId> = view.enabled().collect();
-            left.reverse();
-            self.stack.push(left);
+            let level = self.level(view);
+            self.stack.push(level);
         }
-        let process = self.stack[step].last().copied().expect("a step on the stack has a choice left");
+        let process = self.stack[step].chosen().expect("a step on the stack has a choice left");
         Ok(Choice::Process(process))
     }
 
     fn end(&mut self, _execution: &Execution) {}
 
     fn is_exhaustive(&self) -> bool {
-        true
+        !self.reached
+    }
+
+    fn covered(&self, _processes: usize) -> Option<String> {
+        self.most.map(super::bounded::words)
     }
 }

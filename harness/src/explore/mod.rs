@@ -1,16 +1,30 @@
 //! The strategies: which execution to run next, step by step. Pure: sees only [`crate::model`], and the two seams.
 
+mod bounded;
+mod chance;
 mod dfs;
 mod dpor;
 mod drive;
+mod patience;
+mod points;
 mod random;
+mod shrink;
 
+#[doc(hidden)]
+pub use self::bounded::BoundFault;
+pub use self::bounded::Bounded;
+#[doc(hidden)]
+pub use self::chance::ChanceFault;
+pub use self::chance::{Pct, Pos, RandomWalk};
 pub use self::dfs::Dfs;
 pub use self::dpor::Dpor;
 #[doc(hidden)]
 pub use self::dpor::Fault;
 pub use self::drive::{Counts, Exploration, Steering, explore};
-pub use self::random::{RandomWalk, SplitMix64};
+pub use self::random::SplitMix64;
+#[doc(hidden)]
+pub use self::shrink::ShrinkFault;
+pub use self::shrink::{Budget, Critical, Measure, Shows, Shrinker, Suspects, Trial};
 
 use crate::model::{Choice, Cut, Execution, View};
 
@@ -39,4 +53,10 @@ pub trait Strategy {
 
     /// Whether an exploration that ends by [`begin`](Strategy::begin) has covered every interleaving.
     fn is_exhaustive(&self) -> bool;
+
+    /// What the executions so far stand for, where it is more than themselves and less than everything: a clause that follows
+    /// their number in a report. `processes` is how many there are.
+    fn covered(&self, _processes: usize) -> Option<String> {
+        None
+    }
 }

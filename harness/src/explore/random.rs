@@ -1,6 +1,3 @@
-use super::Strategy;
-use crate::model::{Choice, Cut, Execution, ProcessId, View};
-
 /// Sebastiano Vigna's SplitMix64 (public domain, <https://prng.di.unimi.it/splitmix64.c>): 64 bits of state, one pass over all of
 /// them. Small, and the same numbers everywhere and for ever, which is what a printed seed promises.
 #[derive(Clone, Debug)]
@@ -35,47 +32,6 @@ impl SplitMix64 {
                 return usize::try_from(drawn % bound).unwrap_or(0);
             }
         }
-    }
-}
-
-/// At each step any of the enabled processes, each as likely as the others. Not uniform over schedules or trace classes.
-#[derive(Clone, Debug)]
-pub struct RandomWalk {
-    seed: u64,
-    random: SplitMix64,
-    left: u64,
-}
-
-impl RandomWalk {
-    /// So many executions, drawn from this seed.
-    #[must_use]
-    pub fn new(seed: u64, executions: u64) -> Self {
-        Self { seed, random: SplitMix64::new(seed), left: executions }
-    }
-
-    /// The seed, for the report.
-    #[must_use]
-    pub fn seed(&self) -> u64 {
-        self.seed
-    }
-}
-
-impl Strategy for RandomWalk {
-    fn begin(&mut self) -> bool {
-        let more = self.left > 0;
-        self.left = self.left.saturating_sub(1);
-        more
-    }
-
-    fn choose(&mut self, view: View<'_>) -> Result<Choice, Cut> {
-        let enabled: Vec<ProcessId> = view.enabled().collect();
-        Ok(Choice::Process(enabled[self.random.below(enabled.len())]))
-    }
-
-    fn end(&mut self, _execution: &Execution) {}
-
-    fn is_exhaustive(&self) -> bool {
-        false
     }
 }
 

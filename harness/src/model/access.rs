@@ -83,6 +83,33 @@ impl Location {
     }
 }
 
+/// A location without its range: accesses under different keys never conflict.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Key {
+    Name(ObjectId, String),
+    Listing(ObjectId),
+    Data(ObjectId),
+    Status(ObjectId),
+    Mode(ObjectId),
+    Lock(ObjectId),
+    RecordLock(ObjectId),
+}
+
+impl Key {
+    /// What it is on.
+    pub(crate) fn of(location: &Location) -> Self {
+        match location {
+            Location::Name { dir, name } => Self::Name(*dir, name.clone()),
+            Location::Listing(object) => Self::Listing(*object),
+            Location::Data { object, .. } => Self::Data(*object),
+            Location::Status(object) => Self::Status(*object),
+            Location::Mode(object) => Self::Mode(*object),
+            Location::Lock(object) => Self::Lock(*object),
+            Location::RecordLock { object, .. } => Self::RecordLock(*object),
+        }
+    }
+}
+
 /// How an operation touches a location.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub enum AccessKind {

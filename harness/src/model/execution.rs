@@ -141,3 +141,17 @@ pub struct Execution {
     /// What it left. Of a cut execution, nothing.
     pub outcome: Outcome,
 }
+
+impl Execution {
+    /// Whether every process ran to its exit.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.ending == Ending::Complete
+    }
+
+    /// How often the schedule goes from one process to another.
+    #[must_use]
+    pub fn context_switches(&self) -> u64 {
+        self.schedule.windows(2).filter(|pair| pair[0] != pair[1]).count() as u64
+    }
+}

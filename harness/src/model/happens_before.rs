@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use super::access::{Access, AccessKind, Location, ObjectId};
+use super::access::{Access, AccessKind, Key};
 use super::execution::Event;
 use super::operation::Operation;
 use super::process::ProcessId;
@@ -19,32 +19,6 @@ pub struct HappensBefore {
     history: BTreeMap<Key, Vec<(usize, Access)>>,
     /// Those of them that are not covered by a later one which comes after them in the partial order: all that a clock needs.
     frontier: BTreeMap<Key, Vec<(usize, Access)>>,
-}
-
-/// A location without its range: accesses under different keys never conflict.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
-enum Key {
-    Name(ObjectId, String),
-    Listing(ObjectId),
-    Data(ObjectId),
-    Status(ObjectId),
-    Mode(ObjectId),
-    Lock(ObjectId),
-    RecordLock(ObjectId),
-}
-
-impl Key {
-    fn of(location: &Location) -> Self {
-        match location {
-            Location::Name { dir, name } => Self::Name(*dir, name.clone()),
-            Location::Listing(object) => Self::Listing(*object),
-            Location::Data { object, .. } => Self::Data(*object),
-            Location::Status(object) => Self::Status(*object),
-            Location::Mode(object) => Self::Mode(*object),
-            Location::Lock(object) => Self::Lock(*object),
-            Location::RecordLock { object, .. } => Self::RecordLock(*object),
-        }
-    }
 }
 
 impl HappensBefore {

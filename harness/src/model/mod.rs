@@ -11,10 +11,11 @@ mod outcome;
 mod process;
 mod verdict;
 
+pub(crate) use access::Key;
 pub use access::{Access, AccessKind, Location, ObjectId};
 pub use execution::{CallResult, Choice, Cut, Ending, Event, Execution, Status, View, Waiting};
 pub use happens_before::HappensBefore;
 pub use operation::{Acquisition, Call, LockMode, Operation, Payload};
 pub use outcome::{Entry, Exit, Outcome, Tree, text_of_bytes};
 pub use process::ProcessId;
-pub use verdict::{Anomaly, Kind, MarkedStep, Verdict};
+pub use verdict::{Anomaly, CriticalStep, Kind, MarkedStep, Verdict};

@@ -85,3 +85,15 @@ pub struct MarkedStep {
     /// What to say of it, in a few words.
     pub note: String,
 }
+
+/// One of the two operations that an anomaly hangs on: the other way round it does not come about.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct CriticalStep {
+    /// Whose it is.
+    pub process: ProcessId,
+    /// Its step, from 0; none where the process waits at it for ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<usize>,
+    /// What it is, in plain words.
+    pub operation: String,
+}

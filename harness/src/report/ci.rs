@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::{Report, Style, differences, human};
+use super::{Report, Style, counts, differences, human};
 use crate::model::Verdict;
 
 /// What a build makes of a report.
@@ -56,19 +56,34 @@ pub fn junit(reports: &[Report], out: &mut dyn io::Write) -> io::Result<()> {
     for report in reports {
         let (name, time) = (xml(&report.scenario), report.elapsed_s);
         write!(out, "  <testcase classname=\"cooks\" name=\"{name}\" time=\"{time:.3}\"")?;
-        match standing(report) {
-            Standing::Pass => writeln!(out, "/>")?,
-            Standing::Open => writeln!(out, ">\n    <skipped message=\"inconclusive\"/>\n  </testcase>")?,
-            Standing::Fail(kind, sentences) => {
-                let (message, text) = (xml(&sentences.join("; ")), xml(&text(report)?));
-                writeln!(
-                    out,
-                    ">\n    <failure type=\"{kind}\" message=\"{message}\">{text}</failure>\n  </testcase>"
-                )?;
-            }
+        let inside = inside(report)?;
+        if inside.is_empty() {
+            writeln!(out, "/>")?;
+        } else {
+            writeln!(out, ">\n{inside}  </testcase>")?;
         }
     }
     writeln!(out, "</testsuite>")
+}
+
+/// What is inside a test case: the seed where chance played a part, and what came out unless it passed.
+fn inside(report: &Report) -> io::Result<String> {
+    let seed = format!(
+        "    <properties>\n      <property name=\"seed\" value=\"{}\"/>\n    </properties>\n",
+        report.seed
+    );
+    let seed = if counts::is_by_chance(report) { seed } else { String::new() };
+    let result = match standing(report) {
+        Standing::Pass => String::new(),
+        Standing::Open => {
+            format!("    <skipped message=\"inconclusive: {}\"/>\n", xml(&counts::covered(report)))
+        }
+        Standing::Fail(kind, sentences) => {
+            let (message, text) = (xml(&sentences.join("; ")), xml(&text(report)?));
+            format!("    <failure type=\"{kind}\" message=\"{message}\">{text}</failure>\n")
+        }
+    };
+    Ok(seed + &result)
 }
 
 /// Writes reports as commands that GitHub shows beside a change: an error for each failure, a warning where nothing was proven.

@@ -1,7 +1,7 @@
 //! What was tried and how completely, in words that need no manual.
 
-use super::Report;
 use super::expected::word;
+use super::{End, Report};
 use crate::model::{ProcessId, Verdict};
 
 /// The first line: the verdict, and for one without an anomaly how much stands behind it.
@@ -18,10 +18,33 @@ pub(super) fn verdict(report: &Report, kinds: &[String]) -> String {
             word(report.verdict)
         ),
         Verdict::Inconclusive => format!(
-            "{}{expected}: nothing found, but not every interleaving of {who} was tried",
-            word(report.verdict)
+            "{}{expected}: nothing found, but not every interleaving of {who} was tried{}",
+            word(report.verdict),
+            match report.end {
+                End::Preemptions => format!(", only {}", clause(report)),
+                _ => String::new(),
+            }
         ),
     }
+}
+
+/// What was covered, in a clause with the number of executions: for programs, and for those who read their logs.
+pub(super) fn covered(report: &Report) -> String {
+    let executions = plural(report.executions, "execution");
+    match report.end {
+        End::Everything => format!("every interleaving: {executions}"),
+        End::Preemptions => format!("{}: {executions}", clause(report)),
+        _ if report.strategy == REPLAY => format!("one schedule: {executions}"),
+        _ => match &report.covered {
+            Some(clause) => format!("{executions} by chance ({}): {clause}", strategy(report)),
+            None if is_by_chance(report) => format!("{executions} by chance ({})", strategy(report)),
+            None => format!("{executions} of a search that was not finished"),
+        },
+    }
+}
+
+fn clause(report: &Report) -> &str {
+    report.covered.as_deref().unwrap_or("those within the bound")
 }
 
 /// The figures: executions and how they ended; outcomes against serial ones; what it cost.
@@ -49,11 +72,16 @@ pub(super) const REPLAY: &str = "replay";
 
 fn executions(report: &Report) -> String {
     let executions = plural(report.executions, "execution");
-    let how = if report.exhaustive {
-        let stand = if report.executions == 1 { "stands" } else { "stand" };
-        format!("{executions} {stand} for all interleavings ({}, exhaustive)", strategy(report))
-    } else {
-        format!("{executions}, not exhaustive ({})", strategy(report))
+    let stand = if report.executions == 1 { "stands" } else { "stand" };
+    let by = strategy(report);
+    let how = match report.end {
+        _ if report.exhaustive => format!("{executions} {stand} for all interleavings ({by}, exhaustive)"),
+        End::Preemptions => format!("{executions} {stand} for {} ({by})", clause(report)),
+        End::Anomaly => format!("{executions}, ended by what was found ({by})"),
+        End::TimeLimit => format!("{executions}, ended by the time limit ({by})"),
+        End::MaxExecutions if is_by_chance(report) => format!("{executions} by chance ({by})"),
+        End::MaxExecutions => format!("{executions}, ended by their number ({by})"),
+        End::MaxSteps | End::Everything => format!("{executions}, not exhaustive ({by})"),
     };
     let mut ends = vec![format!("{} complete", report.complete)];
     if report.blocked > 0 {
@@ -66,14 +94,22 @@ fn executions(report: &Report) -> String {
     if report.executions > known {
         ends.push(format!("{} cut at the limit of steps", report.executions - known));
     }
-    format!("{how}: {}", ends.join(", "))
+    let each = report.covered.as_ref().filter(|_| is_by_chance(report));
+    let each = each.map_or_else(String::new, |clause| format!("; {clause}"));
+    format!("{how}: {}{each}", ends.join(", "))
+}
+
+/// Whether a seed decided which executions there were.
+pub(super) fn is_by_chance(report: &Report) -> bool {
+    !["dpor", "dfs", REPLAY].contains(&report.strategy.as_str())
 }
 
 /// The strategy, and its seed where chance plays a part.
 fn strategy(report: &Report) -> String {
-    match report.strategy.as_str() {
-        "dpor" | "dfs" => report.strategy.clone(),
-        by_chance => format!("{by_chance}, seed {}", report.seed),
+    if is_by_chance(report) {
+        format!("{}, seed {}", report.strategy, report.seed)
+    } else {
+        report.strategy.clone()
     }
 }
 

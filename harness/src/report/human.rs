@@ -5,7 +5,7 @@ use super::expected::word;
 use super::layout::{Ink, Style, clip, length, wrap};
 use super::timeline::timeline;
 use super::{Finding, Report, differences};
-use crate::model::{Kind, Verdict};
+use crate::model::{CriticalStep, Kind, Verdict};
 
 /// Writes a report for people: the verdict first; then the most telling anomaly with its timeline, and the others in a line
 /// each; then what was tried; and as the last line how to replay.
@@ -131,6 +131,15 @@ fn in_full(report: &Report, finding: &Finding, style: &Style, out: &mut dyn io::
             write(out, style, line, None)?;
         }
     }
+    if let [first, second] = finding.critical.as_slice() {
+        let (first, second) = (critical(first), critical(second));
+        write(
+            out,
+            style,
+            &format!("It hangs on {first} before {second}: the other way round it goes."),
+            None,
+        )?;
+    }
     if report.strategy == counts::REPLAY {
         return Ok(());
     }
@@ -140,6 +149,15 @@ fn in_full(report: &Report, finding: &Finding, style: &Style, out: &mut dyn io::
         facts.push(format!("replayed {}", plural(u64::from(finding.replayed), "time")));
     }
     write(out, style, &format!("({})", facts.join(", ")), Some(Ink::Faint))
+}
+
+/// `step 85 (B: read n.json: 2 bytes)`.
+fn critical(found: &CriticalStep) -> String {
+    let CriticalStep { process, step, operation } = found;
+    match step {
+        Some(step) => format!("step {} ({process}: {operation})", step + 1),
+        None => format!("what {process} waits for ({operation})"),
+    }
 }
 
 /// The other anomalies: of each, what it is and how to see it.

@@ -2,8 +2,8 @@ use std::io;
 
 use serde::Serialize;
 
-use super::{Finding, Report, differences};
-use crate::model::{Kind, ProcessId, Verdict};
+use super::{End, Finding, Report, counts, differences};
+use crate::model::{CriticalStep, Kind, ProcessId, Verdict};
 use crate::scenario::Expect;
 
 /// The format's number; raised when a field changes its meaning or goes.
@@ -16,6 +16,8 @@ struct Object<'a> {
     scenario: &'a str,
     verdict: Verdict,
     exhaustive: bool,
+    ended_by: End,
+    covered: String,
     not_covered: &'a [String],
     strategy: &'a str,
     seed: u64,
@@ -43,10 +45,19 @@ struct FoundObject<'a> {
     files: &'a [String],
     keys: &'a [String],
     processes: &'a [ProcessId],
+    critical: Vec<CriticalObject<'a>>,
     execution: u64,
     context_switches: u64,
     witness: Option<&'a str>,
     replayed: u32,
+}
+
+/// An operation that an anomaly hangs on. Steps count from 1, as in summaries.
+#[derive(Serialize)]
+struct CriticalObject<'a> {
+    process: ProcessId,
+    step: Option<usize>,
+    operation: &'a str,
 }
 
 #[derive(Serialize)]
@@ -62,6 +73,8 @@ impl<'a> Object<'a> {
             scenario: &report.scenario,
             verdict: report.verdict,
             exhaustive: report.exhaustive,
+            ended_by: report.end,
+            covered: counts::covered(report),
             not_covered: &report.not_covered,
             strategy: &report.strategy,
             seed: report.seed,
@@ -91,11 +104,19 @@ impl<'a> FoundObject<'a> {
             files: &anomaly.files,
             keys: &anomaly.keys,
             processes: &anomaly.processes,
+            critical: finding.critical.iter().map(CriticalObject::of).collect(),
             execution: finding.execution,
             context_switches: finding.context_switches,
             witness: finding.witness.as_deref(),
             replayed: finding.replayed,
         }
+    }
+}
+
+impl<'a> CriticalObject<'a> {
+    fn of(found: &'a CriticalStep) -> Self {
+        let step = found.step.map(|step| step + 1);
+        Self { process: found.process, step, operation: &found.operation }
     }
 }
 

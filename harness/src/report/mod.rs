@@ -14,7 +14,9 @@ mod tests;
 mod timeline;
 pub mod words;
 
-use crate::model::{Anomaly, Execution, Verdict};
+use serde::Serialize;
+
+use crate::model::{Anomaly, CriticalStep, Execution, Verdict};
 use crate::scenario::Expect;
 
 pub use ci::{github, junit};
@@ -32,6 +34,10 @@ pub struct Report {
     pub verdict: Verdict,
     /// Whether every interleaving was tried.
     pub exhaustive: bool,
+    /// Why it ended.
+    pub end: End,
+    /// What the executions stand for, where the strategy has a word for it: `all schedules with at most 2 preemptions`.
+    pub covered: Option<String>,
     /// What was not covered, and why, in words.
     pub not_covered: Vec<String>,
     /// The strategy's name.
@@ -64,16 +70,36 @@ pub struct Report {
     pub expected: Option<Expect>,
 }
 
+/// Why an exploration ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum End {
+    /// Every interleaving was tried.
+    Everything,
+    /// What was found was enough.
+    Anomaly,
+    /// All was tried that a bound of preemptions lets.
+    Preemptions,
+    /// It had as many executions as it was to have.
+    MaxExecutions,
+    /// It took as long as it was to take.
+    TimeLimit,
+    /// It came to its end, but some executions had as many steps as one may have.
+    MaxSteps,
+}
+
 /// An anomaly that was found, and where.
 #[derive(Clone, Debug)]
 pub struct Finding {
     /// What is wrong.
     pub anomaly: Anomaly,
-    /// The execution in which it shows, as the witness has it.
+    /// The two operations that it hangs on, the earlier first: the other way round it goes. None where they are not known.
+    pub critical: Vec<CriticalStep>,
+    /// The execution in which it shows, as the witness has it: as simple a one as was found.
     pub shown: Execution,
     /// The number of the execution that showed it first, from 1.
     pub execution: u64,
-    /// How often the schedule goes from one process to another.
+    /// How often its schedule goes from one process to another.
     pub context_switches: u64,
     /// Where the witness was written, if it was.
     pub witness: Option<String>,

@@ -6,7 +6,7 @@ mod shapes;
 
 use expect_test::{Expect, expect};
 
-use super::{Finding, Report, Style, github, human, json, json_of_many, junit, overview};
+use super::{End, Finding, Report, Style, github, human, json, json_of_many, junit, overview};
 use crate::model::{Execution, Kind, Tree, Verdict};
 use crate::oracle::testing::{Script, serial_of_two, tree};
 use crate::oracle::{Case, SerialOutcomes, judge};
@@ -19,7 +19,15 @@ fn finding(execution: Execution, serial: &SerialOutcomes, initial: &Tree) -> Fin
     let case = Case { execution: &execution, serial, initial, commands: &[], check: None };
     let anomaly = judge(&case).unwrap();
     let witness = Some("out/lost update-1.json".to_owned());
-    Finding { anomaly, shown: execution, execution: 7, context_switches: 2, witness, replayed: 3 }
+    Finding {
+        anomaly,
+        critical: Vec::new(),
+        shown: execution,
+        execution: 7,
+        context_switches: 2,
+        witness,
+        replayed: 3,
+    }
 }
 
 fn both_leave(processes: usize, content: &str) -> SerialOutcomes {
@@ -32,6 +40,8 @@ fn report(verdict: Verdict, commands: &[&str], anomalies: Vec<Finding>) -> Repor
         scenario: "two-agents".into(),
         verdict,
         exhaustive: verdict != Verdict::Inconclusive,
+        end: if verdict == Verdict::Inconclusive { End::TimeLimit } else { End::Everything },
+        covered: None,
         not_covered: Vec::new(),
         strategy: "dpor".into(),
         seed: 0,
@@ -108,6 +118,8 @@ fn the_object_for_programs() {
           "scenario": "two-agents",
           "verdict": "anomaly",
           "exhaustive": true,
+          "ended_by": "everything",
+          "covered": "every interleaving: 34 executions",
           "not_covered": [],
           "strategy": "dpor",
           "seed": 0,
@@ -135,6 +147,7 @@ fn the_object_for_programs() {
                 "A",
                 "B"
               ],
+              "critical": [],
               "execution": 7,
               "context_switches": 2,
               "witness": "out/lost update-1.json",
@@ -207,7 +220,7 @@ fn reports_for_continuous_integration() {
           <testcase classname="cooks" name="two-agents" time="0.412"/>
           <testcase classname="cooks" name="two-agents" time="0.412"/>
           <testcase classname="cooks" name="two-agents" time="0.412">
-            <skipped message="inconclusive"/>
+            <skipped message="inconclusive: 34 executions of a search that was not finished"/>
           </testcase>
         </testsuite>
     "#]].assert_eq(&shown(&|out| junit(&reports, out).unwrap()));

@@ -81,19 +81,44 @@ impl Scenario {
         for (key, globs) in [("ignore", &self.ignore), ("unordered", &self.unordered)] {
             Normalize::new(globs, &[]).map_err(|error| (key, error.to_string()))?;
         }
+        self.validate_strategy()?;
+        self.validate_expectation()
+    }
+
+    fn validate_strategy(&self) -> Result<(), (&'static str, String)> {
+        let name = self.strategy.name();
+        if self.preemptions.is_some() && self.strategy.is_by_chance() {
+            let message = format!("`preemptions` bounds dpor and dfs; {name} draws its schedules");
+            return Err(("preemptions", message));
+        }
+        if self.depth.is_some() && self.strategy != StrategyName::Pct {
+            return Err(("depth", format!("`depth` is of the strategy pct, not of {name}")));
+        }
+        if self.depth.is_some_and(|depth| !(1..=20).contains(&depth)) {
+            return Err(("depth", "`depth` is a number from 1 to 20".to_owned()));
+        }
+        Ok(())
+    }
+
+    fn validate_expectation(&self) -> Result<(), (&'static str, String)> {
         let Some(expect) = &self.expect else { return Ok(()) };
         if expect.verdict != Verdict::Anomaly && !expect.kinds.is_empty() {
-            return fail("kinds", "`kinds` are of anomalies: the expected verdict is another");
+            return Err(("kinds", "`kinds` are of anomalies: the expected verdict is another".to_owned()));
         }
-        if self.strategy == StrategyName::Random && (expect.complete.is_some() || expect.blocked.is_some()) {
+        if !self.strategy.is_by_chance() {
+            return Ok(());
+        }
+        if expect.complete.is_some() || expect.blocked.is_some() {
             let key = if expect.complete.is_some() { "complete" } else { "blocked" };
-            return fail(key, "the number of executions is exact only of the strategies dpor and dfs");
+            return Err((
+                key,
+                "the number of executions is exact only of the strategies dpor and dfs".to_owned(),
+            ));
         }
-        if self.strategy == StrategyName::Random && expect.verdict == Verdict::Clean {
-            return fail(
-                "verdict",
-                "the strategy random never covers all: expect `inconclusive`, or use dpor",
-            );
+        if expect.verdict == Verdict::Clean {
+            let name = self.strategy.name();
+            let message = format!("the strategy {name} never covers all: expect `inconclusive`, or use dpor");
+            return Err(("verdict", message));
         }
         Ok(())
     }
@@ -132,6 +157,7 @@ final = "cat f"
 aborts = "allow"
 strategy = "dfs"
 seed = 7
+preemptions = 3
 max-executions = 1_000
 time-limit = 60
 max-steps = 500
@@ -157,8 +183,8 @@ blocked = 4
         assert_eq!((scenario.name.as_str(), scenario.last.as_deref()), ("two-agents", Some("cat f")));
         assert_eq!((scenario.aborts, scenario.strategy), (Aborts::Allow, StrategyName::Dfs));
         assert_eq!(
-            (scenario.seed, scenario.max_executions, scenario.max_steps),
-            (Some(7), Some(1000), Some(500))
+            (scenario.seed, scenario.preemptions, scenario.max_executions, scenario.max_steps),
+            (Some(7), Some(3), Some(1000), Some(500))
         );
         assert_eq!((scenario.time_limit, scenario.all), (Some(60.0), true));
         let processes = [Program::Command("python3 agent.py a".into()), Program::Closure("agent b".into())];
@@ -189,20 +215,33 @@ blocked = 4
             (
                 format!("\nwhatever = 3\n{process}"),
                 "s.toml:2: unknown key `whatever`; there are: name, summary, dir, \
-                setup, canon, ignore, unordered, check, final, aborts, strategy, seed, max-executions, time-limit, \
-                max-steps, all, equivalence, process, expect",
+                setup, canon, ignore, unordered, check, final, aborts, strategy, seed, depth, preemptions, max-executions, \
+                time-limit, max-steps, all, equivalence, process, expect",
             ),
             (
                 format!("strategy = \"dporr\"\n{process}"),
                 "s.toml:1: unknown value `dporr`; did you mean `dpor`?",
             ),
-            (format!("strategy = \"pct\"\n{process}"), "s.toml:1: `pct` as `strategy` is not built yet"),
-            (format!("strategy = \"pos\"\n{process}"), "s.toml:1: `pos` as `strategy` is not built yet"),
+            (
+                format!("strategy = \"pos\"\ndepth = 2\n{process}"),
+                "s.toml:2: `depth` is of the strategy pct, not of pos",
+            ),
+            (
+                format!("strategy = \"pct\"\ndepth = 0\n{process}"),
+                "s.toml:2: `depth` is a number from 1 to 20",
+            ),
+            (
+                format!("strategy = \"pct\"\npreemptions = 2\n{process}"),
+                "s.toml:2: `preemptions` bounds dpor and dfs; pct draws its schedules",
+            ),
+            (
+                format!("strategy = \"pos\"\n{process}[expect]\nverdict = \"clean\""),
+                "s.toml:5: the strategy pos never covers all: expect `inconclusive`, or use dpor",
+            ),
             (
                 format!("equivalence = \"observed\"\n{process}"),
                 "s.toml:1: `observed` as `equivalence` is not built yet",
             ),
-            (format!("preemptions = 2\n{process}"), "s.toml:1: `preemptions` is not built yet"),
             (format!("crash = \"kill\"\n{process}"), "s.toml:1: `crash` is not built yet"),
             (format!("faults = []\n{process}"), "s.toml:1: `faults` is not built yet"),
             (format!("jobs = 2\n{process}"), "s.toml:1: `jobs` is not built yet"),

@@ -56,6 +56,12 @@ pub struct Scenario {
     /// Where chance plays a part, what decides it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
+    /// Of the strategy pct: how deep the bugs may be that it has a guarantee for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub depth: Option<u32>,
+    /// How many preemptions a schedule may have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preemptions: Option<u32>,
     /// After how many executions to end the search.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_executions: Option<u64>,
@@ -136,8 +142,12 @@ pub enum StrategyName {
     Dpor,
     /// All.
     Dfs,
-    /// By chance.
+    /// By chance, evenly at each step that matters.
     Random,
+    /// By chance: probabilistic concurrency testing.
+    Pct,
+    /// By chance: partial order sampling.
+    Pos,
 }
 
 impl StrategyName {
@@ -148,7 +158,15 @@ impl StrategyName {
             Self::Dpor => "dpor",
             Self::Dfs => "dfs",
             Self::Random => "random",
+            Self::Pct => "pct",
+            Self::Pos => "pos",
         }
+    }
+
+    /// Whether chance plays a part: then it has a seed, and no end of its own.
+    #[must_use]
+    pub fn is_by_chance(self) -> bool {
+        matches!(self, Self::Random | Self::Pct | Self::Pos)
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use super::finish::Afterwards;
 use super::{Session, SessionError};
 use crate::backend::{Backend, Chooser, Detail};
-use crate::model::{Anomaly, Choice, Cut, Ending, Event, Execution, Status, Verdict, View};
+use crate::model::{Anomaly, Choice, CriticalStep, Cut, Ending, Event, Execution, Status, Verdict, View};
 use crate::oracle::{CheckRun, Normalize, versions};
 use crate::report::words;
 use crate::tracer::{Program, Tracer};
@@ -62,15 +62,19 @@ fn run_again(
 }
 
 impl Session<'_> {
-    /// Runs the schedule of an anomaly again, three times, and compares each with the first run, event by event.
-    pub(super) fn gather_evidence(&mut self, execution: &Execution) -> Result<Again, SessionError> {
+    /// Runs the schedule of an anomaly again, so many times, and compares each with the first run, event by event.
+    pub(super) fn gather_evidence(
+        &mut self,
+        execution: &Execution,
+        times: u32,
+    ) -> Result<Again, SessionError> {
         let mut evidence = run_again(&mut self.tracer, &self.afterwards, &execution.schedule)?;
         let mut round = 1;
         loop {
             if let Some(divergence) = difference(execution, &evidence.execution, self.serial.rules()) {
                 return Err(SessionError::Divergence(Box::new(divergence)));
             }
-            if round == REPLAYS {
+            if round == times {
                 return Ok(evidence);
             }
             round += 1;
@@ -79,7 +83,7 @@ impl Session<'_> {
     }
 
     /// The file that replays an anomaly.
-    pub(super) fn witness(&self, evidence: &Again, anomaly: &Anomaly) -> Witness {
+    pub(super) fn witness(&self, evidence: &Again, anomaly: &Anomaly, critical: &[CriticalStep]) -> Witness {
         let initial = self.tracer.initial().clone();
         let versions = versions(&evidence.execution, &initial, &anomaly.files);
         Witness {
@@ -90,6 +94,7 @@ impl Session<'_> {
             initial,
             verdict: Verdict::Anomaly,
             anomaly: Some(anomaly.clone()),
+            critical: critical.to_vec(),
             recording: evidence.recording.clone(),
             environment: environment(),
         }

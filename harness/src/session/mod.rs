@@ -3,7 +3,9 @@
 
 mod evidence;
 mod finish;
+mod search;
 mod serial;
+mod simpler;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,23 +14,20 @@ use std::time::{Duration, Instant};
 
 pub use self::evidence::{Replayed, replay};
 use self::finish::Afterwards;
-use crate::backend::{Backend, Detail};
-use crate::explore::{Counts, Dfs, Dpor, RandomWalk, Steering, Strategy};
-use crate::model::{Cut, Ending, Execution, Kind, Outcome, Tree, Verdict};
+use self::search::Searched;
+use crate::backend::Backend;
+use crate::explore::Counts;
+use crate::model::{Anomaly, Cut, Ending, Execution, Kind, Outcome, ProcessId, Tree, Verdict};
 use crate::oracle::{
     BadGlob, Case, CheckRun, Normalize, SerialOutcomes, candidate_orders, conflict_serializable, judge,
 };
-use crate::report::{Finding, Report};
-use crate::scenario::{Scenario, StrategyName};
+use crate::report::{End, Finding, Report};
+use crate::scenario::Scenario;
 use crate::tracer::{Program, TraceError, Tracer};
 use crate::witness::{Divergence, Witness};
 
 /// How many steps one execution may have, unless the scenario says otherwise.
 const MOST_STEPS: u64 = 10_000;
-/// How many executions a random search makes, unless the scenario says otherwise.
-const RANDOM_EXECUTIONS: u64 = 1_000;
-/// How many executions more a search makes, at the least, when all that it has found may be a symptom.
-const LOOK_FURTHER: u64 = 32;
 /// Up to this number of processes every serial order is run.
 const ALL_ORDERS: usize = 5;
 
@@ -60,7 +59,7 @@ pub enum SessionError {
     #[error("process {process} cannot be run: `{command}`: {said}")]
     NotFound {
         /// Whose.
-        process: crate::model::ProcessId,
+        process: ProcessId,
         /// The command.
         command: String,
         /// What was said of it.
@@ -105,10 +104,19 @@ struct Session<'a> {
     outcomes: BTreeSet<Outcome>,
     /// Those of them that are judged, with every check passed or the anomaly recorded.
     judged: BTreeSet<(Outcome, bool)>,
+    /// The anomalies found, as they were before their schedules were made simpler.
+    known: BTreeSet<Identity>,
     counts: Counts,
     findings: Vec<Finding>,
     witnesses: Vec<Witness>,
     begun: Instant,
+}
+
+/// What makes an anomaly another one: kind, files, keys, processes.
+type Identity = (Kind, Vec<String>, Vec<String>, Vec<ProcessId>);
+
+fn identity(anomaly: &Anomaly) -> Identity {
+    (anomaly.kind, anomaly.files.clone(), anomaly.keys.clone(), anomaly.processes.clone())
 }
 
 /// What an exploration came to.
@@ -133,8 +141,8 @@ pub fn explore(
 ) -> Result<Explored, SessionError> {
     let mut session = Session::begin(job, stop)?;
     session.run_serial_orders()?;
-    let came_to_its_end = session.search(progress)?;
-    Ok(session.report(came_to_its_end))
+    let searched = session.search(progress)?;
+    Ok(session.report(searched))
 }
 
 impl<'a> Session<'a> {
@@ -152,6 +160,7 @@ impl<'a> Session<'a> {
             serial: SerialOutcomes::new(scenario.aborts, rules),
             outcomes: BTreeSet::new(),
             judged: BTreeSet::new(),
+            known: BTreeSet::new(),
             counts: Counts::default(),
             findings: Vec::new(),
             witnesses: Vec::new(),
@@ -163,67 +172,12 @@ impl<'a> Session<'a> {
         usize::try_from(self.job.scenario.max_steps.unwrap_or(MOST_STEPS)).unwrap_or(usize::MAX)
     }
 
-    fn strategy(&self) -> Box<dyn Strategy> {
-        let scenario = &self.job.scenario;
-        match scenario.strategy {
-            StrategyName::Dpor => Box::new(Dpor::new()),
-            StrategyName::Dfs => Box::new(Dfs::new()),
-            StrategyName::Random => {
-                let executions = scenario.max_executions.unwrap_or(RANDOM_EXECUTIONS);
-                Box::new(RandomWalk::new(scenario.seed.unwrap_or(0), executions))
-            }
-        }
-    }
-
-    /// Runs executions until the strategy has no more, a bound is reached or an anomaly is enough. Whether it covered everything.
-    fn search(&mut self, progress: &mut dyn FnMut(Progress)) -> Result<bool, SessionError> {
-        let mut strategy = self.strategy();
-        let max_steps = self.most_steps();
-        while strategy.begin() {
-            if self.bound_is_reached() {
-                return Ok(false);
-            }
-            let mut steering = Steering { strategy: strategy.as_mut(), max_steps };
-            let mut execution = self.tracer.execute(&mut steering, Detail::Search)?;
-            strategy.end(&execution);
-            self.counts.add(&execution);
-            let check = self.afterwards.finish(&mut self.tracer, &mut execution)?;
-            self.judge(&execution, check.as_ref())?;
-            let elapsed = self.begun.elapsed();
-            progress(Progress { counts: self.counts, anomalies: self.findings.len(), elapsed });
-            if !self.job.scenario.all && self.has_found_enough() {
-                return Ok(false);
-            }
-        }
-        Ok(strategy.is_exhaustive() && self.counts.overlong == 0)
-    }
-
-    /// Whether what was found can be left at that. A process that fails, a torn file and strange output are often but symptoms: the
-    /// search goes on a little, for the update that is lost.
-    fn has_found_enough(&self) -> bool {
-        let Some(first) = self.findings.first() else { return false };
-        let symptom = |finding: &Finding| {
-            matches!(finding.anomaly.kind, Kind::ProcessFailure | Kind::TornFile | Kind::DirtyRead)
-        };
-        let chance = self.job.scenario.strategy == StrategyName::Random;
-        let far_enough = self.counts.executions >= 2 * first.execution + LOOK_FURTHER;
-        chance || far_enough || !self.findings.iter().all(symptom)
-    }
-
-    fn bound_is_reached(&self) -> bool {
-        let scenario = &self.job.scenario;
-        let executions = scenario.max_executions.is_some_and(|most| self.counts.executions >= most);
-        let time = scenario.time_limit.is_some_and(|most| self.begun.elapsed().as_secs_f64() >= most);
-        executions || time
-    }
-
     /// Holds an execution against the serial ones; records what is wrong with it, once for each outcome.
     fn judge(&mut self, execution: &Execution, check: Option<&CheckRun>) -> Result<(), SessionError> {
         if execution.ending == Ending::Cut(Cut::Redundant) {
             return Ok(());
         }
-        let complete = execution.ending == Ending::Complete;
-        if complete {
+        if execution.is_complete() {
             let normal = self.serial.rules().outcome(&execution.outcome);
             self.outcomes.insert(normal.clone());
             let failed = check.is_some_and(|check| !check.exit.is_success());
@@ -258,34 +212,42 @@ impl<'a> Session<'a> {
         Ok(false)
     }
 
-    /// Gathers the evidence for an anomaly, and records it unless the same has been found.
-    fn record(&mut self, execution: &Execution) -> Result<(), SessionError> {
-        let evidence = self.gather_evidence(execution)?;
+    /// What the oracles find in an execution that was recorded with the bytes that calls moved.
+    fn judged(&self, execution: &Execution, check: Option<&CheckRun>) -> Option<Anomaly> {
         let commands = self.commands();
         let case = Case {
-            execution: &evidence.execution,
+            execution,
             serial: &self.serial,
             initial: self.tracer.initial(),
             commands: &commands,
-            check: evidence.check.as_ref(),
+            check,
         };
-        let Some(anomaly) = judge(&case) else { return Ok(()) };
-        let same = |finding: &Finding| {
-            let other = &finding.anomaly;
-            (other.kind, &other.files, &other.keys, &other.processes)
-                == (anomaly.kind, &anomaly.files, &anomaly.keys, &anomaly.processes)
-        };
-        if self.findings.iter().any(same) {
+        judge(&case)
+    }
+
+    /// Records an anomaly unless the same has been found: runs it again for evidence, makes its schedule simpler, and runs that again
+    /// three times.
+    fn record(&mut self, execution: &Execution) -> Result<(), SessionError> {
+        let evidence = self.gather_evidence(execution, 1)?;
+        let Some(anomaly) = self.judged(&evidence.execution, evidence.check.as_ref()) else { return Ok(()) };
+        if !self.known.insert(identity(&anomaly)) {
             return Ok(());
         }
-        self.witnesses.push(self.witness(&evidence, &anomaly));
+        let simpler = self.simpler(evidence.execution, &anomaly)?;
+        let evidence = self.gather_evidence(&simpler, evidence::REPLAYS)?;
+        let Some(anomaly) = self.judged(&evidence.execution, evidence.check.as_ref()) else { return Ok(()) };
+        if self.findings.iter().any(|finding| identity(&finding.anomaly) == identity(&anomaly)) {
+            return Ok(());
+        }
+        let critical = self.critical(&evidence.execution, &anomaly)?;
+        self.witnesses.push(self.witness(&evidence, &anomaly, &critical));
         let shown = evidence.execution;
-        let switches = shown.schedule.windows(2).filter(|pair| pair[0] != pair[1]).count();
         self.findings.push(Finding {
             anomaly,
+            critical,
+            context_switches: shown.context_switches(),
             shown,
             execution: self.counts.executions,
-            context_switches: switches as u64,
             witness: None,
             replayed: evidence::REPLAYS,
         });
@@ -296,8 +258,9 @@ impl<'a> Session<'a> {
         self.job.programs.iter().map(ToString::to_string).collect()
     }
 
-    fn report(self, came_to_its_end: bool) -> Explored {
-        let verdict = match (self.findings.is_empty(), came_to_its_end) {
+    fn report(self, searched: Searched) -> Explored {
+        let exhaustive = searched.end == End::Everything;
+        let verdict = match (self.findings.is_empty(), exhaustive) {
             (false, _) => Verdict::Anomaly,
             (true, true) => Verdict::Clean,
             (true, false) => Verdict::Inconclusive,
@@ -308,7 +271,9 @@ impl<'a> Session<'a> {
         let report = Report {
             scenario: scenario.name.clone(),
             verdict,
-            exhaustive: came_to_its_end,
+            exhaustive,
+            end: searched.end,
+            covered: searched.covered,
             not_covered,
             strategy: scenario.strategy.name().into(),
             seed: scenario.seed.unwrap_or(0),

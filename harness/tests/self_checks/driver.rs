@@ -2,12 +2,11 @@
 
 use std::ops::ControlFlow;
 
-use cooks_harness::explore::{Counts, Dfs, Dpor, Exploration, RandomWalk, Strategy, explore};
-use cooks_harness::model::{Choice, Cut, Ending};
+use cooks_harness::explore::{Counts, Dfs, Dpor, Exploration, Strategy, explore};
+use cooks_harness::model::{Cut, Ending};
 use cooks_harness::simulated::{Initial, Program, Simulation, jump_if, load, reg, store};
 
 use crate::compare::see;
-use crate::programs::{Theme, simulation};
 
 /// Waits for the other by looking again and again.
 fn spinning() -> Simulation {
@@ -42,30 +41,6 @@ fn an_exploration_ends_when_it_is_told_to() {
     });
     let Exploration { counts, exhaustive } = exploration.expect("a simulation runs");
     assert_eq!((counts.executions, exhaustive), (3, false));
-}
-
-#[test]
-fn a_random_walk_repeats_itself_and_finds_nothing_else() {
-    for seed in 0..20 {
-        let mut program = simulation(seed, Theme::Mixed);
-        let all = see(&mut Dfs::new(), &mut program).expect("a simulation runs");
-        let walk = |seed| {
-            let mut schedules: Vec<Vec<Choice>> = Vec::new();
-            let mut outcomes = Vec::new();
-            let mut walk = RandomWalk::new(seed, 50);
-            let exploration =
-                explore(&mut walk, &mut simulation(seed, Theme::Mixed), 200, &mut |execution| {
-                    schedules.push(execution.schedule.clone());
-                    outcomes.push(execution.outcome.clone());
-                    ControlFlow::Continue(())
-                });
-            assert!(exploration.is_ok_and(|ended| !ended.exhaustive && ended.counts.executions == 50));
-            (walk.seed(), schedules, outcomes)
-        };
-        let first = walk(seed);
-        assert!(first.2.iter().all(|outcome| all.outcomes.contains(outcome)), "seed {seed}");
-        assert_eq!(first, walk(seed), "seed {seed}");
-    }
 }
 
 #[test]

@@ -1,12 +1,16 @@
 //! The search held against all schedules, on thousands of random small programs; and faults planted in it, which that must find.
 
 mod blind;
+mod bounded;
 mod canaries;
+mod chance;
 mod classes;
 mod compare;
+mod depth;
 mod driver;
 mod larger;
 mod programs;
+mod shrink;
 
 use std::fmt::Debug;
 

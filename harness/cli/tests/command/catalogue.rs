@@ -12,11 +12,13 @@ fn keys(text: &str, indent: usize) -> Vec<&str> {
     text.split(&start).skip(1).filter_map(|rest| rest.split('"').next()).collect()
 }
 
-const FIELDS: [&str; 18] = [
+const FIELDS: [&str; 20] = [
     "format",
     "scenario",
     "verdict",
     "exhaustive",
+    "ended_by",
+    "covered",
     "not_covered",
     "strategy",
     "seed",
@@ -33,8 +35,18 @@ const FIELDS: [&str; 18] = [
     "anomalies",
 ];
 const EXPECTED: [&str; 2] = ["expected", "as_expected"];
-const ANOMALY: [&str; 9] =
-    ["kind", "summary", "files", "keys", "processes", "execution", "context_switches", "witness", "replayed"];
+const ANOMALY: [&str; 10] = [
+    "kind",
+    "summary",
+    "files",
+    "keys",
+    "processes",
+    "critical",
+    "execution",
+    "context_switches",
+    "witness",
+    "replayed",
+];
 
 #[test]
 fn fields_are_those_of_the_contract_in_their_order() {

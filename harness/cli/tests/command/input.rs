@@ -52,6 +52,16 @@ fn what_cannot_be_explored_is_refused() {
         (&["-p", "true", "-p", "true", "--time-limit=-1"], "number of seconds"),
         (&["-p", "true", "-p", "true", "--time-limit", "nan"], "number of seconds"),
         (&["-p", "true", "-p", "true", "--time-limit", "0"], "number of seconds"),
+        (&["-p", "true", "-p", "true", "--preemptions", "-1"], "unexpected argument '-1'"),
+        (
+            &["-p", "true", "-p", "true", "--preemptions", "1", "--strategy", "pct"],
+            "`preemptions` bounds dpor and dfs; pct draws its schedules",
+        ),
+        (&["-p", "true", "-p", "true", "--depth", "2"], "`depth` is of the strategy pct, not of dpor"),
+        (
+            &["-p", "true", "-p", "true", "--strategy", "pct", "--depth", "0"],
+            "`depth` is a number from 1 to 20",
+        ),
         (&["-p", "true", "-p", "true", "--seed", "x"], "invalid value 'x' for '--seed <N>'"),
         (&["-p", "true", "-p", "true", "--strategy", "x"], "invalid value 'x' for '--strategy <STRATEGY>'"),
         (&["-p", "true", "-p", "true", "--format", "x"], "invalid value 'x' for '--format <FORMAT>'"),
@@ -82,9 +92,6 @@ fn what_is_not_built_yet_is_refused_by_its_name() {
         &["--jobs", "4"][..],
         &["--crash", "kill"],
         &["--shard", "1/2"],
-        &["--strategy", "pct"],
-        &["--strategy", "pos"],
-        &["--preemptions", "2"],
         &["--equivalence", "observed"],
         &["--faults", "x"],
     ] {
@@ -122,8 +129,8 @@ fn a_scenario_that_cannot_be_is_refused_with_its_line() {
         ),
         (format!("jobs = 4\n{process}"), "s/scenario.toml:1: `jobs` is not built yet"),
         (
-            format!("\nstrategy = \"pct\"\n{process}"),
-            "s/scenario.toml:2: `pct` as `strategy` is not built yet",
+            format!("\nstrategy = \"pos\"\npreemptions = 1\n{process}"),
+            "s/scenario.toml:3: `preemptions` bounds dpor and dfs; pos draws its schedules",
         ),
         (
             format!("{process}comand = \"x\"\n"),

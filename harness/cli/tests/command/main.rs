@@ -7,5 +7,6 @@ mod find;
 mod input;
 mod machine;
 mod oracles;
+mod search;
 mod stopping;
 mod support;

@@ -6,7 +6,7 @@ mod races;
 mod wakeup;
 
 use self::node::Node;
-use self::races::Races;
+pub(super) use self::races::Races;
 use self::wakeup::Tree;
 use super::Strategy;
 use crate::model::{Choice, Cut, Ending, Execution, Operation, ProcessId, View};

@@ -11,6 +11,8 @@ use crate::model::{
 /// The end of a race: an event, or what a process is held at when the execution ends.
 #[derive(Clone, Debug)]
 struct Later<'a> {
+    /// Its number; `None` where its process is held at it.
+    number: Option<usize>,
     process: ProcessId,
     operation: &'a Operation,
     /// The event before it in its process.
@@ -21,9 +23,14 @@ struct Later<'a> {
 
 impl<'a> Later<'a> {
     /// The operation as the one that comes next.
-    fn new(order: &HappensBefore, process: ProcessId, operation: &'a Operation) -> Self {
+    fn new(
+        order: &HappensBefore,
+        number: Option<usize>,
+        process: ProcessId,
+        operation: &'a Operation,
+    ) -> Self {
         let (before, conflicting) = (order.last_of(process), order.conflicting(operation));
-        Self { process, operation, before, conflicting }
+        Self { number, process, operation, before, conflicting }
     }
 
     /// The acquisition that it is, if it waits for it.
@@ -40,11 +47,12 @@ fn releases(operation: &Operation, access: &Access, waited: &Acquisition) -> boo
 
 /// What is to be run from before event [`earlier`](Race::earlier) to see the race the other way round.
 #[derive(Clone, Debug)]
-pub(super) struct Race<'a> {
+pub(in crate::explore) struct Race<'a> {
     trace: &'a [Event],
     earlier: usize,
     /// The events after the earlier one that go on without it, in their order.
     independent: Vec<usize>,
+    later: Option<usize>,
     process: ProcessId,
     operation: &'a Operation,
     /// Whether the process has no event from the earlier one on: then it is held at the operation there already.
@@ -56,12 +64,27 @@ pub(super) struct Race<'a> {
 
 impl<'a> Race<'a> {
     /// The event to be overtaken.
-    pub(super) fn earlier(&self) -> usize {
+    pub(in crate::explore) fn earlier(&self) -> usize {
         self.earlier
     }
 
+    /// The event that overtakes; `None` where its process is held at it in the end.
+    pub(in crate::explore) fn later(&self) -> Option<usize> {
+        self.later
+    }
+
+    /// What overtakes, as it was.
+    pub(in crate::explore) fn overtakes(&self) -> &'a Operation {
+        self.operation
+    }
+
+    /// The events after the earlier one that go before what overtakes it.
+    pub(in crate::explore) fn independent(&self) -> &[usize] {
+        &self.independent
+    }
+
     /// The process that overtakes.
-    pub(super) fn process(&self) -> ProcessId {
+    pub(in crate::explore) fn process(&self) -> ProcessId {
         self.process
     }
 
@@ -124,7 +147,7 @@ impl<'a> Race<'a> {
 
 /// The reversible races of an execution.
 #[derive(Debug)]
-pub(super) struct Races<'a> {
+pub(in crate::explore) struct Races<'a> {
     trace: &'a [Event],
     order: HappensBefore,
     fault: Option<Fault>,
@@ -136,18 +159,18 @@ impl<'a> Races<'a> {
     /// Those between events that an earlier execution had as well are included: the steps that are independent of the earlier
     /// event may lie anywhere up to the end, and that is new. (With only the races of new events, lastzero(10) comes to 3312
     /// classes instead of 3328 in some orders of its processes.)
-    pub(super) fn of(
+    pub(in crate::explore) fn of(
         execution: &'a Execution,
         held: &'a [(ProcessId, Operation)],
         fault: Option<Fault>,
     ) -> Vec<Race<'a>> {
         let mut order = HappensBefore::default();
         let mut later = Vec::new();
-        for event in &execution.trace {
-            later.push(Later::new(&order, event.process, &event.operation));
+        for (number, event) in execution.trace.iter().enumerate() {
+            later.push(Later::new(&order, Some(number), event.process, &event.operation));
             order.push(event.process, &event.operation);
         }
-        later.extend(held.iter().map(|(process, operation)| Later::new(&order, *process, operation)));
+        later.extend(held.iter().map(|(process, operation)| Later::new(&order, None, *process, operation)));
         let races = Self { trace: &execution.trace, order, fault };
         later.iter().flat_map(|later| races.up_to(later)).collect()
     }
@@ -194,6 +217,7 @@ impl<'a> Races<'a> {
             trace: self.trace,
             earlier,
             independent,
+            later: later.number,
             process: later.process,
             operation: later.operation,
             held: later.before.is_none_or(|before| before < earlier),

@@ -2,9 +2,10 @@
 
 use expect_test::expect;
 
-use super::{FILE, TRUNCATE, both_leave, check, finding, lost_update, report};
-use crate::model::{Exit, Kind, Tree, Verdict};
+use super::{FILE, TRUNCATE, both_leave, check, finding, lost_update, report, text};
+use crate::model::{CriticalStep, Exit, Kind, ProcessId, Tree, Verdict};
 use crate::oracle::testing::{Script, tree};
+use crate::report::{End, Report, Style};
 
 #[test]
 fn an_anomaly_of_two_processes() {
@@ -293,9 +294,78 @@ fn clean_and_inconclusive() {
         &expect![[r#"
             inconclusive: nothing found, but not every interleaving of A to D was tried
 
-            34 executions, not exhaustive (random, seed 42): 30 complete, 4 blocked in a
-              deadlock. 3 distinct outcomes; the 2 serial runs give 2. 612 steps in 0.41 s.
+            34 executions, ended by the time limit (random, seed 42): 30 complete, 4 blocked
+              in a deadlock. 3 distinct outcomes; the 2 serial runs give 2. 612 steps in
+              0.41 s.
             not covered: the search was ended after 34 executions
         "#]],
     );
+}
+
+/// What ended a search, and what it covered, in the two lines that say it.
+fn ended(verdict: Verdict, strategy: &str, end: End, covered: Option<&str>) -> String {
+    let mut report = report(verdict, &["a", "b"], Vec::new());
+    (report.strategy, report.seed, report.exhaustive) = (strategy.into(), 42, end == End::Everything);
+    (report.end, report.covered) = (end, covered.map(str::to_owned));
+    let wide = Style { width: 300, ..Style::default() };
+    text(&report, wide).lines().filter(|line| !line.is_empty()).map(|line| format!("{line}\n")).collect()
+}
+
+#[test]
+fn what_ended_a_search_is_told() {
+    let bound = Some("all schedules with at most 2 preemptions");
+    let chance = Some("each shows a given bug of depth 3 with a chance of at least 1 in 432");
+    let open = Verdict::Inconclusive;
+    let told = [
+        ended(open, "dpor", End::Preemptions, bound),
+        ended(Verdict::Anomaly, "dpor", End::Anomaly, None),
+        ended(open, "dfs", End::MaxExecutions, None),
+        ended(open, "dpor", End::TimeLimit, None),
+        ended(open, "pct", End::MaxExecutions, chance),
+        ended(open, "dpor", End::MaxSteps, None),
+    ];
+    expect![[r#"
+        inconclusive: nothing found, but not every interleaving of A and B was tried, only all schedules with at most 2 preemptions
+        34 executions stand for all schedules with at most 2 preemptions (dpor): 30 complete, 4 blocked in a deadlock. 3 distinct outcomes; the 2 serial runs give 2. 612 steps in 0.41 s.
+
+        anomaly:
+        34 executions, ended by what was found (dpor): 30 complete, 4 blocked in a deadlock. 3 distinct outcomes; the 2 serial runs give 2. 612 steps in 0.41 s.
+
+        inconclusive: nothing found, but not every interleaving of A and B was tried
+        34 executions, ended by their number (dfs): 30 complete, 4 blocked in a deadlock. 3 distinct outcomes; the 2 serial runs give 2. 612 steps in 0.41 s.
+
+        inconclusive: nothing found, but not every interleaving of A and B was tried
+        34 executions, ended by the time limit (dpor): 30 complete, 4 blocked in a deadlock. 3 distinct outcomes; the 2 serial runs give 2. 612 steps in 0.41 s.
+
+        inconclusive: nothing found, but not every interleaving of A and B was tried
+        34 executions by chance (pct, seed 42): 30 complete, 4 blocked in a deadlock; each shows a given bug of depth 3 with a chance of at least 1 in 432. 3 distinct outcomes; the 2 serial runs give 2. 612 steps in 0.41 s.
+
+        inconclusive: nothing found, but not every interleaving of A and B was tried
+        34 executions, not exhaustive (dpor): 30 complete, 4 blocked in a deadlock. 3 distinct outcomes; the 2 serial runs give 2. 612 steps in 0.41 s.
+    "#]].assert_eq(&told.join("\n"));
+}
+
+#[test]
+fn what_it_hangs_on_is_told() {
+    let mut report = lost_update();
+    let on = |process, step, operation: &str| CriticalStep {
+        process: ProcessId(process),
+        step,
+        operation: operation.into(),
+    };
+    report.anomalies[0].critical = vec![
+        on(0, Some(2), "read agent_metadata.json: 2 bytes"),
+        on(1, Some(7), "write agent_metadata.json: 14 bytes"),
+    ];
+    let told = |report: &Report| {
+        let text = text(report, Style { width: 300, ..Style::default() });
+        text.lines().find(|line| line.starts_with("It hangs on")).map(str::to_owned).unwrap_or_default()
+    };
+    expect!["It hangs on step 3 (A: read agent_metadata.json: 2 bytes) before step 8 (B: write agent_metadata.json: 14 bytes): the other way round it goes."].assert_eq(&told(&report));
+    report.anomalies[0].critical[1] = on(1, None, "waits to lock a.lock");
+    expect!["It hangs on step 3 (A: read agent_metadata.json: 2 bytes) before what B waits for (waits to lock a.lock): the other way round it goes."].assert_eq(&told(&report));
+    let mut out = Vec::new();
+    crate::report::json(&report, &mut out).unwrap();
+    let object: serde_json::Value = serde_json::from_slice(&out).unwrap();
+    expect![[r#"[{"operation":"read agent_metadata.json: 2 bytes","process":"A","step":3},{"operation":"waits to lock a.lock","process":"B","step":null}]"#]].assert_eq(&object["anomalies"][0]["critical"].to_string());
 }

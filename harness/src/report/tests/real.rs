@@ -26,6 +26,7 @@ fn read(trace: &str) -> Finding {
     let schedule = trace.iter().map(|event| Choice::Process(event.process)).collect();
     Finding {
         anomaly: head.anomaly,
+        critical: Vec::new(),
         shown: Execution { schedule, trace, ending: head.ending, outcome: Outcome::default() },
         execution: head.execution,
         context_switches: head.context_switches,

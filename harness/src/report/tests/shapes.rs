@@ -288,6 +288,7 @@ fn without_steps_there_is_still_a_report() {
             steps: Vec::new(),
             explanation: vec!["the check `false` ends with exit 1".into()],
         },
+        critical: Vec::new(),
         shown: Script::new(2).execution(),
         execution: 1,
         context_switches: 0,

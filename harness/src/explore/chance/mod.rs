@@ -1,0 +1,95 @@
+//! The strategies that draw: `walk.rs` is a random walk, `pct.rs` probabilistic concurrency testing, `pos.rs` partial order
+//! sampling. They share what is in here: the numbers, the restriction to operations that conflict, patience.
+
+mod pct;
+mod pos;
+mod walk;
+
+pub use self::pct::Pct;
+pub use self::pos::Pos;
+pub use self::walk::RandomWalk;
+use super::SplitMix64;
+use super::patience::Patience;
+use super::points::Points;
+use crate::model::{AccessKind, Operation, ProcessId, View};
+
+/// A fault to plant in a strategy that draws, so that the tests can be seen to find it. Not part of the interface.
+#[doc(hidden)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ChanceFault {
+    /// Every operation is a scheduling point.
+    EverythingMatters,
+    /// Only changes are scheduling points, not looks.
+    LooksDoNotMatter,
+    /// PCT: priorities stay as they were drawn at first.
+    NoChangePoints,
+    /// POS: what races with an operation that was done keeps its priority.
+    NoNewPriority,
+    /// A process that looks and looks goes on for ever.
+    NoPatience,
+}
+
+/// What the strategies that draw have in common.
+#[derive(Clone, Debug)]
+struct Chance {
+    seed: u64,
+    random: SplitMix64,
+    /// How many executions there are still to be.
+    left: u64,
+    points: Points,
+    patience: Patience,
+    fault: Option<ChanceFault>,
+}
+
+impl Chance {
+    fn new(seed: u64, executions: u64, fault: Option<ChanceFault>) -> Self {
+        Self {
+            seed,
+            random: SplitMix64::new(seed),
+            left: executions,
+            points: Points::default(),
+            patience: Patience::default(),
+            fault,
+        }
+    }
+
+    /// Begins an execution, if there is to be another.
+    fn begin(&mut self) -> bool {
+        let more = self.left > 0;
+        self.left = self.left.saturating_sub(1);
+        self.patience.begin();
+        more
+    }
+
+    /// Takes note of a step, and gives the process to run without a choice: one whose operation conflicts with none seen of
+    /// another. It goes with the step before it, so that a choice is among processes that are held where it matters.
+    fn without_choice(&mut self, view: View<'_>) -> Option<ProcessId> {
+        self.points.learn(view);
+        self.patience.note(view.trace);
+        view.enabled().find(|process| {
+            let held = view.processes[process.0].operation();
+            held.is_some_and(|operation| !self.matters(*process, operation)) && !self.gives_way(*process)
+        })
+    }
+
+    fn matters(&self, process: ProcessId, operation: &Operation) -> bool {
+        let is_point = self.points.is_point(process, &operation.accesses);
+        match self.fault {
+            Some(ChanceFault::EverythingMatters) => true,
+            Some(ChanceFault::LooksDoNotMatter) => {
+                is_point && operation.accesses.iter().any(|access| access.kind != AccessKind::Read)
+            }
+            _ => is_point,
+        }
+    }
+
+    /// Whether a process looks in vain, so that it should not be preferred to others.
+    fn gives_way(&self, process: ProcessId) -> bool {
+        self.patience.is_spent(process) && self.fault != Some(ChanceFault::NoPatience)
+    }
+
+    /// The process that went on last, if it should give way.
+    fn last_in_vain(&self, view: View<'_>) -> Option<ProcessId> {
+        view.trace.last().map(|event| event.process).filter(|last| self.gives_way(*last))
+    }
+}

@@ -1,0 +1,105 @@
+//! The search: which strategy, how far, and why it ended.
+
+use super::{Progress, Session, SessionError};
+use crate::backend::{Backend, Detail};
+use crate::explore::{Bounded, Dfs, Dpor, Pct, Pos, RandomWalk, Steering, Strategy};
+use crate::model::Kind;
+use crate::report::{End, Finding};
+use crate::scenario::StrategyName;
+
+/// How many executions are drawn by chance, unless the scenario says otherwise.
+const RANDOM_EXECUTIONS: u64 = 1_000;
+/// How many executions more a search makes, at the least, when all that it has found may be a symptom.
+const LOOK_FURTHER: u64 = 32;
+
+/// How a search ended.
+#[derive(Debug)]
+pub(super) struct Searched {
+    /// Why.
+    pub(super) end: End,
+    /// What its executions stand for, where the strategy has a word for it.
+    pub(super) covered: Option<String>,
+}
+
+impl Session<'_> {
+    fn strategy(&self) -> Box<dyn Strategy> {
+        let scenario = &self.job.scenario;
+        let seed = scenario.seed.unwrap_or(0);
+        let executions = scenario.max_executions.unwrap_or(RANDOM_EXECUTIONS);
+        match (scenario.strategy, scenario.preemptions) {
+            (StrategyName::Dpor, None) => Box::new(Dpor::new()),
+            (StrategyName::Dpor, Some(most)) => Box::new(Bounded::new(most)),
+            (StrategyName::Dfs, None) => Box::new(Dfs::new()),
+            (StrategyName::Dfs, Some(most)) => Box::new(Dfs::bounded(most)),
+            (StrategyName::Random, _) => Box::new(RandomWalk::new(seed, executions)),
+            (StrategyName::Pos, _) => Box::new(Pos::new(seed, executions)),
+            (StrategyName::Pct, _) => {
+                Box::new(Pct::new(seed, executions, scenario.depth.unwrap_or(Pct::DEPTH)))
+            }
+        }
+    }
+
+    /// Runs executions until the strategy has no more, a bound is reached or an anomaly is enough.
+    pub(super) fn search(&mut self, progress: &mut dyn FnMut(Progress)) -> Result<Searched, SessionError> {
+        let mut strategy = self.strategy();
+        let end = self.run(strategy.as_mut(), progress)?;
+        // Of a search that was broken off the strategy cannot say what was covered; of one by chance it can at any time.
+        let says = end == End::Preemptions || self.job.scenario.strategy.is_by_chance();
+        let covered = if says { strategy.covered(self.job.programs.len()) } else { None };
+        Ok(Searched { end, covered })
+    }
+
+    fn run(
+        &mut self,
+        strategy: &mut dyn Strategy,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<End, SessionError> {
+        let max_steps = self.most_steps();
+        while strategy.begin() {
+            if let Some(end) = self.bound_that_is_reached() {
+                return Ok(end);
+            }
+            let mut steering = Steering { strategy, max_steps };
+            let mut execution = self.tracer.execute(&mut steering, Detail::Search)?;
+            strategy.end(&execution);
+            self.counts.add(&execution);
+            let check = self.afterwards.finish(&mut self.tracer, &mut execution)?;
+            self.judge(&execution, check.as_ref())?;
+            let elapsed = self.begun.elapsed();
+            progress(Progress { counts: self.counts, anomalies: self.findings.len(), elapsed });
+            if !self.job.scenario.all && self.has_found_enough() {
+                return Ok(End::Anomaly);
+            }
+        }
+        Ok(if self.job.scenario.strategy.is_by_chance() {
+            End::MaxExecutions
+        } else if self.counts.overlong > 0 {
+            End::MaxSteps
+        } else if strategy.is_exhaustive() {
+            End::Everything
+        } else {
+            End::Preemptions
+        })
+    }
+
+    /// Whether what was found can be left at that. A process that fails, a torn file and strange output are often but symptoms: the
+    /// search goes on a little, for the update that is lost.
+    fn has_found_enough(&self) -> bool {
+        let Some(first) = self.findings.first() else { return false };
+        let symptom = |finding: &Finding| {
+            matches!(finding.anomaly.kind, Kind::ProcessFailure | Kind::TornFile | Kind::DirtyRead)
+        };
+        let chance = self.job.scenario.strategy.is_by_chance();
+        let far_enough = self.counts.executions >= 2 * first.execution + LOOK_FURTHER;
+        chance || far_enough || !self.findings.iter().all(symptom)
+    }
+
+    fn bound_that_is_reached(&self) -> Option<End> {
+        let scenario = &self.job.scenario;
+        if scenario.max_executions.is_some_and(|most| self.counts.executions >= most) {
+            return Some(End::MaxExecutions);
+        }
+        let time = scenario.time_limit.is_some_and(|most| self.begun.elapsed().as_secs_f64() >= most);
+        time.then_some(End::TimeLimit)
+    }
+}
