@@ -29,18 +29,27 @@ fn save_unlocked(id: &str) -> io::Result<()> {
     File::create(METADATA)?.write_all(&text)
 }
 
-/// The same with the core: load under the shared lock; save under the exclusive one, merged with what is there.
+/// The same with the core: the part is changed under the exclusive lock, on the file as it is.
 pub fn core(id: &str) -> i32 {
-    finish(save_with_core(id))
+    finish(change_with_core(id))
 }
 
-fn save_with_core(id: &str) -> Result<(), cooks_core::Error> {
-    let store = Store::open(".")?;
-    let agent = store.agent(id)?;
-    let base = store.load()?;
-    let mut mine = base.to_metadata();
-    mine.insert(id.to_owned(), json!({ "status": "active" }));
-    agent.save(&base, &mine).map(drop)
+fn change_with_core(id: &str) -> Result<(), cooks_core::Error> {
+    let agent = Store::open(".")?.agent(id)?;
+    agent.change(|part| *part = Some(json!({ "status": "active" })))
+}
+
+/// Two changes: whoever waits with the second leaves it with the other as a request.
+pub fn core_twice(id: &str) -> i32 {
+    finish(change_twice_with_core(id))
+}
+
+fn change_twice_with_core(id: &str) -> Result<(), cooks_core::Error> {
+    let agent = Store::open(".")?.agent(id)?;
+    for status in ["starting", "active"] {
+        agent.change(|part| *part = Some(json!({ "status": status })))?;
+    }
+    Ok(())
 }
 
 fn finish<E: std::fmt::Display>(result: Result<(), E>) -> i32 {

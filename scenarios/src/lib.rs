@@ -61,7 +61,11 @@ fn tree(folder: &Dir<'_>) -> Tree {
 type Agent = fn(&str) -> i32;
 
 fn agents() -> BTreeMap<&'static str, Agent> {
-    BTreeMap::from([("unlocked", agents::unlocked as Agent), ("core", agents::core as Agent)])
+    BTreeMap::from([
+        ("unlocked", agents::unlocked as Agent),
+        ("core", agents::core as Agent),
+        ("core-twice", agents::core_twice as Agent),
+    ])
 }
 
 /// The closure that these words name: `unlocked agent-a`.
