@@ -117,6 +117,11 @@ impl<H: Host> Lock<H> {
         Self { host, rules, key: Arc::new(key), path, queue, kept: Arc::default() }
     }
 
+    /// Whether this is the lock of that file.
+    pub(crate) fn is_of(&self, file: &str) -> bool {
+        self.key.file == file
+    }
+
     /// Takes the lock, and makes sure that it is the lock which the others take.
     pub(crate) fn acquire(&self, mode: Mode, wait: Wait) -> Result<Guard<H>, Error> {
         match self.acquire_or_ask(mode, wait, &mut || Ok(None))? {

@@ -1,8 +1,8 @@
 //! The store: opening, reading, recovering.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use crate::error::{Doing, Error};
 use crate::file::{self, Recovered};
@@ -18,6 +18,9 @@ pub const METADATA_FILE: &str = "agent_metadata.json";
 /// The name of the lock file that guards it.
 pub const METADATA_LOCK: &str = ".metadata.lock";
 
+/// How many agents' lock files a store keeps open.
+const KNOWN_AGENTS: usize = 16;
+
 /// A directory with a metadata file that agents share.
 ///
 /// A store holds no lock. It may be cloned, sent to other threads, and used after a fork; clones share what they know
@@ -31,6 +34,8 @@ pub struct Store<H: Host = OsHost> {
     pub(crate) metadata_lock: Lock<H>,
     /// Whether locks have queues here.
     queues: bool,
+    /// The locks of the agents that were asked for last, with their open files.
+    agent_locks: Arc<Mutex<Vec<Lock<H>>>>,
     cache: Cache<H::File>,
     /// Whether somebody has looked for what dead writers have left, since this store was opened.
     recovered: Arc<AtomicBool>,
@@ -83,7 +88,8 @@ impl<H: Host> Store<H> {
         let metadata_lock = Lock::new(&host, Rules::default(), key, queues);
         let (path, cache) = (dir.join(METADATA_FILE), Cache::new());
         let (wait, rules) = (Wait::default(), Rules::default());
-        Self { host, dir, path, wait, rules, metadata_lock, queues, cache, recovered: Arc::default() }
+        let (agent_locks, recovered) = (Arc::default(), Arc::default());
+        Self { host, dir, path, wait, rules, metadata_lock, queues, agent_locks, cache, recovered }
     }
 
     /// Looks without the lock, so that who opens a store is in nobody's way; takes it if there is something to do.
@@ -149,10 +155,25 @@ impl<H: Host> Store<H> {
     /// never end; [`Error::Io`].
     pub fn agent(&self, id: &str) -> Result<Agent<H>, Error> {
         let id = AgentId::new(id)?;
-        let key = LockKey { level: Level::Agent, dir: self.dir.clone(), file: id.lock_file() };
-        let lock = Lock::new(&self.host, self.rules, key, self.queues).acquire(Mode::Exclusive, self.wait)?;
+        let lock = self.agent_lock(&id).acquire(Mode::Exclusive, self.wait)?;
         lock.note(&id);
         Ok(Agent::new(self.clone(), id, lock))
+    }
+
+    fn agent_lock(&self, id: &AgentId) -> Lock<H> {
+        let file = id.lock_file();
+        // Where another thread is at it, or was when this process was forked, a new one does as well.
+        let mut known = self.agent_locks.try_lock().ok();
+        if let Some(lock) = known.iter().flat_map(|known| known.iter()).find(|lock| lock.is_of(&file)) {
+            return lock.clone();
+        }
+        let key = LockKey { level: Level::Agent, dir: self.dir.clone(), file };
+        let lock = Lock::new(&self.host, self.rules, key, self.queues);
+        if let Some(known) = &mut known {
+            known.truncate(KNOWN_AGENTS - 1);
+            known.insert(0, lock.clone());
+        }
+        lock
     }
 
     /// Reads the metadata under the shared lock: what one writer left whole. A missing file is an empty object. A file
@@ -231,6 +252,7 @@ impl<H: Host> Clone for Store<H> {
             rules: self.rules,
             metadata_lock: self.metadata_lock.clone(),
             queues: self.queues,
+            agent_locks: Arc::clone(&self.agent_locks),
             cache: self.cache.clone(),
             recovered: Arc::clone(&self.recovered),
         }

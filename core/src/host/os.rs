@@ -156,14 +156,13 @@ impl Host for OsHost {
         if open.st_nlink == 0 {
             return Ok(Standing::Gone);
         }
-        let stamp = stamp(&open);
-        let changed = i64::try_from(stamp.changed).unwrap_or(NEVER);
+        let changed = i64::try_from(time(open.st_ctime.into(), open.st_ctime_nsec.into())).unwrap_or(NEVER);
         if changed != NEVER && file.checked.load(Ordering::Relaxed) == changed {
             return Ok(here);
         }
         match self.stat(path)? {
             Some(named) if (named.st_dev, named.st_ino) == (open.st_dev, open.st_ino) => {
-                file.checked.store(if stamp.settled { changed } else { NEVER }, Ordering::Relaxed);
+                file.checked.store(if stamp(&open).settled { changed } else { NEVER }, Ordering::Relaxed);
                 Ok(here)
             }
             _ => Ok(Standing::Gone),
@@ -321,8 +320,11 @@ fn not_regular() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")
 }
 
+fn time(seconds: i128, nanoseconds: i128) -> i128 {
+    seconds * 1_000_000_000 + nanoseconds
+}
+
 fn stamp(stat: &Stat) -> Stamp {
-    let time = |seconds: i128, nanoseconds: i128| seconds * 1_000_000_000 + nanoseconds;
     let changed = time(stat.st_ctime.into(), stat.st_ctime_nsec.into());
     // A clock before 1970 settles nothing.
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
