@@ -14,11 +14,23 @@ use cooks_harness::tracer::Program;
 /// Where the catalogue has no such scenario.
 #[must_use]
 pub fn agents() -> (Vec<Program>, Tree) {
-    let (scenario, tree) = cooks_scenarios::find("agent-ab-native")
+    agents_of("agent-ab-native")
+}
+
+/// The agents of a scenario, closures or commands of plain words.
+///
+/// # Panics
+/// Where the catalogue has no such scenario.
+#[must_use]
+pub fn agents_of(scenario: &str) -> (Vec<Program>, Tree) {
+    let (scenario, tree) = cooks_scenarios::find(scenario)
         .expect("the catalogue has the scenario")
         .expect("the scenario can be read");
-    let closures = scenario.processes.iter().map(|process| cooks_scenarios::closure(process.text()));
-    (closures.map(|closure| closure.expect("the scenario names closures")).collect(), tree)
+    let program = |text: &str| {
+        let command = || Program::Command(text.split(' ').map(str::to_owned).collect());
+        cooks_scenarios::closure(text).unwrap_or_else(command)
+    };
+    (scenario.processes.iter().map(|process| program(process.text())).collect(), tree)
 }
 
 /// Lets the processes take turns, an operation each: a schedule that is the same in every execution and switches at every step.

@@ -1,6 +1,9 @@
 //! One execution of two agents: under control, and without.
 
-use cooks_benches::{InTurns, agents};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use cooks_benches::{InTurns, agents, agents_of};
 use cooks_harness::backend::{Backend, Detail};
 use cooks_harness::model::{Ending, Tree};
 use cooks_harness::tracer::{Program, Tracer};
@@ -29,7 +32,34 @@ pub fn measure(criterion: &mut Criterion) {
             execution
         });
     });
+    group.bench_function("free, Python", |bencher| {
+        let (programs, tree) = agents_of("agent-ab");
+        let dir = tempfile::tempdir_in("/dev/shm").expect("there is a tmpfs");
+        bencher.iter(|| start_free(&programs, &tree, dir.path()));
+    });
+    group.bench_function("controlled, Python", |bencher| {
+        let (programs, tree) = agents_of("agent-ab");
+        let mut tracer =
+            Tracer::new(&programs, &[], tree, Default::default()).expect("this machine can trace");
+        bencher.iter(|| tracer.execute(&mut InTurns, Detail::Search).expect("the execution runs"));
+    });
     group.finish();
+}
+
+/// The same two commands, started, and waited for.
+fn start_free(programs: &[Program], tree: &Tree, dir: &Path) {
+    workspace::lay(dir, tree).expect("the workspace can be written");
+    let start = |program: &Program| {
+        let Program::Command(words) = program else { panic!("{program} is not a command") };
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]).current_dir(dir).stderr(Stdio::null());
+        command.spawn().expect("it starts")
+    };
+    let children: Vec<_> = programs.iter().map(start).collect();
+    for mut child in children {
+        child.wait().expect("it ends");
+    }
+    workspace::capture(dir).expect("the workspace can be read");
 }
 
 /// The same work as in an execution: the workspace laid out, two processes forked, run and reaped, the tree read.

@@ -8,6 +8,12 @@ use cooks_harness::backend::{Backend, Detail};
 use cooks_harness::model::{Entry, Tree};
 use cooks_harness::tracer::{Program, Tracer};
 use criterion::{Criterion, Throughput};
+use fork::{Fork, fork};
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::sys::ptrace;
+use nix::sys::signal::{Signal, raise};
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::{Pid, getppid};
 
 /// Operations in one execution: enough that starting and ending its process hardly counts.
 const OPERATIONS: u64 = 2_000;
@@ -22,6 +28,7 @@ pub fn measure(criterion: &mut Criterion) {
         let file = File::open(path).expect("the file is there");
         bencher.iter(|| read_many(&file));
     });
+    group.bench_function("stopped twice", |bencher| bencher.iter(stop_at_each));
     group.bench_function("controlled", |bencher| {
         let file = Entry::File { mode: 0o644, content: b"x".to_vec() };
         let tree = Tree::from([("byte".to_owned(), file)]);
@@ -37,6 +44,31 @@ pub fn measure(criterion: &mut Criterion) {
         });
     });
     group.finish();
+}
+
+/// A child's bare calls, each stopped at its entry and its exit, on one core: what control by ptrace costs at the least.
+/// Its start and its end are within, as they are in a controlled execution.
+fn stop_at_each() {
+    let here = sched_getaffinity(Pid::from_raw(0)).expect("the core's set");
+    let first = (0..CpuSet::count()).find(|core| here.is_set(*core) == Ok(true)).expect("a core");
+    let mut one = CpuSet::new();
+    one.set(first).expect("a core's number");
+    sched_setaffinity(Pid::from_raw(0), &one).expect("kept on one core");
+    match fork().expect("fork") {
+        Fork::Child => {
+            ptrace::traceme().expect("traced");
+            raise(Signal::SIGSTOP).expect("stopped");
+            (0..OPERATIONS).for_each(|_| drop(getppid()));
+            std::process::exit(0);
+        }
+        Fork::Parent(child) => {
+            let child = Pid::from_raw(child);
+            while let Ok(WaitStatus::Stopped(..)) = waitpid(child, None) {
+                ptrace::syscall(child, None).expect("goes on");
+            }
+        }
+    }
+    sched_setaffinity(Pid::from_raw(0), &here).expect("let go again");
 }
 
 fn read_many(file: &File) -> bool {
