@@ -1,11 +1,11 @@
 //! Faults planted in the search and in what it is told of dependence: the comparison must find each of them.
 
-use cooks_harness::explore::{Dpor, Fault};
+use cooks_harness::explore::{Dfs, Dpor, Fault, Observed, ObservedFault};
 use cooks_harness::model::{Access, AccessKind, Acquisition, Location, LockMode, Operation};
 
 use crate::PROGRAMS;
 use crate::blind::{Glasses, Seen, each, only};
-use crate::compare::compare;
+use crate::compare::{compare, merged, see};
 use crate::programs::{Theme, simulation};
 
 /// Whether one of the random programs shows the fault.
@@ -90,6 +90,25 @@ fn faults_of_dependence_are_found() {
             compare(&mut Dpor::new(), &mut Seen { backend: simulation(seed, theme), glasses }).is_err()
         };
         assert!(is_found(shows), "dependence {what} is not found");
+    }
+}
+
+#[test]
+fn faults_of_merging_are_found() {
+    for (fault, theme) in [
+        (ObservedFault::ReadsForgotten, Theme::Data),
+        (ObservedFault::NeedsForgotten, Theme::Data),
+        (ObservedFault::WorldForgotten, Theme::Data),
+        (ObservedFault::HistoriesForgotten, Theme::Data),
+        (ObservedFault::NamesForgotten, Theme::Names),
+        (ObservedFault::WhoForgotten, Theme::Names),
+    ] {
+        let shows = |seed| {
+            let mut program = simulation(seed, theme);
+            let all = see(&mut Dfs::new(), &mut program).expect("a simulation runs");
+            merged(&mut Observed::with_fault(fault), &mut program, &all).is_err()
+        };
+        assert!(is_found(shows), "{fault:?} is not found");
     }
 }
 

@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::mark::{Mark, mark};
 use super::world::{Needs, World};
-use crate::model::{CallResult, Event, ProcessId, Status, View};
+use crate::model::{CallResult, Event, Location, ProcessId, Status, View};
 
 /// Where an execution stands: what is shared, and of each process what stands for all that it has seen.
 #[derive(Clone, Debug, Default)]
@@ -21,8 +21,8 @@ pub(super) struct Known {
     held: BTreeMap<(ProcessId, Mark), Vec<(Needs, Status)>>,
     /// Where executions ended.
     ends: BTreeSet<Mark>,
-    /// Whether there is a fault: what was seen is forgotten where it should tell two things apart.
-    pub(super) blind: Option<ObservedFault>,
+    /// A planted fault: something is forgotten that should tell two things apart.
+    pub(super) fault: Option<ObservedFault>,
 }
 
 /// A fault to plant, so that the self-checks can be seen to find it. Not part of the interface.
@@ -33,6 +33,10 @@ pub enum ObservedFault {
     ReadsForgotten,
     /// A step is taken to do the same whatever it looks at.
     NeedsForgotten,
+    /// A step is taken to do the same whatever names lead to.
+    NamesForgotten,
+    /// It is taken not to matter who did what.
+    WhoForgotten,
     /// Two ends are the same whatever files hold.
     WorldForgotten,
     /// Two ends are the same whatever processes have seen.
@@ -45,7 +49,7 @@ impl Point {
     }
 
     /// Goes on by an event.
-    pub(super) fn push(&mut self, event: &Event, blind: Option<ObservedFault>) {
+    pub(super) fn push(&mut self, event: &Event, fault: Option<ObservedFault>) {
         let result = match &event.result {
             CallResult::Value(value) => (Some(*value), None),
             CallResult::Error(error) => (None, Some(error)),
@@ -57,9 +61,11 @@ impl Point {
             None => mark(&self.world.needs_of(event)),
         };
         let before = self.history(event.process);
-        let history = match blind {
-            Some(ObservedFault::ReadsForgotten) => mark(&before),
-            _ => mark(&(before, result, seen, event.exit)),
+        let history = match fault {
+            Some(ObservedFault::ReadsForgotten) => mark(&(event.process, before)),
+            Some(ObservedFault::WhoForgotten) => mark(&(before, result, seen, event.exit)),
+            // Whose it is counts too: what a call makes is named by who made it.
+            _ => mark(&(event.process, before, result, seen, event.exit)),
         };
         if self.histories.len() <= event.process.0 {
             self.histories.resize(event.process.0 + 1, 0);
@@ -71,9 +77,9 @@ impl Point {
         }
     }
 
-    fn mark(&self, blind: Option<ObservedFault>) -> Mark {
-        let world = if blind == Some(ObservedFault::WorldForgotten) { 0 } else { self.world.mark() };
-        let histories = if blind == Some(ObservedFault::HistoriesForgotten) { &[] } else { &*self.histories };
+    fn mark(&self, fault: Option<ObservedFault>) -> Mark {
+        let world = if fault == Some(ObservedFault::WorldForgotten) { 0 } else { self.world.mark() };
+        let histories = if fault == Some(ObservedFault::HistoriesForgotten) { &[] } else { &*self.histories };
         mark(&(world, histories))
     }
 }
@@ -97,7 +103,10 @@ impl Known {
 
     /// Takes note of a step that is done here.
     pub(super) fn learn_step(&mut self, at: &Point, event: &Event) {
-        let needs = at.world.needs_of(event);
+        let mut needs = at.world.needs_of(event);
+        if self.fault == Some(ObservedFault::NamesForgotten) {
+            needs.retain(|(location, _)| !matches!(location, Location::Name { .. }));
+        }
         let known = self.steps.entry((event.process, at.history(event.process))).or_default();
         if !known.iter().any(|(before, _)| *before == needs) {
             known.push((needs, event.clone()));
@@ -106,18 +115,18 @@ impl Known {
 
     /// Takes note of an execution's end.
     pub(super) fn learn_end(&mut self, at: &Point) {
-        self.ends.insert(at.mark(self.blind));
+        self.ends.insert(at.mark(self.fault));
     }
 
     /// Whether an execution has ended so.
     pub(super) fn is_end(&self, at: &Point) -> bool {
-        self.ends.contains(&at.mark(self.blind))
+        self.ends.contains(&at.mark(self.fault))
     }
 
     /// The step that a process would do here, if that is known.
     pub(super) fn step(&self, at: &Point, process: ProcessId) -> Option<&Event> {
         let known = self.steps.get(&(process, at.history(process)))?;
-        let forgotten = self.blind == Some(ObservedFault::NeedsForgotten);
+        let forgotten = self.fault == Some(ObservedFault::NeedsForgotten);
         known.iter().find(|(needs, _)| forgotten || at.world.has(needs)).map(|(_, event)| event)
     }
 

@@ -75,7 +75,7 @@ impl Observed {
     #[must_use]
     pub fn with_fault(fault: ObservedFault) -> Self {
         let mut search = Self::default();
-        search.known.blind = Some(fault);
+        search.known.fault = Some(fault);
         search
     }
 
@@ -107,7 +107,7 @@ impl Observed {
                 self.thought.push(unknown(process));
                 return Thought::Unknown;
             };
-            at.push(&event, self.known.blind);
+            at.push(&event, self.known.fault);
             self.thought.push(event);
         }
         Thought::Unknown
@@ -131,7 +131,7 @@ impl Observed {
                 self.surprised = true;
             }
             self.known.learn_step(&self.at, event);
-            self.at.push(event, self.known.blind);
+            self.at.push(event, self.known.fault);
             self.seen += 1;
         }
     }
