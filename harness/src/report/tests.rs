@@ -44,6 +44,7 @@ fn report(verdict: Verdict, commands: &[&str], anomalies: Vec<Finding>) -> Repor
         covered: None,
         not_covered: Vec::new(),
         strategy: "dpor".into(),
+        equivalence: scenario::Equivalence::Trace,
         seed: 0,
         commands: commands.iter().map(|command| (*command).to_owned()).collect(),
         executions: 34,

@@ -9,6 +9,7 @@ mod compare;
 mod depth;
 mod driver;
 mod larger;
+mod merging;
 mod programs;
 mod real;
 mod shrink;

@@ -21,6 +21,7 @@ const FIELDS: [&str; 20] = [
     "covered",
     "not_covered",
     "strategy",
+    "equivalence",
     "seed",
     "processes",
     "executions",
