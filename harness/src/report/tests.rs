@@ -123,6 +123,7 @@ fn the_object_for_programs() {
           "covered": "every interleaving: 34 executions",
           "not_covered": [],
           "strategy": "dpor",
+          "equivalence": "trace",
           "seed": 0,
           "processes": 2,
           "executions": 34,
