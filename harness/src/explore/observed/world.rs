@@ -127,6 +127,6 @@ impl World {
 
     /// What stands for all of it.
     pub(super) fn mark(&self) -> Mark {
-        mark(&self.parts.iter().map(|(key, parts)| (key, parts)).collect::<Vec<_>>())
+        mark(&self.parts)
     }
 }
