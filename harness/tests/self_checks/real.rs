@@ -14,6 +14,8 @@ use cooks_harness::model::{Entry, Execution, LockMode, Tree};
 use cooks_harness::simulated::{Expr, Instruction, Program, REGISTERS, Register};
 use cooks_harness::tracer::{Program as Process, Tracer};
 
+use nix::fcntl::{Flock, FlockArg};
+
 use crate::programs::{Theme, programs, start};
 
 /// Programs of each theme.
@@ -53,7 +55,7 @@ fn single_call(instruction: Instruction, length: usize) -> Instruction {
 struct Machine {
     registers: [i64; REGISTERS],
     files: Vec<File>,
-    held: Vec<(i64, File)>,
+    held: Vec<(i64, Flock<File>)>,
 }
 
 fn open(name: &str) -> File {
@@ -125,25 +127,23 @@ impl Machine {
 
     /// Each lock is of a description of its own, so that a process that takes one twice waits for itself.
     fn lock(&mut self, number: i64, mode: LockMode) {
-        let file = open(&format!("#{number}"));
-        match mode {
-            LockMode::Shared => file.lock_shared(),
-            LockMode::Exclusive => file.lock(),
-        }
-        .expect("a lock");
-        self.held.push((number, file));
+        let how = match mode {
+            LockMode::Shared => FlockArg::LockShared,
+            LockMode::Exclusive => FlockArg::LockExclusive,
+        };
+        let taken = Flock::lock(open(&format!("#{number}")), how).expect("a lock");
+        self.held.push((number, taken));
     }
 
     fn try_lock(&mut self, number: i64, mode: LockMode) -> i64 {
-        let file = open(&format!("#{number}"));
-        let taken = match mode {
-            LockMode::Shared => file.try_lock_shared(),
-            LockMode::Exclusive => file.try_lock(),
+        let how = match mode {
+            LockMode::Shared => FlockArg::LockSharedNonblock,
+            LockMode::Exclusive => FlockArg::LockExclusiveNonblock,
         };
-        if taken.is_ok() {
-            self.held.push((number, file));
-        }
-        done(taken)
+        let taken = Flock::lock(open(&format!("#{number}")), how).ok();
+        let is_taken = taken.is_some();
+        self.held.extend(taken.map(|lock| (number, lock)));
+        if is_taken { 1 } else { -1 }
     }
 
     fn on_names(&mut self, instruction: &Instruction) {
