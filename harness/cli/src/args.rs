@@ -125,6 +125,9 @@ pub struct Search {
     /// Which executions to run
     #[arg(long, value_enum, default_value_t = Strategy::Dpor)]
     pub strategy: Strategy,
+    /// Which executions count as the same, so that one of them is run
+    #[arg(long, value_enum, default_value_t = Equivalence::Trace)]
+    pub equivalence: Equivalence,
     /// What decides where chance plays a part [default: one that is drawn and printed]
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
@@ -154,6 +157,9 @@ pub struct RunSearch {
     /// Which executions to run, other than the scenario says
     #[arg(long, value_enum)]
     pub strategy: Option<Strategy>,
+    /// Which executions count as the same, other than the scenario says
+    #[arg(long, value_enum)]
+    pub equivalence: Option<Equivalence>,
     /// What decides where chance plays a part
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
@@ -199,8 +205,6 @@ pub struct Later {
     jobs: Option<u32>,
     #[arg(long, value_name = "K/N", hide = true)]
     shard: Option<String>,
-    #[arg(long, value_name = "NAME", hide = true)]
-    equivalence: Option<String>,
 }
 
 impl Later {
@@ -214,7 +218,6 @@ impl Later {
             .or_else(|| text("faults", &self.faults, &[]))
             .or_else(|| self.jobs.filter(|jobs| *jobs != 1).map(|jobs| format!("--jobs {jobs}")))
             .or_else(|| text("shard", &self.shard, &["1/1"]))
-            .or_else(|| text("equivalence", &self.equivalence, &["trace"]))
     }
 }
 
@@ -231,6 +234,15 @@ pub enum Strategy {
     Pct,
     /// By chance: the orders of what conflicts, spread widely
     Pos,
+}
+
+/// Which executions count as the same.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Equivalence {
+    /// Those in which all that conflicts comes in the same order
+    Trace,
+    /// Those that nobody can tell apart (of dpor, without a bound of preemptions)
+    Observed,
 }
 
 /// What to make of a process that gives up.

@@ -5,9 +5,9 @@ use std::sync::atomic::AtomicBool;
 
 use cooks_harness::model::{Tree, Verdict};
 use cooks_harness::oracle;
-use cooks_harness::scenario::{Program, Scenario, StrategyName};
+use cooks_harness::scenario::{self, Program, Scenario, StrategyName};
 
-use crate::args::{Aborts, Explore, Strategy};
+use crate::args::{Aborts, Equivalence, Explore, Strategy};
 use crate::failure::{ANOMALY, CLEAN, Failure, INCONCLUSIVE};
 use crate::{input, output};
 
@@ -54,6 +54,14 @@ pub fn strategy(name: Strategy) -> StrategyName {
     }
 }
 
+/// The equivalence by its name.
+pub fn equivalence(name: Equivalence) -> scenario::Equivalence {
+    match name {
+        Equivalence::Trace => scenario::Equivalence::Trace,
+        Equivalence::Observed => scenario::Equivalence::Observed,
+    }
+}
+
 /// A time limit that can be one.
 pub fn time_limit(seconds: Option<f64>) -> Result<Option<f64>, Failure> {
     match seconds {
@@ -88,6 +96,7 @@ fn scenario(args: &Explore) -> Result<Scenario, Failure> {
         time_limit: time_limit(search.time_limit)?,
         max_steps: search.max_steps,
         all: search.all,
+        equivalence: equivalence(search.equivalence),
         processes: args.processes.iter().map(|command| Program::Command(command.clone())).collect(),
         ..Scenario::default()
     })

@@ -63,6 +63,7 @@ fn report(
         covered: None,
         not_covered: Vec::new(),
         strategy: "replay".into(),
+        equivalence: witness.scenario.equivalence,
         seed: witness.scenario.seed.unwrap_or(0),
         commands,
         executions: 1,

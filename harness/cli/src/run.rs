@@ -11,7 +11,7 @@ use cooks_harness::scenario::Scenario;
 use cooks_harness::session::Job;
 
 use crate::args::Run;
-use crate::explore::{strategy, time_limit};
+use crate::explore::{equivalence, strategy, time_limit};
 use crate::failure::{ANOMALY, CLEAN, Failure};
 use crate::{input, output};
 
@@ -63,6 +63,9 @@ fn job(name: &str, args: &Run) -> Result<Job, Failure> {
     let search = &args.search;
     if let Some(name) = search.strategy {
         scenario.strategy = strategy(name);
+    }
+    if let Some(name) = search.equivalence {
+        scenario.equivalence = equivalence(name);
     }
     scenario.seed = search.seed.or(scenario.seed);
     scenario.depth = search.depth.or(scenario.depth);

@@ -1,7 +1,7 @@
 use std::ops::ControlFlow;
 
 use super::Strategy;
-use crate::backend::{Backend, Chooser, Detail};
+use crate::backend::{Backend, Chooser};
 use crate::model::{Choice, Cut, Ending, Execution, View};
 
 /// How many executions there were, by how they ended.
@@ -58,7 +58,8 @@ pub fn explore<S: Strategy + ?Sized, B: Backend>(
 ) -> Result<Exploration, B::Error> {
     let mut counts = Counts::default();
     while strategy.begin() {
-        let execution = backend.execute(&mut Steering { strategy, max_steps }, Detail::Search)?;
+        let detail = strategy.detail();
+        let execution = backend.execute(&mut Steering { strategy, max_steps }, detail)?;
         strategy.end(&execution);
         counts.add(&execution);
         if seen(&execution).is_break() {

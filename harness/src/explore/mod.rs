@@ -5,6 +5,7 @@ mod chance;
 mod dfs;
 mod dpor;
 mod drive;
+mod observed;
 mod patience;
 mod points;
 mod random;
@@ -21,11 +22,15 @@ pub use self::dpor::Dpor;
 #[doc(hidden)]
 pub use self::dpor::Fault;
 pub use self::drive::{Counts, Exploration, Steering, explore};
+pub use self::observed::Observed;
+#[doc(hidden)]
+pub use self::observed::ObservedFault;
 pub use self::random::SplitMix64;
 #[doc(hidden)]
 pub use self::shrink::ShrinkFault;
 pub use self::shrink::{Budget, Critical, Measure, Shows, Shrinker, Suspects, Trial};
 
+use crate::backend::Detail;
 use crate::model::{Choice, Cut, Execution, View};
 
 /// Decides an exploration: a sequence of executions.
@@ -50,6 +55,11 @@ pub trait Strategy {
 
     /// Learns what came of the execution.
     fn end(&mut self, execution: &Execution);
+
+    /// How much of each event it needs to learn.
+    fn detail(&self) -> Detail {
+        Detail::Search
+    }
 
     /// Whether an exploration that ends by [`begin`](Strategy::begin) has covered every interleaving.
     fn is_exhaustive(&self) -> bool;

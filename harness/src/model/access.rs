@@ -84,7 +84,7 @@ impl Location {
 }
 
 /// A location without its range: accesses under different keys never conflict.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(crate) enum Key {
     Name(ObjectId, String),
     Listing(ObjectId),

@@ -3,6 +3,7 @@
 use super::expected::word;
 use super::{End, Report};
 use crate::model::{ProcessId, Verdict};
+use crate::scenario::Equivalence;
 
 /// The first line: the verdict, and for one without an anomaly how much stands behind it.
 pub(super) fn verdict(report: &Report, kinds: &[String]) -> String {
@@ -108,6 +109,8 @@ pub(super) fn is_by_chance(report: &Report) -> bool {
 fn strategy(report: &Report) -> String {
     if is_by_chance(report) {
         format!("{}, seed {}", report.strategy, report.seed)
+    } else if report.equivalence == Equivalence::Observed {
+        format!("{}, merging what nobody can tell apart", report.strategy)
     } else {
         report.strategy.clone()
     }

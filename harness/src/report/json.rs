@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{End, Finding, Report, counts, differences};
 use crate::model::{CriticalStep, Kind, ProcessId, Verdict};
-use crate::scenario::Expect;
+use crate::scenario::{Equivalence, Expect};
 
 /// The format's number; raised when a field changes its meaning or goes.
 const FORMAT: u32 = 1;
@@ -20,6 +20,7 @@ struct Object<'a> {
     covered: String,
     not_covered: &'a [String],
     strategy: &'a str,
+    equivalence: Equivalence,
     seed: u64,
     processes: usize,
     executions: u64,
@@ -77,6 +78,7 @@ impl<'a> Object<'a> {
             covered: counts::covered(report),
             not_covered: &report.not_covered,
             strategy: &report.strategy,
+            equivalence: report.equivalence,
             seed: report.seed,
             processes: report.commands.len(),
             executions: report.executions,

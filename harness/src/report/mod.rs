@@ -17,7 +17,7 @@ pub mod words;
 use serde::Serialize;
 
 use crate::model::{Anomaly, CriticalStep, Execution, Verdict};
-use crate::scenario::Expect;
+use crate::scenario::{Equivalence, Expect};
 
 pub use ci::{github, junit};
 pub use expected::differences;
@@ -42,6 +42,8 @@ pub struct Report {
     pub not_covered: Vec<String>,
     /// The strategy's name.
     pub strategy: String,
+    /// Which executions it took for the same.
+    pub equivalence: Equivalence,
     /// The seed that it had.
     pub seed: u64,
     /// The processes' commands, in their order.

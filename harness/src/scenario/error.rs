@@ -25,8 +25,7 @@ impl fmt::Display for ScenarioError {
 /// Keys of the design that nothing reads yet.
 const KEYS_TO_COME: [&str; 6] = ["crash", "faults", "jobs", "shard", "then", "input"];
 /// Values of the design that nothing does yet, with their keys.
-const VALUES_TO_COME: [(&str, &str); 3] =
-    [("observed", "equivalence"), ("crash-loss", "kinds"), ("not-durable", "kinds")];
+const VALUES_TO_COME: [(&str, &str); 2] = [("crash-loss", "kinds"), ("not-durable", "kinds")];
 
 /// What serde says of a key or value, in words that say how to mend it.
 pub(super) fn mend(message: &str) -> String {

@@ -2,7 +2,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::error::mend;
-use super::{Scenario, ScenarioError, StrategyName};
+use super::{Equivalence, Scenario, ScenarioError, StrategyName};
 use crate::model::Verdict;
 use crate::oracle::Normalize;
 
@@ -90,6 +90,11 @@ impl Scenario {
         if self.preemptions.is_some() && self.strategy.is_by_chance() {
             let message = format!("`preemptions` bounds dpor and dfs; {name} draws its schedules");
             return Err(("preemptions", message));
+        }
+        let merges = self.strategy == StrategyName::Dpor && self.preemptions.is_none();
+        if self.equivalence == Equivalence::Observed && !merges {
+            let message = "`equivalence` observed is of the strategy dpor without `preemptions`";
+            return Err(("equivalence", message.to_owned()));
         }
         if self.depth.is_some() && self.strategy != StrategyName::Pct {
             return Err(("depth", format!("`depth` is of the strategy pct, not of {name}")));
@@ -239,8 +244,8 @@ blocked = 4
                 "s.toml:5: the strategy pos never covers all: expect `inconclusive`, or use dpor",
             ),
             (
-                format!("equivalence = \"observed\"\n{process}"),
-                "s.toml:1: `observed` as `equivalence` is not built yet",
+                format!("strategy = \"dfs\"\nequivalence = \"observed\"\n{process}"),
+                "s.toml:2: `equivalence` observed is of the strategy dpor without `preemptions`",
             ),
             (format!("crash = \"kill\"\n{process}"), "s.toml:1: `crash` is not built yet"),
             (format!("faults = []\n{process}"), "s.toml:1: `faults` is not built yet"),

@@ -74,7 +74,7 @@ pub struct Scenario {
     /// Whether to go on after the first anomaly.
     #[serde(default, skip_serializing_if = "is_default")]
     pub all: bool,
-    /// How executions are told apart. One way is built.
+    /// Which executions count as the same.
     #[serde(default, skip_serializing_if = "is_default")]
     pub equivalence: Equivalence,
     /// The processes, A first.
@@ -177,4 +177,6 @@ pub enum Equivalence {
     /// Those of one trace class.
     #[default]
     Trace,
+    /// Those that nobody can tell apart.
+    Observed,
 }

@@ -276,6 +276,7 @@ impl<'a> Session<'a> {
             covered: searched.covered,
             not_covered,
             strategy: scenario.strategy.name().into(),
+            equivalence: scenario.equivalence,
             seed: scenario.seed.unwrap_or(0),
             commands: self.commands(),
             executions: self.counts.executions,

@@ -1,11 +1,11 @@
 //! The search: which strategy, how far, and why it ended.
 
 use super::{Progress, Session, SessionError};
-use crate::backend::{Backend, Detail};
-use crate::explore::{Bounded, Dfs, Dpor, Pct, Pos, RandomWalk, Steering, Strategy};
+use crate::backend::Backend;
+use crate::explore::{Bounded, Dfs, Dpor, Observed, Pct, Pos, RandomWalk, Steering, Strategy};
 use crate::model::Kind;
 use crate::report::{End, Finding};
-use crate::scenario::StrategyName;
+use crate::scenario::{Equivalence, StrategyName};
 
 /// How many executions are drawn by chance, unless the scenario says otherwise.
 const RANDOM_EXECUTIONS: u64 = 1_000;
@@ -27,6 +27,9 @@ impl Session<'_> {
         let seed = scenario.seed.unwrap_or(0);
         let executions = scenario.max_executions.unwrap_or(RANDOM_EXECUTIONS);
         match (scenario.strategy, scenario.preemptions) {
+            (StrategyName::Dpor, None) if scenario.equivalence == Equivalence::Observed => {
+                Box::new(Observed::new())
+            }
             (StrategyName::Dpor, None) => Box::new(Dpor::new()),
             (StrategyName::Dpor, Some(most)) => Box::new(Bounded::new(most)),
             (StrategyName::Dfs, None) => Box::new(Dfs::new()),
@@ -59,8 +62,9 @@ impl Session<'_> {
             if let Some(end) = self.bound_that_is_reached() {
                 return Ok(end);
             }
+            let detail = strategy.detail();
             let mut steering = Steering { strategy, max_steps };
-            let mut execution = self.tracer.execute(&mut steering, Detail::Search)?;
+            let mut execution = self.tracer.execute(&mut steering, detail)?;
             strategy.end(&execution);
             self.counts.add(&execution);
             let check = self.afterwards.finish(&mut self.tracer, &mut execution)?;

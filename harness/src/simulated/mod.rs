@@ -51,8 +51,8 @@ impl Backend for Simulation {
         self.programs.len()
     }
 
-    fn execute(&mut self, chooser: &mut dyn Chooser, _detail: Detail) -> Result<Execution, Error> {
-        Run::new(self).run(chooser)
+    fn execute(&mut self, chooser: &mut dyn Chooser, detail: Detail) -> Result<Execution, Error> {
+        Run::new(self, detail).run(chooser)
     }
 }
 
@@ -62,16 +62,18 @@ struct Run<'p> {
     processes: Vec<Process<'p>>,
     schedule: Vec<Choice>,
     trace: Vec<Event>,
+    detail: Detail,
 }
 
 impl<'p> Run<'p> {
-    fn new(simulation: &'p Simulation) -> Self {
+    fn new(simulation: &'p Simulation, detail: Detail) -> Self {
         let objects = simulation.initial.objects();
         Self {
             world: World::new(&simulation.initial),
             processes: simulation.programs.iter().map(|program| Process::new(program, objects)).collect(),
             schedule: Vec::new(),
             trace: Vec::new(),
+            detail,
         }
     }
 
@@ -121,7 +123,7 @@ impl<'p> Run<'p> {
             operation: plan.operation,
             result: plan.result,
             exit: over.then_some(Exit::Status(0)),
-            payload: None,
+            payload: plan.moved.filter(|_| self.detail == Detail::Evidence),
         });
     }
 

@@ -2,7 +2,7 @@ use super::process::Process;
 use super::program::{Instruction, Name, Register};
 use super::world::{Effect, World};
 use crate::model::{
-    Access, Acquisition, Call, CallResult, Location, LockMode, ObjectId, Operation, ProcessId,
+    Access, Acquisition, Call, CallResult, Location, LockMode, ObjectId, Operation, Payload, ProcessId,
 };
 
 /// What an operation would do in the present state. Doing it is applying this, so that a pending operation and its execution
@@ -18,6 +18,8 @@ pub(super) struct Plan {
     pub(super) into: Option<Register>,
     pub(super) effects: Vec<Effect>,
     pub(super) opened: Option<ObjectId>,
+    /// The bytes that it moves.
+    pub(super) moved: Option<Payload>,
     /// Who holds the lock against it, where it has to wait.
     pub(super) holders: Vec<ProcessId>,
 }
@@ -41,6 +43,7 @@ impl Plan {
             into: None,
             effects: Vec::new(),
             opened: None,
+            moved: None,
             holders: Vec::new(),
         }
     }
@@ -59,6 +62,12 @@ impl Plan {
     fn fails(mut self, error: &str, into: Option<Register>) -> Self {
         self.result = CallResult::Error(error.to_owned());
         (self.value, self.into) = (-1, into);
+        self
+    }
+
+    fn moves(mut self, value: i64, written: bool) -> Self {
+        let path = self.operation.call.path.clone().unwrap_or_default();
+        self.moved = Some(Payload { path, written, offset: 0, bytes: value.to_le_bytes().into() });
         self
     }
 
@@ -142,12 +151,14 @@ impl Planner<'_> {
         let path = path_of(object);
         let content = self.world.content(object);
         match instruction {
-            Instruction::Load { into, .. } => {
-                Plan::new("pread64", path, vec![Access::read(data(object))]).gives(content, *into)
-            }
+            Instruction::Load { into, .. } => Plan::new("pread64", path, vec![Access::read(data(object))])
+                .gives(content, *into)
+                .moves(content, false),
             Instruction::Store { value, .. } => {
+                let value = self.process.value(value);
                 Plan::new("pwrite64", path, vec![Access::write(data(object))])
-                    .does([Effect::Content(object, self.process.value(value))])
+                    .does([Effect::Content(object, value)])
+                    .moves(value, true)
             }
             Instruction::Increment { .. } => {
                 Plan::new("increment", path, vec![Access::read(data(object)), Access::write(data(object))])

@@ -3,8 +3,18 @@
 use cooks_harness::backend::{Backend, Chooser, Detail};
 use cooks_harness::model::{Access, Choice, Cut, Ending, Event, Execution, Operation, Status, View};
 
-/// Changes an access, or loses it.
-pub type Glasses = fn(&Operation, &Access) -> Option<Access>;
+/// Changes what an operation touches and takes.
+pub type Glasses = fn(&Operation) -> Operation;
+
+/// The operation with each access changed, or lost.
+pub fn each(seen: &Operation, access: impl Fn(&Access) -> Option<Access>) -> Operation {
+    Operation { accesses: seen.accesses.iter().filter_map(access).collect(), ..seen.clone() }
+}
+
+/// The operation with those accesses that are kept.
+pub fn only(seen: &Operation, kept: impl Fn(&Access) -> bool) -> Operation {
+    each(seen, |access| kept(access).then(|| access.clone()))
+}
 
 /// A backend through glasses.
 #[derive(Debug)]
@@ -18,20 +28,15 @@ struct Choosing<'c> {
     glasses: Glasses,
 }
 
-fn operation(seen: &Operation, glasses: Glasses) -> Operation {
-    let accesses = seen.accesses.iter().filter_map(|access| glasses(seen, access)).collect();
-    Operation { accesses, ..seen.clone() }
-}
-
 fn event(seen: &Event, glasses: Glasses) -> Event {
-    Event { operation: operation(&seen.operation, glasses), ..seen.clone() }
+    Event { operation: glasses(&seen.operation), ..seen.clone() }
 }
 
 fn status(seen: &Status, glasses: Glasses) -> Status {
     match seen.clone() {
-        Status::Enabled(held) => Status::Enabled(operation(&held, glasses)),
+        Status::Enabled(held) => Status::Enabled(glasses(&held)),
         Status::Blocked { operation: held, holders } => {
-            Status::Blocked { operation: operation(&held, glasses), holders }
+            Status::Blocked { operation: glasses(&held), holders }
         }
         finished @ Status::Finished(_) => finished,
     }
@@ -60,7 +65,7 @@ impl<B: Backend> Backend for Seen<B> {
         }
         if let Ending::Blocked(waiting) = &mut execution.ending {
             for seen in waiting {
-                seen.operation = operation(&seen.operation, glasses);
+                seen.operation = glasses(&seen.operation);
             }
         }
         Ok(execution)

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use cooks_harness::backend::Backend;
-use cooks_harness::explore::{Counts, Dfs, Strategy, explore};
+use cooks_harness::explore::{Counts, Dfs, Observed, Strategy, explore};
 use cooks_harness::model::{Ending, Outcome};
 
 use crate::classes::{Class, class};
@@ -45,5 +45,23 @@ pub fn compare<B: Backend>(strategy: &mut dyn Strategy, backend: &mut B) -> Resu
     if complete + blocked != all.classes.len() as u64 || redundant != 0 || executions != complete + blocked {
         return Err(format!("{} classes, but {:?}", all.classes.len(), found.counts));
     }
+    merged(&mut Observed::new(), backend, &all)?;
     Ok(complete + blocked)
+}
+
+/// Holds the search that merges to the outcomes of all schedules, each execution that it leaves out being counted. How many it
+/// runs; or what is different.
+pub fn merged<B: Backend>(strategy: &mut Observed, backend: &mut B, all: &Seen) -> Result<u64, String> {
+    let found = see(strategy, backend)?;
+    if found.outcomes != all.outcomes {
+        return Err(format!("{} outcomes instead of {}", found.outcomes.len(), all.outcomes.len()));
+    }
+    let (executions, classes) = (found.counts.executions, all.classes.len() as u64);
+    if executions + strategy.merged() != classes || executions != found.classes.len() as u64 {
+        return Err(format!("{executions} run and {} merged of {classes} classes", strategy.merged()));
+    }
+    if !strategy.is_exhaustive() {
+        return Err("a step was not what it was expected to be".to_owned());
+    }
+    Ok(executions)
 }

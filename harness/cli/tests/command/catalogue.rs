@@ -12,7 +12,7 @@ fn keys(text: &str, indent: usize) -> Vec<&str> {
     text.split(&start).skip(1).filter_map(|rest| rest.split('"').next()).collect()
 }
 
-const FIELDS: [&str; 20] = [
+const FIELDS: [&str; 21] = [
     "format",
     "scenario",
     "verdict",
@@ -21,6 +21,7 @@ const FIELDS: [&str; 20] = [
     "covered",
     "not_covered",
     "strategy",
+    "equivalence",
     "seed",
     "processes",
     "executions",

@@ -62,6 +62,10 @@ pub struct Dpor {
 pub enum Fault {
     /// Processes sleep on whatever is done.
     NeverWake,
+    /// Nothing sleeps beyond the node where it was chosen.
+    NothingSleepsOn,
+    /// An operation races with the last that conflicts with it, and with none before.
+    LastRaceOnly,
     /// Those that wait at a deadlock do not race.
     WaitersForgotten,
     /// A reversal does not take along what is independent of it.
@@ -93,6 +97,7 @@ impl Dpor {
     /// The sleep set of the node that `view` shows.
     fn sleep(&self, view: View<'_>) -> Vec<ProcessId> {
         match (self.stack.last(), view.trace.last()) {
+            _ if self.fault == Some(Fault::NothingSleepsOn) => Vec::new(),
             (Some(node), Some(_)) if self.fault == Some(Fault::NeverWake) => {
                 node.sleep_after(&Operation::default())
             }

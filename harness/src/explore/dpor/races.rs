@@ -191,6 +191,9 @@ impl<'a> Races<'a> {
                 between.push(event);
             }
             races.extend(race);
+            if !races.is_empty() && self.fault == Some(Fault::LastRaceOnly) {
+                break;
+            }
         }
         races
     }
