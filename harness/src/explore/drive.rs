@@ -58,8 +58,7 @@ pub fn explore<S: Strategy + ?Sized, B: Backend>(
 ) -> Result<Exploration, B::Error> {
     let mut counts = Counts::default();
     while strategy.begin() {
-        let execution = backend.execute(&mut Steering { strategy, max_steps }, Detail::Search)?;
-        strategy.end(&execution);
+        let execution = run(strategy, backend, max_steps)?;
         counts.add(&execution);
         if seen(&execution).is_break() {
             return Ok(Exploration { counts, exhaustive: false });
@@ -67,6 +66,23 @@ pub fn explore<S: Strategy + ?Sized, B: Backend>(
     }
     let exhaustive = strategy.is_exhaustive() && counts.overlong == 0;
     Ok(Exploration { counts, exhaustive })
+}
+
+/// Runs one execution of a strategy that has begun it, and tells it. One that it does not own ends as redundant.
+///
+/// # Errors
+/// Those of the backend.
+pub fn run<S: Strategy + ?Sized, B: Backend>(
+    strategy: &mut S,
+    backend: &mut B,
+    max_steps: usize,
+) -> Result<Execution, B::Error> {
+    let mut execution = backend.execute(&mut Steering { strategy, max_steps }, Detail::Search)?;
+    strategy.end(&execution);
+    if !strategy.owns(&execution) {
+        execution.ending = Ending::Cut(Cut::Redundant);
+    }
+    Ok(execution)
 }
 
 /// Lets a strategy choose in one execution, up to a number of steps.

@@ -9,6 +9,7 @@ mod patience;
 mod points;
 mod random;
 mod shrink;
+mod split;
 
 #[doc(hidden)]
 pub use self::bounded::BoundFault;
@@ -20,11 +21,12 @@ pub use self::dfs::Dfs;
 pub use self::dpor::Dpor;
 #[doc(hidden)]
 pub use self::dpor::Fault;
-pub use self::drive::{Counts, Exploration, Steering, explore};
+pub use self::drive::{Counts, Exploration, Steering, explore, run};
 pub use self::random::SplitMix64;
 #[doc(hidden)]
 pub use self::shrink::ShrinkFault;
 pub use self::shrink::{Budget, Critical, Measure, Shows, Shrinker, Suspects, Trial};
+pub use self::split::{Part, Split};
 
 use crate::model::{Choice, Cut, Execution, View};
 
@@ -50,6 +52,12 @@ pub trait Strategy {
 
     /// Learns what came of the execution.
     fn end(&mut self, execution: &Execution);
+
+    /// Whether an execution that came to an end is one that this search is to count. One that is not belongs to another part of a
+    /// search that was split, and counts as redundant here.
+    fn owns(&self, _execution: &Execution) -> bool {
+        true
+    }
 
     /// Whether an exploration that ends by [`begin`](Strategy::begin) has covered every interleaving.
     fn is_exhaustive(&self) -> bool;

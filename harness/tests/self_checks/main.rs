@@ -11,6 +11,7 @@ mod driver;
 mod larger;
 mod programs;
 mod shrink;
+mod split;
 
 use std::fmt::Debug;
 

@@ -6,10 +6,12 @@ mod races;
 mod wakeup;
 
 use self::node::Node;
+use self::races::Race;
 pub(super) use self::races::Races;
 use self::wakeup::Tree;
 use super::Strategy;
-use crate::model::{Choice, Cut, Ending, Execution, Operation, ProcessId, View};
+use super::split::Part;
+use crate::model::{Choice, Cut, Ending, Execution, Operation, ProcessId, Status, View};
 
 /// Optimal dynamic partial-order reduction: one execution for each trace class, none redundant.
 ///
@@ -53,6 +55,10 @@ pub struct Dpor {
     /// What is to be run below the last of them.
     below: Tree,
     begun: bool,
+    /// What of the search this is to explore.
+    part: Part,
+    /// What the processes are held at where the present execution was cut, because all that could go on sleeps or waits for its part.
+    waiting: Vec<(ProcessId, Operation)>,
     fault: Option<Fault>,
 }
 
@@ -83,6 +89,12 @@ impl Dpor {
         Self::default()
     }
 
+    /// An exploration of a part alone: each trace class of it once, and none redundant but those that wait for what does not come.
+    #[must_use]
+    pub fn within(part: Part) -> Self {
+        Self { part, ..Self::default() }
+    }
+
     /// One with a fault.
     #[doc(hidden)]
     #[must_use]
@@ -101,6 +113,12 @@ impl Dpor {
         }
     }
 
+    /// Whether what overtakes in a race may do so in this part: if it does not have to wait there, as far as it is known.
+    fn can_be_reversed(&self, race: &Race<'_>) -> bool {
+        let (operation, _) = race.operation(self.stack[race.earlier()].pending(race.process()));
+        !self.part.bars(race.process(), &operation, race.before())
+    }
+
     /// What processes are held at when the execution has ended: those that wait, or have been cut off.
     fn held(&self, ending: &Ending) -> Vec<(ProcessId, Operation)> {
         match ending {
@@ -111,7 +129,8 @@ impl Dpor {
                 .filter(|at| !at.holders.contains(&at.process))
                 .map(|at| (at.process, at.operation.clone()))
                 .collect(),
-            Ending::Cut(_) => self.stack.last().map_or_else(Vec::new, Node::others),
+            Ending::Cut(Cut::Redundant) => self.waiting.clone(),
+            Ending::Cut(Cut::Steps) => self.stack.last().map_or_else(Vec::new, Node::others),
             Ending::Complete => Vec::new(),
         }
     }
@@ -138,7 +157,12 @@ impl Strategy for Dpor {
         if step == self.stack.len() {
             let sleep = self.sleep(view);
             let tree = std::mem::take(&mut self.below);
-            let (node, below) = Node::new(view, sleep, tree).ok_or(Cut::Redundant)?;
+            let Some((node, below)) = Node::new(view, &self.part, sleep, tree) else {
+                let held =
+                    |(index, status): (usize, &Status)| Some((ProcessId(index), status.operation()?.clone()));
+                self.waiting = view.processes.iter().enumerate().filter_map(held).collect();
+                return Err(Cut::Redundant);
+            };
             self.stack.push(node);
             self.below = below;
         }
@@ -146,15 +170,17 @@ impl Strategy for Dpor {
     }
 
     fn end(&mut self, execution: &Execution) {
-        if execution.ending == Ending::Cut(Cut::Redundant) {
-            return;
-        }
         let held = self.held(&execution.ending);
-        for race in Races::of(execution, &held, self.fault) {
+        let races = Races::of(execution, &held, self.fault, &|race| self.can_be_reversed(race));
+        for race in races {
             let node = &mut self.stack[race.earlier()];
             let (operation, known) = race.operation(node.pending(race.process()));
             node.plan(race.sequence(&operation, known));
         }
+    }
+
+    fn owns(&self, execution: &Execution) -> bool {
+        matches!(execution.ending, Ending::Cut(_)) || self.part.has(execution)
     }
 
     fn is_exhaustive(&self) -> bool {

@@ -1,3 +1,4 @@
+use super::super::split::Part;
 use super::wakeup::{Branch, Known, Step, Tree, is_weak_initial, steps};
 use crate::model::{AccessKind, Event, Operation, ProcessId, View};
 
@@ -32,27 +33,44 @@ fn free_choice(view: View<'_>, awake: &[ProcessId]) -> Option<ProcessId> {
 
 impl Node {
     /// The node that `view` shows, with its sleep set and what is to be run from it; and what is to be run below the process that
-    /// is chosen. `None` where all that is enabled is asleep.
-    pub(super) fn new(view: View<'_>, sleep: Vec<ProcessId>, tree: Tree) -> Option<(Self, Tree)> {
-        let awake: Vec<ProcessId> = view.enabled().filter(|process| !sleep.contains(process)).collect();
+    /// is chosen. `None` where all that is enabled is asleep, or waits for what the part wants first.
+    pub(super) fn new(
+        view: View<'_>,
+        part: &Part,
+        sleep: Vec<ProcessId>,
+        mut tree: Tree,
+    ) -> Option<(Self, Tree)> {
+        let may_go_on = |process: &ProcessId| {
+            let held = view.processes[process.0].operation();
+            held.is_some_and(|operation| !part.bars(*process, operation, view.trace.iter()))
+        };
+        let awake: Vec<ProcessId> =
+            view.enabled().filter(|process| !sleep.contains(process)).filter(may_go_on).collect();
+        // Of what was known in part when it was planned, only now it shows that it has to wait.
+        tree.branches.retain(|branch| branch.known == Known::All || awake.contains(&branch.process));
+        let is_planned = tree
+            .branches
+            .first()
+            .map_or(!tree.undecided.is_empty(), |branch| awake.contains(&branch.process));
         let pending = view.processes.iter().map(|status| status.operation().cloned()).collect();
         let mut node = Self { pending, sleep, chosen: free_choice(view, &awake)?, tree: Tree::default() };
-        let below = match tree.branches.first().map(|branch| branch.process) {
-            Some(process) if awake.contains(&process) => node.adopt(tree),
-            // Free to choose; or the backend broke the invariant of accesses, and to search freely is what remains sound.
-            _ => Tree::default(),
-        };
+        // Else free to choose; or the backend broke the invariant of accesses, and to search freely is what remains sound.
+        let below = if is_planned { node.adopt(tree, &awake) } else { Tree::default() };
         Some((node, below))
     }
 
     /// Takes over what is to be run from here, now that what each process would do is known, and chooses the first of it.
-    fn adopt(&mut self, tree: Tree) -> Tree {
+    fn adopt(&mut self, tree: Tree, awake: &[ProcessId]) -> Tree {
         self.tree.branches = tree.branches;
         for branch in &mut self.tree.branches {
             settle(branch, &self.pending);
         }
         for sequence in &tree.undecided {
             self.plan(steps(sequence));
+        }
+        self.tree.branches.retain(|branch| awake.contains(&branch.process));
+        if self.tree.branches.is_empty() {
+            return Tree::default();
         }
         let first = self.tree.branches.remove(0);
         self.chosen = first.process;
