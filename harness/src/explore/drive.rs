@@ -22,6 +22,16 @@ pub struct Counts {
 }
 
 impl Counts {
+    /// Adds those of another part of the same search.
+    pub fn join(&mut self, other: &Self) {
+        self.executions += other.executions;
+        self.complete += other.complete;
+        self.blocked += other.blocked;
+        self.redundant += other.redundant;
+        self.overlong += other.overlong;
+        self.steps += other.steps;
+    }
+
     /// Counts an execution.
     pub fn add(&mut self, execution: &Execution) {
         self.executions += 1;

@@ -21,6 +21,7 @@ pub use self::dfs::Dfs;
 pub use self::dpor::Dpor;
 #[doc(hidden)]
 pub use self::dpor::Fault;
+pub use self::dpor::Reversal;
 pub use self::drive::{Counts, Exploration, Steering, explore, run};
 pub use self::random::SplitMix64;
 #[doc(hidden)]
@@ -61,6 +62,16 @@ pub trait Strategy {
 
     /// Whether an exploration that ends by [`begin`](Strategy::begin) has covered every interleaving.
     fn is_exhaustive(&self) -> bool;
+
+    /// How much of the search is done, between 0 and 1, going by what is known of it by now, where that can be told: an estimate.
+    fn done(&self) -> Option<f64> {
+        None
+    }
+
+    /// The races of the last execution that the search will go back to, where it was asked to tell them.
+    fn reversals(&mut self) -> Vec<Reversal> {
+        Vec::new()
+    }
 
     /// What the executions so far stand for, where it is more than themselves and less than everything: a clause that follows
     /// their number in a report. `processes` is how many there are.

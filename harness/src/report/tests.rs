@@ -57,6 +57,9 @@ fn report(verdict: Verdict, commands: &[&str], anomalies: Vec<Finding>) -> Repor
         elapsed_s: 0.412,
         anomalies,
         expected: None,
+        outcomes: (["0a", "0b", "0c"].map(String::from)).into(),
+        subject: "5eed".into(),
+        shard: None,
     }
 }
 

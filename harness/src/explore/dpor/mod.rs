@@ -11,7 +11,7 @@ pub(super) use self::races::Races;
 use self::wakeup::Tree;
 use super::Strategy;
 use super::split::Part;
-use crate::model::{Choice, Cut, Ending, Execution, Operation, ProcessId, Status, View};
+use crate::model::{Call, Choice, Cut, Ending, Event, Execution, Operation, ProcessId, Status, View};
 
 /// Optimal dynamic partial-order reduction: one execution for each trace class, none redundant.
 ///
@@ -60,6 +60,21 @@ pub struct Dpor {
     /// What the processes are held at where the present execution was cut, because all that could go on sleeps or waits for its part.
     waiting: Vec<(ProcessId, Operation)>,
     fault: Option<Fault>,
+    /// The races of the last execution that were planned to be reversed, where these are asked for.
+    reversals: Option<Vec<Reversal>>,
+}
+
+/// A race that a search will go back to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Reversal {
+    /// The step that is to be overtaken, from 0.
+    pub step: usize,
+    /// Whose it is, and what it did.
+    pub earlier: (ProcessId, Call),
+    /// Who overtakes, and what it did.
+    pub later: (ProcessId, Call),
+    /// In which step, from 0; none where the process was held at it in the end.
+    pub at: Option<usize>,
 }
 
 /// A fault to plant, so that the self-checks can be seen to find it. Not part of the interface.
@@ -100,6 +115,12 @@ impl Dpor {
     #[must_use]
     pub fn with_fault(fault: Fault) -> Self {
         Self { fault: Some(fault), ..Self::default() }
+    }
+
+    /// The same, which tells of each race that it will go back to, or not.
+    #[must_use]
+    pub fn explaining(self, explain: bool) -> Self {
+        Self { reversals: explain.then(Vec::new), ..self }
     }
 
     /// The sleep set of the node that `view` shows.
@@ -175,12 +196,37 @@ impl Strategy for Dpor {
         for race in races {
             let node = &mut self.stack[race.earlier()];
             let (operation, known) = race.operation(node.pending(race.process()));
-            node.plan(race.sequence(&operation, known));
+            if node.plan(race.sequence(&operation, known))
+                && let Some(reversals) = &mut self.reversals
+            {
+                let Event { process, operation, .. } = &execution.trace[race.earlier()];
+                reversals.push(Reversal {
+                    step: race.earlier(),
+                    earlier: (*process, operation.call.clone()),
+                    later: (race.process(), race.overtakes().call.clone()),
+                    at: race.later(),
+                });
+            }
         }
     }
 
     fn owns(&self, execution: &Execution) -> bool {
         matches!(execution.ending, Ending::Cut(_)) || self.part.has(execution)
+    }
+
+    /// As if each branch known were as large as the others beside it.
+    fn done(&self) -> Option<f64> {
+        let (mut done, mut size) = (0.0, 1.0);
+        for node in &self.stack {
+            let (tried, left) = node.branches();
+            size /= (tried + left) as f64 + 1.0;
+            done += size * tried as f64;
+        }
+        Some(done + size)
+    }
+
+    fn reversals(&mut self) -> Vec<Reversal> {
+        self.reversals.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     fn is_exhaustive(&self) -> bool {

@@ -13,6 +13,8 @@ pub(super) struct Node {
     chosen: ProcessId,
     /// What is to be run from here after that.
     tree: Tree,
+    /// How many branches were run from here before the present one.
+    tried: usize,
 }
 
 /// After so many steps in a row that change nothing, a process gives way: it may be waiting for what another is to do.
@@ -53,7 +55,8 @@ impl Node {
             .first()
             .map_or(!tree.undecided.is_empty(), |branch| awake.contains(&branch.process));
         let pending = view.processes.iter().map(|status| status.operation().cloned()).collect();
-        let mut node = Self { pending, sleep, chosen: free_choice(view, &awake)?, tree: Tree::default() };
+        let mut node =
+            Self { pending, sleep, chosen: free_choice(view, &awake)?, tree: Tree::default(), tried: 0 };
         // Else free to choose; or the backend broke the invariant of accesses, and to search freely is what remains sound.
         let below = if is_planned { node.adopt(tree, &awake) } else { Tree::default() };
         Some((node, below))
@@ -105,8 +108,14 @@ impl Node {
         }
         let branch = self.tree.branches.remove(0);
         self.sleep.push(self.chosen);
+        self.tried += 1;
         self.chosen = branch.process;
         Some(branch.below)
+    }
+
+    /// How many branches from here were run before the present one, and how many are known to be left.
+    pub(super) fn branches(&self) -> (usize, usize) {
+        (self.tried, self.tree.branches.len())
     }
 
     /// The processes that sleep on once `done` has been done here: those that nobody could tell from having come first.
@@ -116,8 +125,8 @@ impl Node {
         self.sleep.iter().copied().filter(undisturbed).collect()
     }
 
-    /// Sees to it that a sequence equivalent to this one is run from here, if none was.
-    pub(super) fn plan(&mut self, sequence: Vec<Step<'_>>) {
+    /// Sees to it that a sequence equivalent to this one is run from here, if none was. Whether it was not planned before.
+    pub(super) fn plan(&mut self, sequence: Vec<Step<'_>>) -> bool {
         let pending = &self.pending;
         let was_run = self.sleep.iter().any(|process| {
             pending[process.0].as_ref().is_some_and(|operation| {
@@ -125,12 +134,13 @@ impl Node {
             })
         });
         if was_run {
-            return;
+            return false;
         }
-        self.tree.insert(sequence);
+        let is_new = self.tree.insert(sequence);
         if let Some(added) = self.tree.branches.last_mut() {
             settle(added, &self.pending);
         }
+        is_new
     }
 }
 
