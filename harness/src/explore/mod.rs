@@ -27,6 +27,8 @@ pub use self::random::SplitMix64;
 #[doc(hidden)]
 pub use self::shrink::ShrinkFault;
 pub use self::shrink::{Budget, Critical, Measure, Shows, Shrinker, Suspects, Trial};
+#[doc(hidden)]
+pub use self::split::PartFault;
 pub use self::split::{Part, Split};
 
 use crate::model::{Choice, Cut, Execution, View};

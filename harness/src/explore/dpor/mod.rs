@@ -95,6 +95,8 @@ pub enum Fault {
     AccessesStay,
     /// What is known of a reversed operation is taken to be all of it.
     NothingUndecided,
+    /// An execution that was cut because it waits for its part has no races.
+    CutForgotten,
 }
 
 impl Dpor {
@@ -115,6 +117,13 @@ impl Dpor {
     #[must_use]
     pub fn with_fault(fault: Fault) -> Self {
         Self { fault: Some(fault), ..Self::default() }
+    }
+
+    /// One of a part, with a fault.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn within_with_fault(part: Part, fault: Fault) -> Self {
+        Self { part, fault: Some(fault), ..Self::default() }
     }
 
     /// The same, which tells of each race that it will go back to, or not.
@@ -191,6 +200,9 @@ impl Strategy for Dpor {
     }
 
     fn end(&mut self, execution: &Execution) {
+        if self.fault == Some(Fault::CutForgotten) && execution.ending == Ending::Cut(Cut::Redundant) {
+            return;
+        }
         let held = self.held(&execution.ending);
         let races = Races::of(execution, &held, self.fault, &|race| self.can_be_reversed(race));
         for race in races {

@@ -40,7 +40,36 @@ impl Touch {
     }
 }
 
+/// A fault to plant, so that the self-checks can be seen to find it. Not part of the interface.
+#[doc(hidden)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PartFault {
+    /// Nobody waits: what belongs to other parts is run as well.
+    NothingWaits,
+    /// An execution without what the part wants is taken for one of it.
+    NothingNeeded,
+    /// A look counts as a change where a question is about the first change.
+    LooksCount,
+}
+
 impl Part {
+    /// The same with a fault.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_fault(mut self, fault: PartFault) -> Self {
+        match fault {
+            PartFault::NothingWaits => self.awaits.clear(),
+            PartFault::NothingNeeded => self.needs.clear(),
+            PartFault::LooksCount => {
+                for held in &mut self.awaits {
+                    held.held.changes = false;
+                    held.until.changes = false;
+                }
+            }
+        }
+        self
+    }
+
     /// Whether the operation has to wait after these events.
     pub(in crate::explore) fn bars<'e>(
         &self,

@@ -5,8 +5,8 @@ mod awaits;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use self::awaits::Part;
 use self::awaits::{Await, Touch};
+pub use self::awaits::{Part, PartFault};
 use crate::model::{AccessKind, Execution, Location, ProcessId};
 
 /// The questions that a search is split by. Each is about a location and two processes: *does `other` touch the location before
