@@ -19,7 +19,7 @@ pub fn human(report: &Report, style: &Style, out: &mut dyn io::Write) -> io::Res
         write(out, style, &format!("not as expected: {difference}"), Some(Ink::Bad))?;
     }
     let telling = by_telling(report);
-    if telling.iter().any(|finding| finding.shown.trace.is_empty()) {
+    if telling.iter().any(|finding| finding.shown.outcome.exits.is_empty()) {
         writeln!(out)?;
         each_in_short(&telling, style, out)?;
     } else if let Some((first, others)) = telling.split_first() {

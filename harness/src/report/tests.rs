@@ -118,7 +118,9 @@ fn the_object_for_programs() {
     expect![[r#"
         {
           "format": 1,
+          "cooks": "0.1.0",
           "scenario": "two-agents",
+          "subject": "5eed",
           "verdict": "anomaly",
           "exhaustive": true,
           "ended_by": "everything",
@@ -127,6 +129,10 @@ fn the_object_for_programs() {
           "strategy": "dpor",
           "seed": 0,
           "processes": 2,
+          "commands": [
+            "python3 agent.py a",
+            "python3 agent.py b"
+          ],
           "executions": 34,
           "complete": 30,
           "blocked": 4,
@@ -136,6 +142,11 @@ fn the_object_for_programs() {
           "serial_outcomes": 2,
           "steps": 612,
           "elapsed_s": 0.412,
+          "outcomes": [
+            "0a",
+            "0b",
+            "0c"
+          ],
           "anomalies": [
             {
               "kind": "lost-update",

@@ -12,9 +12,11 @@ fn keys(text: &str, indent: usize) -> Vec<&str> {
     text.split(&start).skip(1).filter_map(|rest| rest.split('"').next()).collect()
 }
 
-const FIELDS: [&str; 20] = [
+const FIELDS: [&str; 24] = [
     "format",
+    "cooks",
     "scenario",
+    "subject",
     "verdict",
     "exhaustive",
     "ended_by",
@@ -23,6 +25,7 @@ const FIELDS: [&str; 20] = [
     "strategy",
     "seed",
     "processes",
+    "commands",
     "executions",
     "complete",
     "blocked",
@@ -32,6 +35,7 @@ const FIELDS: [&str; 20] = [
     "serial_outcomes",
     "steps",
     "elapsed_s",
+    "outcomes",
     "anomalies",
 ];
 const EXPECTED: [&str; 2] = ["expected", "as_expected"];
