@@ -151,7 +151,7 @@ impl Work<'_> {
             for (place, seen) in told {
                 progress(place, seen);
             }
-            let ended = at_work.into_iter().map(|one| one.join());
+            let ended = at_work.into_iter().map(std::thread::ScopedJoinHandle::join);
             ended.map(|left| left.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
         })
     }
