@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use cooks_harness::report::Shard;
 
 /// Explore every interleaving of real processes that share files.
 #[derive(Debug, Parser)]
@@ -26,6 +27,8 @@ pub enum Command {
     Run(Run),
     /// Run a recorded schedule again, exactly
     Replay(Replay),
+    /// Join the JSON results of all shards of an exploration
+    Merge(Merge),
     /// The same commands uncontrolled and really parallel (not built yet)
     #[command(hide = true)]
     Stress(Rest),
@@ -78,6 +81,11 @@ pub struct Explore {
     pub aborts: Aborts,
     #[command(flatten)]
     pub search: Search,
+    /// Explore shard K of N alone (1/3, 2/3, 3/3), without knowing of the others; `cooks merge` joins their results
+    #[arg(long, value_name = "K/N")]
+    pub shard: Option<Shard>,
+    #[command(flatten)]
+    pub share: Share,
     #[command(flatten)]
     pub output: Output,
     #[command(flatten)]
@@ -101,6 +109,11 @@ pub struct Run {
     pub all: bool,
     #[command(flatten)]
     pub search: RunSearch,
+    /// (not built yet)
+    #[arg(long, value_name = "K/N", hide = true)]
+    pub shard: Option<Shard>,
+    #[command(flatten)]
+    pub share: Share,
     #[command(flatten)]
     pub output: Output,
     #[command(flatten)]
@@ -117,6 +130,31 @@ pub struct Replay {
     pub html: Option<PathBuf>,
     #[command(flatten)]
     pub output: Output,
+}
+
+/// `cooks merge`
+#[derive(Debug, Args)]
+pub struct Merge {
+    /// What `cooks explore --shard K/N --format json` printed for each of the shards
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+    /// How to print the result
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    pub format: Format,
+    /// Print the verdict alone
+    #[arg(long)]
+    pub quiet: bool,
+}
+
+/// Who searches.
+#[derive(Debug, Args)]
+pub struct Share {
+    /// Explore so many parts side by side, each on a core of its own
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub jobs: u32,
+    /// Tell on standard error of each race that the search goes back to: which operation overtook which
+    #[arg(long)]
+    pub explain: bool,
 }
 
 /// How to search.
@@ -201,10 +239,6 @@ pub struct Later {
     crash: Option<String>,
     #[arg(long, value_name = "LIST", hide = true)]
     faults: Option<String>,
-    #[arg(long, value_name = "N", hide = true)]
-    jobs: Option<u32>,
-    #[arg(long, value_name = "K/N", hide = true)]
-    shard: Option<String>,
 }
 
 impl Later {
@@ -214,10 +248,7 @@ impl Later {
             let value = value.as_deref().filter(|value| !done.contains(value))?;
             Some(format!("--{name} {value}"))
         };
-        text("crash", &self.crash, &["none"])
-            .or_else(|| text("faults", &self.faults, &[]))
-            .or_else(|| self.jobs.filter(|jobs| *jobs != 1).map(|jobs| format!("--jobs {jobs}")))
-            .or_else(|| text("shard", &self.shard, &["1/1"]))
+        text("crash", &self.crash, &["none"]).or_else(|| text("faults", &self.faults, &[]))
     }
 }
 

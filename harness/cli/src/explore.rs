@@ -20,14 +20,20 @@ pub fn explore(args: &Explore, stop: &Arc<AtomicBool>) -> Result<u8, Failure> {
         _ => {}
     }
     let tree = args.dir.as_deref().map_or_else(|| Ok(Tree::new()), input::tree)?;
-    let job = input::job(scenario(args)?, tree)?;
+    let mut job = input::job(scenario(args)?, tree)?;
+    input::share(&mut job, args.shard, &args.share)?;
     let report = output::explored(&job, &args.output, stop)?;
     output::print(&report, &args.output)?;
-    Ok(match report.verdict {
+    Ok(code(report.verdict))
+}
+
+/// The exit code of a verdict.
+pub fn code(verdict: Verdict) -> u8 {
+    match verdict {
         Verdict::Clean => CLEAN,
         Verdict::Anomaly => ANOMALY,
         Verdict::Inconclusive => INCONCLUSIVE,
-    })
+    }
 }
 
 fn refuse_what_is_not_built(args: &Explore) -> Result<(), Failure> {

@@ -3,11 +3,13 @@
 use std::path::Path;
 
 use cooks_harness::model::{Entry, ProcessId, Tree};
-use cooks_harness::scenario::{self, Scenario};
-use cooks_harness::session::Job;
+use cooks_harness::report::Shard;
+use cooks_harness::scenario::{self, Equivalence, Scenario, StrategyName};
+use cooks_harness::session::{Job, Share};
 use cooks_harness::tracer::Program;
 use cooks_harness::workspace;
 
+use crate::args;
 use crate::failure::Failure;
 
 /// What a scenario's processes run. `tree` is the workspace that they begin in, so far as it is known.
@@ -37,7 +39,7 @@ pub fn job(scenario: Scenario, tree: Tree) -> Result<Job, Failure> {
     scenario.validate().map_err(|(_, message)| Failure::usage(message))?;
     let programs = programs(&scenario, &tree)?;
     look_for_others(&scenario, &tree)?;
-    Ok(Job { scenario, programs, tree })
+    Ok(Job { scenario, programs, tree, share: Share::default(), explain: false })
 }
 
 /// Whether the commands are there that run alone. What a command makes may be run by those after it.
@@ -90,4 +92,27 @@ pub fn tree(folder: &Path) -> Result<Tree, Failure> {
         Ok(_) => {}
     }
     workspace::capture(folder).map_err(|error| say(format!("cannot be read: {error}")))
+}
+
+/// What of a job's search is to be made, and by how many at a time. Only a search that reduces can be split.
+pub fn share(job: &mut Job, shard: Option<Shard>, args: &args::Share) -> Result<(), Failure> {
+    let Shard { number, of } = shard.unwrap_or(Shard { number: 1, of: 1 });
+    let Scenario { strategy, preemptions, equivalence, .. } = &job.scenario;
+    let is_whole = preemptions.is_none() && *equivalence == Equivalence::Trace;
+    let can_be_split = *strategy == StrategyName::Dpor && is_whole;
+    let name = strategy.name();
+    if !can_be_split && (of > 1 || args.jobs > 1) {
+        let option = if of > 1 { "--shard" } else { "--jobs" };
+        return Err(Failure::usage(format!(
+            "{option} splits the search of dpor by traces without a bound of preemptions, and no other"
+        )));
+    }
+    if args.explain && !can_be_split {
+        return Err(Failure::usage(format!(
+            "--explain: {name} goes back to no races; dpor by traces without a bound does"
+        )));
+    }
+    job.share = Share { number, of, jobs: args.jobs as usize };
+    job.explain = args.explain;
+    Ok(())
 }

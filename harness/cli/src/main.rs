@@ -5,6 +5,7 @@ mod doctor;
 mod explore;
 mod failure;
 mod input;
+mod merge;
 mod output;
 mod replay;
 mod run;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         Command::Explore(args) => explore::explore(&args, &stop),
         Command::Run(args) => run::run(&args, &stop),
         Command::Replay(args) => replay::replay(&args, &stop),
+        Command::Merge(args) => merge::merge(&args),
         Command::List => run::list(),
         Command::Doctor => doctor::doctor(&stop),
         Command::Stress(_) => Err(Failure::not_built("cooks stress")),

@@ -77,5 +77,8 @@ fn report(
         elapsed_s: elapsed.as_secs_f64(),
         anomalies: finding.into_iter().collect(),
         expected: None,
+        outcomes: Default::default(),
+        subject: String::new(),
+        shard: None,
     }
 }

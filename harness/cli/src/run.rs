@@ -20,6 +20,9 @@ pub fn run(args: &Run, stop: &Arc<AtomicBool>) -> Result<u8, Failure> {
     if let Some(option) = args.later.refused() {
         return Err(Failure::not_built(&option));
     }
+    if let Some(shard) = args.shard.filter(|shard| shard.of > 1) {
+        return Err(Failure::not_built(&format!("--shard {shard} of a scenario")));
+    }
     let names: Vec<String> =
         if args.all { cooks_scenarios::names().map(str::to_owned).collect() } else { args.scenarios.clone() };
     if names.is_empty() {
@@ -73,7 +76,9 @@ fn job(name: &str, args: &Run) -> Result<Job, Failure> {
     scenario.max_executions = search.max_executions.or(scenario.max_executions);
     scenario.time_limit = time_limit(search.time_limit)?.or(scenario.time_limit);
     scenario.max_steps = search.max_steps.or(scenario.max_steps);
-    input::job(scenario, tree)
+    let mut job = input::job(scenario, tree)?;
+    input::share(&mut job, None, &args.share)?;
+    Ok(job)
 }
 
 fn from_folder(folder: &Path) -> Result<(Scenario, Tree), Failure> {

@@ -22,6 +22,16 @@ pub struct Counts {
 }
 
 impl Counts {
+    /// Adds those of another part of the same search.
+    pub fn join(&mut self, other: &Self) {
+        self.executions += other.executions;
+        self.complete += other.complete;
+        self.blocked += other.blocked;
+        self.redundant += other.redundant;
+        self.overlong += other.overlong;
+        self.steps += other.steps;
+    }
+
     /// Counts an execution.
     pub fn add(&mut self, execution: &Execution) {
         self.executions += 1;
@@ -58,9 +68,7 @@ pub fn explore<S: Strategy + ?Sized, B: Backend>(
 ) -> Result<Exploration, B::Error> {
     let mut counts = Counts::default();
     while strategy.begin() {
-        let detail = strategy.detail();
-        let execution = backend.execute(&mut Steering { strategy, max_steps }, detail)?;
-        strategy.end(&execution);
+        let execution = run(strategy, backend, max_steps)?;
         counts.add(&execution);
         if seen(&execution).is_break() {
             return Ok(Exploration { counts, exhaustive: false });
@@ -68,6 +76,24 @@ pub fn explore<S: Strategy + ?Sized, B: Backend>(
     }
     let exhaustive = strategy.is_exhaustive() && counts.overlong == 0;
     Ok(Exploration { counts, exhaustive })
+}
+
+/// Runs one execution of a strategy that has begun it, and tells it. One that it does not own ends as redundant.
+///
+/// # Errors
+/// Those of the backend.
+pub fn run<S: Strategy + ?Sized, B: Backend>(
+    strategy: &mut S,
+    backend: &mut B,
+    max_steps: usize,
+) -> Result<Execution, B::Error> {
+    let detail = strategy.detail();
+    let mut execution = backend.execute(&mut Steering { strategy, max_steps }, detail)?;
+    strategy.end(&execution);
+    if !strategy.owns(&execution) {
+        execution.ending = Ending::Cut(Cut::Redundant);
+    }
+    Ok(execution)
 }
 
 /// Lets a strategy choose in one execution, up to a number of steps.

@@ -10,6 +10,7 @@ mod patience;
 mod points;
 mod random;
 mod shrink;
+mod split;
 
 #[doc(hidden)]
 pub use self::bounded::BoundFault;
@@ -21,7 +22,8 @@ pub use self::dfs::Dfs;
 pub use self::dpor::Dpor;
 #[doc(hidden)]
 pub use self::dpor::Fault;
-pub use self::drive::{Counts, Exploration, Steering, explore};
+pub use self::dpor::Reversal;
+pub use self::drive::{Counts, Exploration, Steering, explore, run};
 pub use self::observed::Observed;
 #[doc(hidden)]
 pub use self::observed::ObservedFault;
@@ -29,6 +31,9 @@ pub use self::random::SplitMix64;
 #[doc(hidden)]
 pub use self::shrink::ShrinkFault;
 pub use self::shrink::{Budget, Critical, Measure, Shows, Shrinker, Suspects, Trial};
+#[doc(hidden)]
+pub use self::split::PartFault;
+pub use self::split::{Part, Split};
 
 use crate::backend::Detail;
 use crate::model::{Choice, Cut, Execution, View};
@@ -61,8 +66,24 @@ pub trait Strategy {
         Detail::Search
     }
 
+    /// Whether an execution that came to an end is one that this search is to count. One that is not belongs to another part of a
+    /// search that was split, and counts as redundant here.
+    fn owns(&self, _execution: &Execution) -> bool {
+        true
+    }
+
     /// Whether an exploration that ends by [`begin`](Strategy::begin) has covered every interleaving.
     fn is_exhaustive(&self) -> bool;
+
+    /// How much of the search is done, between 0 and 1, going by what is known of it by now, where that can be told: an estimate.
+    fn done(&self) -> Option<f64> {
+        None
+    }
+
+    /// The races of the last execution that the search will go back to, where it was asked to tell them.
+    fn reversals(&mut self) -> Vec<Reversal> {
+        Vec::new()
+    }
 
     /// What the executions so far stand for, where it is more than themselves and less than everything: a clause that follows
     /// their number in a report. `processes` is how many there are.

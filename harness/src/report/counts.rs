@@ -8,6 +8,7 @@ use crate::scenario::Equivalence;
 /// The first line: the verdict, and for one without an anomaly how much stands behind it.
 pub(super) fn verdict(report: &Report, kinds: &[String]) -> String {
     let who = processes(report.commands.len());
+    let shard = report.shard.map_or_else(String::new, |shard| format!(" in shard {shard}"));
     let as_expected =
         report.expected.as_ref().is_some_and(|expected| super::differences(expected, report).is_empty());
     let expected = if as_expected { " (as expected)" } else { "" };
@@ -15,7 +16,7 @@ pub(super) fn verdict(report: &Report, kinds: &[String]) -> String {
     match report.verdict {
         Verdict::Anomaly => format!("anomaly: {}{expected}", kinds.join(", ")),
         Verdict::Clean => format!(
-            "{}{expected}: every interleaving of {who} was tried{limit}, and each leaves what some serial order leaves",
+            "{}{expected}: every interleaving of {who}{shard} was tried{limit}, and each leaves what some serial order leaves",
             word(report.verdict)
         ),
         Verdict::Inconclusive => format!(
@@ -33,7 +34,10 @@ pub(super) fn verdict(report: &Report, kinds: &[String]) -> String {
 pub(super) fn covered(report: &Report) -> String {
     let executions = plural(report.executions, "execution");
     match report.end {
-        End::Everything => format!("every interleaving: {executions}"),
+        End::Everything => match report.shard {
+            Some(shard) => format!("every interleaving in shard {shard}: {executions}"),
+            None => format!("every interleaving: {executions}"),
+        },
         End::Preemptions => format!("{}: {executions}", clause(report)),
         _ if report.strategy == REPLAY => format!("one schedule: {executions}"),
         _ => match &report.covered {
@@ -76,7 +80,10 @@ fn executions(report: &Report) -> String {
     let stand = if report.executions == 1 { "stands" } else { "stand" };
     let by = strategy(report);
     let how = match report.end {
-        _ if report.exhaustive => format!("{executions} {stand} for all interleavings ({by}, exhaustive)"),
+        _ if report.exhaustive => {
+            let shard = report.shard.map_or_else(String::new, |shard| format!(" in shard {shard}"));
+            format!("{executions} {stand} for all interleavings{shard} ({by}, exhaustive)")
+        }
         End::Preemptions => format!("{executions} {stand} for {} ({by})", clause(report)),
         End::Anomaly => format!("{executions}, ended by what was found ({by})"),
         End::TimeLimit => format!("{executions}, ended by the time limit ({by})"),

@@ -8,7 +8,8 @@ use super::{Finding, Report, differences};
 use crate::model::{CriticalStep, Kind, Verdict};
 
 /// Writes a report for people: the verdict first; then the most telling anomaly with its timeline, and the others in a line
-/// each; then what was tried; and as the last line how to replay.
+/// each; then what was tried; and as the last line how to replay. Where the executions are not known (of results that were joined)
+/// each anomaly is told in a line.
 ///
 /// # Errors
 /// Those of the writer.
@@ -18,7 +19,10 @@ pub fn human(report: &Report, style: &Style, out: &mut dyn io::Write) -> io::Res
         write(out, style, &format!("not as expected: {difference}"), Some(Ink::Bad))?;
     }
     let telling = by_telling(report);
-    if let Some((first, others)) = telling.split_first() {
+    if telling.iter().any(|finding| finding.shown.outcome.exits.is_empty()) {
+        writeln!(out)?;
+        each_in_short(&telling, style, out)?;
+    } else if let Some((first, others)) = telling.split_first() {
         in_full(report, first, style, out)?;
         in_short(others, style, out)?;
     }
@@ -167,6 +171,10 @@ fn in_short(findings: &[&Finding], style: &Style, out: &mut dyn io::Write) -> io
     }
     writeln!(out)?;
     writeln!(out, "{} more:", findings.len())?;
+    each_in_short(findings, style, out)
+}
+
+fn each_in_short(findings: &[&Finding], style: &Style, out: &mut dyn io::Write) -> io::Result<()> {
     for finding in findings {
         let anomaly = &finding.anomaly;
         writeln!(out, "  {}", gist(&format!("{}: {}", anomaly.kind, anomaly.summary), style.columns() - 2))?;

@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::io;
 
 use serde::Serialize;
@@ -7,13 +8,17 @@ use crate::model::{CriticalStep, Kind, ProcessId, Verdict};
 use crate::scenario::{Equivalence, Expect};
 
 /// The format's number; raised when a field changes its meaning or goes.
-const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 1;
 
 /// The fields as programs rely on them, in their order.
 #[derive(Serialize)]
 struct Object<'a> {
     format: u32,
+    cooks: &'static str,
     scenario: &'a str,
+    subject: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shard: Option<String>,
     verdict: Verdict,
     exhaustive: bool,
     ended_by: End,
@@ -23,6 +28,7 @@ struct Object<'a> {
     equivalence: Equivalence,
     seed: u64,
     processes: usize,
+    commands: &'a [String],
     executions: u64,
     complete: u64,
     blocked: u64,
@@ -32,6 +38,7 @@ struct Object<'a> {
     serial_outcomes: u64,
     steps: u64,
     elapsed_s: f64,
+    outcomes: &'a BTreeSet<String>,
     anomalies: Vec<FoundObject<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     expected: Option<&'a Expect>,
@@ -71,7 +78,10 @@ impl<'a> Object<'a> {
     fn of(report: &'a Report) -> Self {
         Self {
             format: FORMAT,
+            cooks: env!("CARGO_PKG_VERSION"),
             scenario: &report.scenario,
+            subject: &report.subject,
+            shard: report.shard.map(|shard| shard.to_string()),
             verdict: report.verdict,
             exhaustive: report.exhaustive,
             ended_by: report.end,
@@ -81,6 +91,7 @@ impl<'a> Object<'a> {
             equivalence: report.equivalence,
             seed: report.seed,
             processes: report.commands.len(),
+            commands: &report.commands,
             executions: report.executions,
             complete: report.complete,
             blocked: report.blocked,
@@ -90,6 +101,7 @@ impl<'a> Object<'a> {
             serial_outcomes: report.serial_outcomes,
             steps: report.steps,
             elapsed_s: report.elapsed_s,
+            outcomes: &report.outcomes,
             anomalies: report.anomalies.iter().map(FoundObject::of).collect(),
             expected: report.expected.as_ref(),
             as_expected: report.expected.as_ref().map(|expected| differences(expected, report).is_empty()),

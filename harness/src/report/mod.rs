@@ -5,25 +5,31 @@
 mod ci;
 mod counts;
 mod expected;
+mod fingerprint;
 mod human;
 mod json;
 mod layout;
+mod merge;
 mod select;
 #[cfg(test)]
 mod tests;
 mod timeline;
 pub mod words;
 
-use serde::Serialize;
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
 
 use crate::model::{Anomaly, CriticalStep, Execution, Verdict};
 use crate::scenario::{Equivalence, Expect};
 
 pub use ci::{github, junit};
 pub use expected::differences;
+pub use fingerprint::fingerprint;
 pub use human::{human, overview, verdict};
 pub use json::{json, json_of_many};
 pub use layout::Style;
+pub use merge::{MergeError, merge};
 
 /// What an exploration concluded.
 #[derive(Clone, Debug)]
@@ -70,10 +76,44 @@ pub struct Report {
     pub anomalies: Vec<Finding>,
     /// What the scenario is expected to give, where it is held to that.
     pub expected: Option<Expect>,
+    /// A fingerprint for each of the different outcomes, sorted.
+    pub outcomes: BTreeSet<String>,
+    /// A fingerprint of what was explored: scenario and workspace.
+    pub subject: String,
+    /// Which part of the exploration this is, where it is not all of it.
+    pub shard: Option<Shard>,
+}
+
+/// One of several shards of an exploration.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Shard {
+    /// Which, from 1.
+    pub number: u32,
+    /// Of how many.
+    pub of: u32,
+}
+
+impl std::fmt::Display for Shard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.number, self.of)
+    }
+}
+
+impl std::str::FromStr for Shard {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts =
+            text.split_once('/').and_then(|(number, of)| Some((number.parse().ok()?, of.parse().ok()?)));
+        match parts {
+            Some((number, of)) if 1 <= number && number <= of => Ok(Self { number, of }),
+            _ => Err(format!("`{text}` is no shard: give its number and how many there are, as in 2/8")),
+        }
+    }
 }
 
 /// Why an exploration ended.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum End {
     /// Every interleaving was tried.

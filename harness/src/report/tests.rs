@@ -58,6 +58,9 @@ fn report(verdict: Verdict, commands: &[&str], anomalies: Vec<Finding>) -> Repor
         elapsed_s: 0.412,
         anomalies,
         expected: None,
+        outcomes: (["0a", "0b", "0c"].map(String::from)).into(),
+        subject: "5eed".into(),
+        shard: None,
     }
 }
 
@@ -116,7 +119,9 @@ fn the_object_for_programs() {
     expect![[r#"
         {
           "format": 1,
+          "cooks": "0.1.0",
           "scenario": "two-agents",
+          "subject": "5eed",
           "verdict": "anomaly",
           "exhaustive": true,
           "ended_by": "everything",
@@ -126,6 +131,10 @@ fn the_object_for_programs() {
           "equivalence": "trace",
           "seed": 0,
           "processes": 2,
+          "commands": [
+            "python3 agent.py a",
+            "python3 agent.py b"
+          ],
           "executions": 34,
           "complete": 30,
           "blocked": 4,
@@ -135,6 +144,11 @@ fn the_object_for_programs() {
           "serial_outcomes": 2,
           "steps": 612,
           "elapsed_s": 0.412,
+          "outcomes": [
+            "0a",
+            "0b",
+            "0c"
+          ],
           "anomalies": [
             {
               "kind": "lost-update",

@@ -3,6 +3,7 @@
 
 mod evidence;
 mod finish;
+mod parts;
 mod search;
 mod serial;
 mod simpler;
@@ -14,16 +15,17 @@ use std::time::{Duration, Instant};
 
 pub use self::evidence::{Replayed, replay};
 use self::finish::Afterwards;
-use self::search::Searched;
+pub use self::parts::Share;
+use self::search::{Searched, Watch};
 use crate::backend::Backend;
 use crate::explore::Counts;
 use crate::model::{Anomaly, Cut, Ending, Execution, Kind, Outcome, ProcessId, Tree, Verdict};
 use crate::oracle::{
     BadGlob, Case, CheckRun, Normalize, SerialOutcomes, candidate_orders, conflict_serializable, judge,
 };
-use crate::report::{End, Finding, Report};
+use crate::report::{End, Finding, Report, Shard, fingerprint};
 use crate::scenario::Scenario;
-use crate::tracer::{Program, TraceError, Tracer};
+use crate::tracer::{self, Program, TraceError, Tracer};
 use crate::witness::{Divergence, Witness};
 
 /// How many steps one execution may have, unless the scenario says otherwise.
@@ -81,10 +83,14 @@ pub struct Job {
     pub programs: Vec<Program>,
     /// What its workspace holds, before `setup`.
     pub tree: Tree,
+    /// What of the search is to be made, and by how many at a time.
+    pub share: Share,
+    /// Whether to tell of each race that the search goes back to.
+    pub explain: bool,
 }
 
 /// How far an exploration has come.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Progress {
     /// The executions so far.
     pub counts: Counts,
@@ -92,6 +98,12 @@ pub struct Progress {
     pub anomalies: usize,
     /// How long it has taken.
     pub elapsed: Duration,
+    /// The steps of the last execution.
+    pub depth: usize,
+    /// How much of the search is done, estimated from what is known of it by now, where that can be.
+    pub done: Option<f64>,
+    /// The races of the last execution that the search will go back to, in words, where these were asked for.
+    pub reversals: Vec<String>,
 }
 
 /// An exploration that is going on.
@@ -110,6 +122,11 @@ struct Session<'a> {
     findings: Vec<Finding>,
     witnesses: Vec<Witness>,
     begun: Instant,
+    /// What is shared with those who explore other parts of the search, and the place of the part explored here.
+    watch: Arc<Watch>,
+    place: usize,
+    /// What was not covered in sessions that explored other parts.
+    seen_by_others: BTreeSet<String>,
 }
 
 /// What makes an anomaly another one: kind, files, keys, processes.
@@ -139,8 +156,12 @@ pub fn explore(
     stop: &Arc<AtomicBool>,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Explored, SessionError> {
+    let cores = tracer::cores();
     let mut session = Session::begin(job, stop)?;
     session.run_serial_orders()?;
+    if !job.share.is_whole() {
+        return session.explore_in_parts(stop, &cores, progress);
+    }
     let searched = session.search(progress)?;
     Ok(session.report(searched))
 }
@@ -165,6 +186,9 @@ impl<'a> Session<'a> {
             findings: Vec::new(),
             witnesses: Vec::new(),
             begun,
+            watch: Arc::new(Watch::default()),
+            place: 0,
+            seen_by_others: BTreeSet::new(),
         })
     }
 
@@ -258,6 +282,18 @@ impl<'a> Session<'a> {
         self.job.programs.iter().map(ToString::to_string).collect()
     }
 
+    /// What this session could not see or control, and what a reader should know of how the verdict came about.
+    fn not_covered(&self) -> Vec<String> {
+        let mut not_covered: BTreeSet<String> = self.tracer.not_covered().into_iter().collect();
+        not_covered.extend(self.seen_by_others.iter().cloned());
+        not_covered.into_iter().chain(self.remarks()).collect()
+    }
+
+    /// What is explored, as a fingerprint: the same for all shards of one exploration.
+    fn subject(&self) -> String {
+        fingerprint(&(&self.job.scenario, self.tracer.initial()))
+    }
+
     fn report(self, searched: Searched) -> Explored {
         let exhaustive = searched.end == End::Everything;
         let verdict = match (self.findings.is_empty(), exhaustive) {
@@ -265,9 +301,10 @@ impl<'a> Session<'a> {
             (true, true) => Verdict::Clean,
             (true, false) => Verdict::Inconclusive,
         };
-        let mut not_covered = self.tracer.not_covered();
-        not_covered.extend(self.remarks());
+        let not_covered = self.not_covered();
         let scenario = &self.job.scenario;
+        let subject = self.subject();
+        let Share { number, of, .. } = self.job.share;
         let report = Report {
             scenario: scenario.name.clone(),
             verdict,
@@ -289,6 +326,9 @@ impl<'a> Session<'a> {
             steps: self.counts.steps,
             elapsed_s: self.begun.elapsed().as_secs_f64(),
             anomalies: self.findings,
+            outcomes: self.outcomes.iter().map(fingerprint).collect(),
+            subject,
+            shard: (of > 1).then_some(Shard { number, of }),
             expected: scenario.expect.clone(),
         };
         Explored { report, witnesses: self.witnesses }

@@ -1,16 +1,57 @@
 //! The search: which strategy, how far, and why it ended.
 
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+
 use super::{Progress, Session, SessionError};
-use crate::backend::Backend;
-use crate::explore::{Bounded, Dfs, Dpor, Observed, Pct, Pos, RandomWalk, Steering, Strategy};
+use crate::explore::{Bounded, Dfs, Dpor, Observed, Pct, Pos, RandomWalk, Reversal, Strategy, run};
 use crate::model::Kind;
-use crate::report::{End, Finding};
+use crate::report::{End, Finding, words};
 use crate::scenario::{Equivalence, StrategyName};
 
 /// How many executions are drawn by chance, unless the scenario says otherwise.
 const RANDOM_EXECUTIONS: u64 = 1_000;
 /// How many executions more a search makes, at the least, when all that it has found may be a symptom.
 const LOOK_FURTHER: u64 = 32;
+
+/// What those who explore parts of one search share.
+#[derive(Debug)]
+pub(super) struct Watch {
+    /// The executions that were begun.
+    begun: AtomicU64,
+    /// The place of the first part that ended the search; those behind it do not matter any more.
+    last: AtomicUsize,
+    /// Whether one of them failed.
+    failed: AtomicBool,
+}
+
+impl Default for Watch {
+    fn default() -> Self {
+        Self { begun: AtomicU64::new(0), last: AtomicUsize::new(usize::MAX), failed: AtomicBool::new(false) }
+    }
+}
+
+impl Watch {
+    /// Whether the part at this place still matters.
+    pub(super) fn wants(&self, place: usize) -> bool {
+        !self.failed.load(Ordering::Relaxed) && place <= self.last.load(Ordering::Relaxed)
+    }
+
+    /// The part at this place has ended the search.
+    pub(super) fn ends_with(&self, place: usize) {
+        self.last.fetch_min(place, Ordering::Relaxed);
+    }
+
+    /// Somebody failed: no part matters any more.
+    pub(super) fn ends_with_nothing(&self) {
+        self.failed.store(true, Ordering::Relaxed);
+    }
+
+    /// Counts an execution that is to begin; `false` where there have been as many as there may be.
+    fn begin(&self, most: Option<u64>) -> bool {
+        let one_more = |begun: u64| most.is_none_or(|most| begun < most).then_some(begun + 1);
+        self.begun.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_ok()
+    }
+}
 
 /// How a search ended.
 #[derive(Debug)]
@@ -30,7 +71,7 @@ impl Session<'_> {
             (StrategyName::Dpor, None) if scenario.equivalence == Equivalence::Observed => {
                 Box::new(Observed::new())
             }
-            (StrategyName::Dpor, None) => Box::new(Dpor::new()),
+            (StrategyName::Dpor, None) => Box::new(Dpor::new().explaining(self.job.explain)),
             (StrategyName::Dpor, Some(most)) => Box::new(Bounded::new(most)),
             (StrategyName::Dfs, None) => Box::new(Dfs::new()),
             (StrategyName::Dfs, Some(most)) => Box::new(Dfs::bounded(most)),
@@ -52,7 +93,7 @@ impl Session<'_> {
         Ok(Searched { end, covered })
     }
 
-    fn run(
+    pub(super) fn run(
         &mut self,
         strategy: &mut dyn Strategy,
         progress: &mut dyn FnMut(Progress),
@@ -62,15 +103,18 @@ impl Session<'_> {
             if let Some(end) = self.bound_that_is_reached() {
                 return Ok(end);
             }
-            let detail = strategy.detail();
-            let mut steering = Steering { strategy, max_steps };
-            let mut execution = self.tracer.execute(&mut steering, detail)?;
-            strategy.end(&execution);
+            let mut execution = run(strategy, &mut self.tracer, max_steps)?;
             self.counts.add(&execution);
             let check = self.afterwards.finish(&mut self.tracer, &mut execution)?;
             self.judge(&execution, check.as_ref())?;
-            let elapsed = self.begun.elapsed();
-            progress(Progress { counts: self.counts, anomalies: self.findings.len(), elapsed });
+            progress(Progress {
+                counts: self.counts,
+                anomalies: self.findings.len(),
+                elapsed: self.begun.elapsed(),
+                depth: execution.trace.len(),
+                done: strategy.done(),
+                reversals: strategy.reversals().iter().map(told).collect(),
+            });
             if !self.job.scenario.all && self.has_found_enough() {
                 return Ok(End::Anomaly);
             }
@@ -100,10 +144,26 @@ impl Session<'_> {
 
     fn bound_that_is_reached(&self) -> Option<End> {
         let scenario = &self.job.scenario;
-        if scenario.max_executions.is_some_and(|most| self.counts.executions >= most) {
-            return Some(End::MaxExecutions);
+        if !self.watch.wants(self.place) {
+            return Some(End::Anomaly);
         }
-        let time = scenario.time_limit.is_some_and(|most| self.begun.elapsed().as_secs_f64() >= most);
-        time.then_some(End::TimeLimit)
+        if scenario.time_limit.is_some_and(|most| self.begun.elapsed().as_secs_f64() >= most) {
+            return Some(End::TimeLimit);
+        }
+        (!self.watch.begin(scenario.max_executions)).then_some(End::MaxExecutions)
     }
+}
+
+/// A race that the search will go back to, in words.
+fn told(reversal: &Reversal) -> String {
+    let Reversal { step, earlier, later, at } = reversal;
+    let when = at.map_or("in the end".to_owned(), |at| format!("step {}", at + 1));
+    format!(
+        "back to step {} ({}: {}), to be overtaken by {when} ({}: {})",
+        step + 1,
+        earlier.0,
+        words::pending(&earlier.1),
+        later.0,
+        words::pending(&later.1)
+    )
 }

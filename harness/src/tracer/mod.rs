@@ -306,6 +306,21 @@ impl Drop for Tracer {
     }
 }
 
+/// The cores that the calling thread may use, in their order.
+#[must_use]
+pub fn cores() -> Vec<usize> {
+    let Ok(set) = sched_getaffinity(Pid::from_raw(0)) else { return Vec::new() };
+    (0..CpuSet::count()).filter(|core| set.is_set(*core).unwrap_or(false)).collect()
+}
+
+/// Moves the calling thread to a core, where that is allowed: a tracer stays on the core that it is made on.
+pub fn move_to(core: usize) {
+    let mut one = CpuSet::new();
+    if one.set(core).is_ok() {
+        let _ = sched_setaffinity(Pid::from_raw(0), &one);
+    }
+}
+
 /// Binds the calling thread to the core that it is on: a hand-over to another core costs ten times as much. Gives the cores that
 /// it may use otherwise.
 fn bind_to_one_core() -> Option<CpuSet> {

@@ -2,13 +2,13 @@
 
 use std::ffi::CString;
 use std::fmt;
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// A closure that is run in a forked child as if it were a program: what it returns is its exit status, a panic is status 101.
 ///
 /// It sees a copy of the memory at the time when the exploration began, has the workspace as its current directory, and shares
 /// nothing with other processes but files. Locks that other threads held at that time stay held in the copy.
-pub type Closure = Rc<dyn Fn() -> i32>;
+pub type Closure = Arc<dyn Fn() -> i32 + Send + Sync>;
 
 /// What a process runs.
 #[derive(Clone)]
@@ -29,8 +29,8 @@ const FOR_A_SHELL: &str = "|&;<>()$`\\\"'*?[]#~=%{}!\n";
 
 impl Program {
     /// A closure as a process.
-    pub fn closure(name: impl Into<String>, body: impl Fn() -> i32 + 'static) -> Self {
-        Self::Closure { name: name.into(), body: Rc::new(body) }
+    pub fn closure(name: impl Into<String>, body: impl Fn() -> i32 + Send + Sync + 'static) -> Self {
+        Self::Closure { name: name.into(), body: Arc::new(body) }
     }
 
     /// A command as a user types it: run directly when it is plain words, by `sh -c` when it needs a shell.

@@ -1,6 +1,6 @@
 use std::ops::ControlFlow;
 
-use cooks_harness::explore::{Counts, Dfs, Dpor, SplitMix64, Strategy, explore};
+use cooks_harness::explore::{Counts, Dfs, Dpor, Split, SplitMix64, Strategy, explore};
 use cooks_harness::simulated::{Initial, Program, Simulation};
 
 /// Draws the orders of the processes where there are too many to try all.
@@ -45,6 +45,13 @@ pub fn check(name: &str, initial: &Initial, programs: &[Program], expected: Expe
             wanted,
             "{name}, processes in order {order:?} (seed {SEED})"
         );
+        if complete + blocked < 500 || order.is_sorted() {
+            // As two jobs split it, and as three shards do.
+            for (questions, shards) in [(2, 1), (3, 3)] {
+                let counts = in_shards(&mut arranged(), questions, shards);
+                assert_eq!((counts.complete, counts.blocked), (complete, blocked), "{name}, {shards} shards");
+            }
+        }
         // Every order where that is cheap, the given one where it is not.
         if let Some(schedules) = schedules
             && (schedules < 500 || order.is_sorted())
@@ -60,6 +67,23 @@ pub fn run(strategy: &mut dyn Strategy, simulation: &mut Simulation) -> Counts {
         explore(strategy, simulation, MAX_STEPS, seen).expect("strategies choose enabled processes");
     assert!(exploration.exhaustive);
     exploration.counts
+}
+
+/// The counts of all shards together, each of which explores its parts by itself.
+fn in_shards(simulation: &mut Simulation, questions: usize, shards: u32) -> Counts {
+    let mut split = Split::default();
+    let seen = &mut |execution: &_| {
+        split = Split::of(execution, questions);
+        ControlFlow::Break(())
+    };
+    explore(&mut Dpor::new(), simulation, MAX_STEPS, seen).expect("a simulation runs");
+    let mut counts = Counts::default();
+    for shard in 1..=shards {
+        for part in split.of_shard(questions, shard, shards) {
+            counts.join(&run(&mut Dpor::within(split.part(part)), simulation));
+        }
+    }
+    counts
 }
 
 /// The orders of `count` processes: all of them, or 24 of them, the given one first.

@@ -13,6 +13,7 @@ mod merging;
 mod programs;
 mod real;
 mod shrink;
+mod split;
 
 use std::fmt::Debug;
 

@@ -27,7 +27,7 @@ pub fn tracer(programs: &[Program], initial: Tree) -> Tracer {
 }
 
 /// A closure as a process, with a name that tells nothing.
-pub fn process(body: impl Fn() -> i32 + 'static) -> Program {
+pub fn process(body: impl Fn() -> i32 + Send + Sync + 'static) -> Program {
     Program::closure("closure", body)
 }
 

@@ -12,9 +12,11 @@ fn keys(text: &str, indent: usize) -> Vec<&str> {
     text.split(&start).skip(1).filter_map(|rest| rest.split('"').next()).collect()
 }
 
-const FIELDS: [&str; 21] = [
+const FIELDS: [&str; 25] = [
     "format",
+    "cooks",
     "scenario",
+    "subject",
     "verdict",
     "exhaustive",
     "ended_by",
@@ -24,6 +26,7 @@ const FIELDS: [&str; 21] = [
     "equivalence",
     "seed",
     "processes",
+    "commands",
     "executions",
     "complete",
     "blocked",
@@ -33,6 +36,7 @@ const FIELDS: [&str; 21] = [
     "serial_outcomes",
     "steps",
     "elapsed_s",
+    "outcomes",
     "anomalies",
 ];
 const EXPECTED: [&str; 2] = ["expected", "as_expected"];

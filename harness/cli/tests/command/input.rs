@@ -88,7 +88,7 @@ fn a_command_that_a_shell_does_not_find_is_refused() {
 fn what_is_not_built_yet_is_refused_by_its_name() {
     let place = Place::with(&[]);
     let two = ["explore", "-p", "true", "-p", "true"];
-    for option in [&["--jobs", "4"][..], &["--crash", "kill"], &["--shard", "1/2"], &["--faults", "x"]] {
+    for option in [&["--crash", "kill"][..], &["--faults", "x"]] {
         let message = format!("cooks: {} is not built yet\n", option.join(" "));
         let run = place.cooks(&[two.as_slice(), option].concat());
         run.refuses(2, &message);

@@ -8,5 +8,6 @@ mod input;
 mod machine;
 mod oracles;
 mod search;
+mod shards;
 mod stopping;
 mod support;

@@ -6,10 +6,12 @@ mod races;
 mod wakeup;
 
 use self::node::Node;
+use self::races::Race;
 pub(super) use self::races::Races;
 use self::wakeup::Tree;
 use super::Strategy;
-use crate::model::{Choice, Cut, Ending, Execution, Operation, ProcessId, View};
+use super::split::Part;
+use crate::model::{Call, Choice, Cut, Ending, Event, Execution, Operation, ProcessId, Status, View};
 
 /// Optimal dynamic partial-order reduction: one execution for each trace class, none redundant.
 ///
@@ -53,7 +55,26 @@ pub struct Dpor {
     /// What is to be run below the last of them.
     below: Tree,
     begun: bool,
+    /// What of the search this is to explore.
+    part: Part,
+    /// What the processes are held at where the present execution was cut, because all that could go on sleeps or waits for its part.
+    waiting: Vec<(ProcessId, Operation)>,
     fault: Option<Fault>,
+    /// The races of the last execution that were planned to be reversed, where these are asked for.
+    reversals: Option<Vec<Reversal>>,
+}
+
+/// A race that a search will go back to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Reversal {
+    /// The step that is to be overtaken, from 0.
+    pub step: usize,
+    /// Whose it is, and what it did.
+    pub earlier: (ProcessId, Call),
+    /// Who overtakes, and what it did.
+    pub later: (ProcessId, Call),
+    /// In which step, from 0; none where the process was held at it in the end.
+    pub at: Option<usize>,
 }
 
 /// A fault to plant, so that the self-checks can be seen to find it. Not part of the interface.
@@ -78,6 +99,8 @@ pub enum Fault {
     AccessesStay,
     /// What is known of a reversed operation is taken to be all of it.
     NothingUndecided,
+    /// An execution that was cut because it waits for its part has no races.
+    CutForgotten,
 }
 
 impl Dpor {
@@ -87,11 +110,30 @@ impl Dpor {
         Self::default()
     }
 
+    /// An exploration of a part alone: each trace class of it once, and none redundant but those that wait for what does not come.
+    #[must_use]
+    pub fn within(part: Part) -> Self {
+        Self { part, ..Self::default() }
+    }
+
     /// One with a fault.
     #[doc(hidden)]
     #[must_use]
     pub fn with_fault(fault: Fault) -> Self {
         Self { fault: Some(fault), ..Self::default() }
+    }
+
+    /// One of a part, with a fault.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn within_with_fault(part: Part, fault: Fault) -> Self {
+        Self { part, fault: Some(fault), ..Self::default() }
+    }
+
+    /// The same, which tells of each race that it will go back to, or not.
+    #[must_use]
+    pub fn explaining(self, explain: bool) -> Self {
+        Self { reversals: explain.then(Vec::new), ..self }
     }
 
     /// The sleep set of the node that `view` shows.
@@ -106,6 +148,12 @@ impl Dpor {
         }
     }
 
+    /// Whether what overtakes in a race may do so in this part: if it does not have to wait there, as far as it is known.
+    fn can_be_reversed(&self, race: &Race<'_>) -> bool {
+        let (operation, _) = race.operation(self.stack[race.earlier()].pending(race.process()));
+        !self.part.bars(race.process(), &operation, race.before())
+    }
+
     /// What processes are held at when the execution has ended: those that wait, or have been cut off.
     fn held(&self, ending: &Ending) -> Vec<(ProcessId, Operation)> {
         match ending {
@@ -116,7 +164,8 @@ impl Dpor {
                 .filter(|at| !at.holders.contains(&at.process))
                 .map(|at| (at.process, at.operation.clone()))
                 .collect(),
-            Ending::Cut(_) => self.stack.last().map_or_else(Vec::new, Node::others),
+            Ending::Cut(Cut::Redundant) => self.waiting.clone(),
+            Ending::Cut(Cut::Steps) => self.stack.last().map_or_else(Vec::new, Node::others),
             Ending::Complete => Vec::new(),
         }
     }
@@ -143,7 +192,12 @@ impl Strategy for Dpor {
         if step == self.stack.len() {
             let sleep = self.sleep(view);
             let tree = std::mem::take(&mut self.below);
-            let (node, below) = Node::new(view, sleep, tree).ok_or(Cut::Redundant)?;
+            let Some((node, below)) = Node::new(view, &self.part, sleep, tree) else {
+                let held =
+                    |(index, status): (usize, &Status)| Some((ProcessId(index), status.operation()?.clone()));
+                self.waiting = view.processes.iter().enumerate().filter_map(held).collect();
+                return Err(Cut::Redundant);
+            };
             self.stack.push(node);
             self.below = below;
         }
@@ -151,15 +205,45 @@ impl Strategy for Dpor {
     }
 
     fn end(&mut self, execution: &Execution) {
-        if execution.ending == Ending::Cut(Cut::Redundant) {
+        if self.fault == Some(Fault::CutForgotten) && execution.ending == Ending::Cut(Cut::Redundant) {
             return;
         }
         let held = self.held(&execution.ending);
-        for race in Races::of(execution, &held, self.fault) {
+        let races = Races::of(execution, &held, self.fault, &|race| self.can_be_reversed(race));
+        for race in races {
             let node = &mut self.stack[race.earlier()];
             let (operation, known) = race.operation(node.pending(race.process()));
-            node.plan(race.sequence(&operation, known));
+            if node.plan(race.sequence(&operation, known))
+                && let Some(reversals) = &mut self.reversals
+            {
+                let Event { process, operation, .. } = &execution.trace[race.earlier()];
+                reversals.push(Reversal {
+                    step: race.earlier(),
+                    earlier: (*process, operation.call.clone()),
+                    later: (race.process(), race.overtakes().call.clone()),
+                    at: race.later(),
+                });
+            }
         }
+    }
+
+    fn owns(&self, execution: &Execution) -> bool {
+        matches!(execution.ending, Ending::Cut(_)) || self.part.has(execution)
+    }
+
+    /// As if each branch known were as large as the others beside it.
+    fn done(&self) -> Option<f64> {
+        let (mut done, mut size) = (0.0, 1.0);
+        for node in &self.stack {
+            let (tried, left) = node.branches();
+            size /= (tried + left) as f64 + 1.0;
+            done += size * tried as f64;
+        }
+        Some(done + size)
+    }
+
+    fn reversals(&mut self) -> Vec<Reversal> {
+        self.reversals.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     fn is_exhaustive(&self) -> bool {

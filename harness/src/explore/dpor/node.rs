@@ -1,3 +1,4 @@
+use super::super::split::Part;
 use super::wakeup::{Branch, Known, Step, Tree, is_weak_initial, steps};
 use crate::model::{AccessKind, Event, Operation, ProcessId, View};
 
@@ -12,6 +13,8 @@ pub(super) struct Node {
     chosen: ProcessId,
     /// What is to be run from here after that.
     tree: Tree,
+    /// How many branches were run from here before the present one.
+    tried: usize,
 }
 
 /// After so many steps in a row that change nothing, a process gives way: it may be waiting for what another is to do.
@@ -32,27 +35,45 @@ fn free_choice(view: View<'_>, awake: &[ProcessId]) -> Option<ProcessId> {
 
 impl Node {
     /// The node that `view` shows, with its sleep set and what is to be run from it; and what is to be run below the process that
-    /// is chosen. `None` where all that is enabled is asleep.
-    pub(super) fn new(view: View<'_>, sleep: Vec<ProcessId>, tree: Tree) -> Option<(Self, Tree)> {
-        let awake: Vec<ProcessId> = view.enabled().filter(|process| !sleep.contains(process)).collect();
-        let pending = view.processes.iter().map(|status| status.operation().cloned()).collect();
-        let mut node = Self { pending, sleep, chosen: free_choice(view, &awake)?, tree: Tree::default() };
-        let below = match tree.branches.first().map(|branch| branch.process) {
-            Some(process) if awake.contains(&process) => node.adopt(tree),
-            // Free to choose; or the backend broke the invariant of accesses, and to search freely is what remains sound.
-            _ => Tree::default(),
+    /// is chosen. `None` where all that is enabled is asleep, or waits for what the part wants first.
+    pub(super) fn new(
+        view: View<'_>,
+        part: &Part,
+        sleep: Vec<ProcessId>,
+        mut tree: Tree,
+    ) -> Option<(Self, Tree)> {
+        let may_go_on = |process: &ProcessId| {
+            let held = view.processes[process.0].operation();
+            held.is_some_and(|operation| !part.bars(*process, operation, view.trace.iter()))
         };
+        let awake: Vec<ProcessId> =
+            view.enabled().filter(|process| !sleep.contains(process)).filter(may_go_on).collect();
+        // Of what was known in part when it was planned, only now it shows that it has to wait.
+        tree.branches.retain(|branch| branch.known == Known::All || awake.contains(&branch.process));
+        let is_planned = tree
+            .branches
+            .first()
+            .map_or(!tree.undecided.is_empty(), |branch| awake.contains(&branch.process));
+        let pending = view.processes.iter().map(|status| status.operation().cloned()).collect();
+        let mut node =
+            Self { pending, sleep, chosen: free_choice(view, &awake)?, tree: Tree::default(), tried: 0 };
+        // Else free to choose; or the backend broke the invariant of accesses, and to search freely is what remains sound.
+        let below = if is_planned { node.adopt(tree, &awake) } else { Tree::default() };
         Some((node, below))
     }
 
     /// Takes over what is to be run from here, now that what each process would do is known, and chooses the first of it.
-    fn adopt(&mut self, tree: Tree) -> Tree {
+    fn adopt(&mut self, tree: Tree, awake: &[ProcessId]) -> Tree {
         self.tree.branches = tree.branches;
         for branch in &mut self.tree.branches {
             settle(branch, &self.pending);
         }
         for sequence in &tree.undecided {
             self.plan(steps(sequence));
+        }
+        self.tree.branches.retain(|branch| awake.contains(&branch.process));
+        if self.tree.branches.is_empty() {
+            return Tree::default();
         }
         let first = self.tree.branches.remove(0);
         self.chosen = first.process;
@@ -87,8 +108,14 @@ impl Node {
         }
         let branch = self.tree.branches.remove(0);
         self.sleep.push(self.chosen);
+        self.tried += 1;
         self.chosen = branch.process;
         Some(branch.below)
+    }
+
+    /// How many branches from here were run before the present one, and how many are known to be left.
+    pub(super) fn branches(&self) -> (usize, usize) {
+        (self.tried, self.tree.branches.len())
     }
 
     /// The processes that sleep on once `done` has been done here: those that nobody could tell from having come first.
@@ -98,8 +125,8 @@ impl Node {
         self.sleep.iter().copied().filter(undisturbed).collect()
     }
 
-    /// Sees to it that a sequence equivalent to this one is run from here, if none was.
-    pub(super) fn plan(&mut self, sequence: Vec<Step<'_>>) {
+    /// Sees to it that a sequence equivalent to this one is run from here, if none was. Whether it was not planned before.
+    pub(super) fn plan(&mut self, sequence: Vec<Step<'_>>) -> bool {
         let pending = &self.pending;
         let was_run = self.sleep.iter().any(|process| {
             pending[process.0].as_ref().is_some_and(|operation| {
@@ -107,12 +134,13 @@ impl Node {
             })
         });
         if was_run {
-            return;
+            return false;
         }
-        self.tree.insert(sequence);
+        let is_new = self.tree.insert(sequence);
         if let Some(added) = self.tree.branches.last_mut() {
             settle(added, &self.pending);
         }
+        is_new
     }
 }
 

@@ -68,26 +68,25 @@ impl Branch {
 
 impl Tree {
     /// Makes sure that some sequence of the tree is equivalent to a beginning of a continuation of this one: it is there already,
-    /// or it is added as the last branch of the node where it leaves the tree.
-    pub(super) fn insert(&mut self, mut sequence: Vec<Step<'_>>) {
+    /// or it is added as the last branch of the node where it leaves the tree. Whether it was added.
+    pub(super) fn insert(&mut self, mut sequence: Vec<Step<'_>>) -> bool {
         let begins = |branch: &&mut Branch| is_weak_initial(&branch.step(), &sequence);
         let Some(branch) = self.branches.iter_mut().find(begins) else {
             self.branches.extend(chain(&sequence));
-            return;
+            return true;
         };
         let at = sequence.iter().position(|step| step.process == branch.process);
         if branch.known != Known::All && at != Some(0) {
             // What is not known of the branch may conflict with what the sequence has before it.
+            let before = self.undecided.len();
             let sequence = chain(&sequence);
             self.undecided.extend(sequence.filter(|sequence| !self.undecided.contains(sequence)));
-            return;
+            return self.undecided.len() > before;
         }
         if let Some(at) = at {
             sequence.remove(at);
         }
-        if !sequence.is_empty() && !branch.below.branches.is_empty() {
-            branch.below.insert(sequence);
-        }
+        !sequence.is_empty() && !branch.below.branches.is_empty() && branch.below.insert(sequence)
     }
 }
 

@@ -1,0 +1,25 @@
+//! `cooks merge`
+
+use std::path::PathBuf;
+
+use cooks_harness::report;
+
+use crate::args::{Merge, Output};
+use crate::explore::code;
+use crate::failure::Failure;
+use crate::output;
+
+/// Joins the results of the shards of an exploration.
+pub fn merge(args: &Merge) -> Result<u8, Failure> {
+    let read = |file: &PathBuf| {
+        let name = file.display().to_string();
+        let text = std::fs::read_to_string(file);
+        text.map(|text| (name.clone(), text))
+            .map_err(|error| Failure::usage(format!("{name} cannot be read: {error}")))
+    };
+    let results = args.files.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    let report = report::merge(&results).map_err(|error| Failure::usage(error.to_string()))?;
+    let output = Output { format: args.format, output: PathBuf::new(), quiet: args.quiet };
+    output::print(&report, &output)?;
+    Ok(code(report.verdict))
+}

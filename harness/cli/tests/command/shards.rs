@@ -1,0 +1,154 @@
+//! A search in parts: side by side, or in shards that are joined, it comes to what it comes to in one piece.
+
+use serde_json::Value;
+
+use crate::support::{Place, kinds, number};
+
+const COUNTER: &str = "read x < n; echo $((x+1)) > n";
+const WITH_LOCK: &str = "flock lock sh -c 'read x < n; echo $((x+1)) > n'";
+
+fn place() -> Place {
+    Place::with(&[("work/n", "0\n"), ("work/lock", "")])
+}
+
+/// What must not depend on how a search is cut into parts.
+fn sums(report: &Value) -> (u64, u64, Value, Value, Value) {
+    let of = |key: &str| report[key].clone();
+    (number(report, "complete"), number(report, "blocked"), of("outcomes"), of("verdict"), of("exhaustive"))
+}
+
+/// The kinds, files, keys and processes of all that was found, sorted.
+fn found(report: &Value) -> Vec<String> {
+    let anomalies = report["anomalies"].as_array().expect("a list");
+    let identity = |found: &Value| ["kind", "files", "keys", "processes"].map(|key| found[key].clone());
+    let mut found: Vec<String> = anomalies.iter().map(|found| format!("{:?}", identity(found))).collect();
+    found.sort();
+    found
+}
+
+/// Explores these commands in so many shards, and joins their results.
+fn in_shards(place: &Place, code: i32, commands: &[&str], options: &[&str], shards: u32) -> Value {
+    let files: Vec<String> = (1..=shards).map(|shard| format!("shard-{shard}.json")).collect();
+    for (shard, file) in (1..).zip(&files) {
+        let shard = format!("{shard}/{shards}");
+        let processes = commands.iter().flat_map(|command| ["-p", command]);
+        let arguments: Vec<&str> = ["explore", "--format", "json", "--shard", shard.as_str()]
+            .into_iter()
+            .chain(options.iter().copied())
+            .chain(processes)
+            .collect();
+        let run = place.cooks(&arguments);
+        assert!(run.code == Some(0) || run.code == Some(code), "{}", run.stderr);
+        std::fs::write(place.path(file), &run.stdout).expect("a file can be written");
+    }
+    let mut arguments = vec!["merge", "--format", "json"];
+    arguments.extend(files.iter().rev().map(String::as_str));
+    place.cooks(&arguments).json(code)
+}
+
+#[test]
+fn parts_come_to_what_the_whole_comes_to() {
+    for (commands, code) in [(&[COUNTER, COUNTER][..], 1), (&[WITH_LOCK; 2], 0), (&[WITH_LOCK, COUNTER], 1)] {
+        let options = ["--dir", "work", "--all"];
+        let whole = place().explore(code, commands, &options);
+        assert_eq!(number(&whole, "redundant"), 0);
+        let place = place();
+        for jobs in ["2", "3"] {
+            let report = place.explore(code, commands, &[&options[..], &["--jobs", jobs]].concat());
+            assert_eq!((sums(&report), found(&report)), (sums(&whole), found(&whole)), "{jobs} jobs");
+        }
+        let merged = in_shards(&place, code, commands, &options, 3);
+        assert_eq!((sums(&merged), found(&merged)), (sums(&whole), found(&whole)));
+        assert_eq!(merged["distinct_outcomes"], whole["distinct_outcomes"]);
+    }
+}
+
+/// Without `--all` too, the report does not depend on who was faster.
+#[test]
+fn the_first_anomaly_is_the_same_whoever_finds_it() {
+    let place = place();
+    let report = || {
+        let options = ["--dir", "work", "--jobs", "2"];
+        let mut report = place.explore(1, &[COUNTER, COUNTER], &options);
+        report["elapsed_s"] = Value::Null;
+        report
+    };
+    let first = report();
+    assert_eq!(kinds(&first).len(), 1);
+    for _ in 0..3 {
+        assert_eq!(report(), first);
+    }
+}
+
+#[test]
+fn what_does_not_belong_together_is_not_joined() {
+    let place = place();
+    let options = ["--dir", "work", "--all"];
+    in_shards(&place, 1, &[COUNTER, COUNTER], &options, 3);
+    let whole = place.explore(1, &[COUNTER, COUNTER], &options);
+    let shard = |file: &str| -> Value {
+        serde_json::from_str(&std::fs::read_to_string(place.path(file)).expect("a file")).expect("JSON")
+    };
+    let write = |file: &str, value: &Value| {
+        std::fs::write(place.path(file), value.to_string()).expect("a file can be written");
+    };
+    write("whole.json", &whole);
+    let changed = |key: &str, value: Value| {
+        let mut changed = shard("shard-3.json");
+        changed[key] = value;
+        write(&format!("{key}.json"), &changed);
+    };
+    changed("subject", "0".into());
+    changed("cooks", "0.0.0".into());
+    changed("shard", "3/4".into());
+    changed("format", 99.into());
+    write("text.json", &"text".into());
+    for (files, message) in [
+        (&["shard-1.json", "shard-3.json"][..], "not all shards are there: 2/3"),
+        (&["shard-1.json", "shard-2.json", "shard-2.json"], "shard 2/3 again"),
+        (&["whole.json"], "this is not the result of a shard"),
+        (&["shard-1.json", "subject.json"], "another scenario or workspace"),
+        (&["shard-1.json", "cooks.json"], "another version of cooks"),
+        (&["shard-1.json", "shard.json"], "another number of shards"),
+        (&["format.json"], "format 99 instead of 1"),
+        (&["text.json"], "no result of `cooks explore"),
+        (&["missing.json"], "missing.json cannot be read"),
+    ] {
+        place.cooks(&[&["merge"], files].concat()).refuses(2, message);
+    }
+    let human = place.cooks(&["merge", "shard-1.json", "shard-2.json", "shard-3.json"]);
+    assert_eq!(human.code, Some(1));
+    assert!(human.stdout.starts_with("anomaly: lost-update"), "{}", human.stdout);
+    assert!(human.stdout.contains("exhaustive") && human.stdout.contains("replay: cooks replay"));
+}
+
+#[test]
+fn what_cannot_be_split_is_refused() {
+    let place = place();
+    let two = ["explore", "-p", "true", "-p", "true"];
+    for (options, message) in [
+        (&["--shard", "0/3"][..], "is no shard"),
+        (&["--shard", "4/3"], "is no shard"),
+        (&["--shard", "3"], "is no shard"),
+        (&["--jobs", "0"], "0 is not in 1..=256"),
+        (&["--jobs", "2", "--strategy", "dfs"], "--jobs splits the search of dpor"),
+        (&["--shard", "1/2", "--preemptions", "2"], "--shard splits the search of dpor"),
+        (&["--explain", "--strategy", "pos"], "--explain: pos goes back to no races"),
+    ] {
+        place.cooks(&[&two[..], options].concat()).refuses(2, message);
+    }
+    place.cooks(&["run", "agent-ab-fixed", "--shard", "1/2"]).refuses(2, "--shard 1/2 of a scenario");
+}
+
+#[test]
+fn each_race_that_the_search_goes_back_to_is_told() {
+    let place = place();
+    let options = ["explore", "--dir", "work", "--all", "--quiet", "--explain", "-p", COUNTER, "-p", COUNTER];
+    let run = place.cooks(&options);
+    let whole = place.explore(1, &[COUNTER, COUNTER], &["--dir", "work", "--all"]);
+    let lines: Vec<&str> = run.stderr.lines().collect();
+    assert!(lines[0].starts_with("execution 1: back to step "), "{}", lines[0]);
+    assert!(lines[0].contains("to be overtaken by step "), "{}", lines[0]);
+    // Every execution but the first is one that the search went back for.
+    assert_eq!(lines.len() as u64 + 1, number(&whole, "executions"), "{}", run.stderr);
+}
