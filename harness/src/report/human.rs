@@ -19,7 +19,9 @@ pub fn human(report: &Report, style: &Style, out: &mut dyn io::Write) -> io::Res
         write(out, style, &format!("not as expected: {difference}"), Some(Ink::Bad))?;
     }
     let telling = by_telling(report);
-    if telling.iter().any(|finding| finding.shown.outcome.exits.is_empty()) {
+    let is_known =
+        |finding: &&Finding| !finding.shown.trace.is_empty() || !finding.shown.outcome.exits.is_empty();
+    if !telling.iter().all(is_known) {
         writeln!(out)?;
         each_in_short(&telling, style, out)?;
     } else if let Some((first, others)) = telling.split_first() {
