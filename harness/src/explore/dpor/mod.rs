@@ -193,8 +193,12 @@ impl Strategy for Dpor {
             let sleep = self.sleep(view);
             let tree = std::mem::take(&mut self.below);
             let Some((node, below)) = Node::new(view, &self.part, sleep, tree) else {
-                let held =
-                    |(index, status): (usize, &Status)| Some((ProcessId(index), status.operation()?.clone()));
+                // Who waits for itself cannot go on in any order.
+                let waits_for_itself = |index: usize, status: &Status| matches!(status, Status::Blocked { holders, .. } if holders.contains(&ProcessId(index)));
+                let held = |(index, status): (usize, &Status)| {
+                    let operation = status.operation().filter(|_| !waits_for_itself(index, status))?;
+                    Some((ProcessId(index), operation.clone()))
+                };
                 self.waiting = view.processes.iter().enumerate().filter_map(held).collect();
                 return Err(Cut::Redundant);
             };
