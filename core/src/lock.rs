@@ -244,10 +244,12 @@ impl<H: Host> Lock<H> {
         ticket: &Ticket<'_, H>,
         queue_path: &Path,
     ) -> Result<Taking, Error> {
-        if let Wait::For(time) = wait {
-            self.poll(time, deadline, || ticket.is_next(queue_path))?;
-        } else {
-            ticket.await_turn(queue_path)?;
+        match wait {
+            Wait::Forever => ticket.await_turn(queue_path)?,
+            Wait::For(time) => self.poll(time, deadline, || ticket.is_next(queue_path))?,
+            // Somebody came in between.
+            Wait::No if !ticket.is_next(queue_path)? => return Err(self.busy(Duration::ZERO)),
+            Wait::No => {}
         }
         if let Some(answer) = ticket.answer(queue_path)? {
             return Ok(Taking::Answered(answer));

@@ -188,6 +188,14 @@ fn finds_an_answer_before_the_flush() {
 }
 
 #[test]
+fn what_was_told_to_be_done_outlives_the_power() {
+    explore_within(4, || outlives_power::<Loom>(2, &[]));
+    for rules in [&[Rule::DirectoryFlushed], &[Rule::FlushedBeforeRenamed]] {
+        assert_found(|| explore_within(2, || outlives_power::<Loom>(2, rules)), "lost update");
+    }
+}
+
+#[test]
 fn a_dead_mans_request_is_not_done() {
     for calls in CALLS {
         explore_within(1, move || dead_mans_request::<Loom>(calls, &[]));
