@@ -20,11 +20,6 @@ impl Running<'_> {
             Some(Beginning::None) | None => {}
         }
         self.spawn(process)?;
-        if let Some(problem) =
-            self.sandbox.not_set_up(self.programs[process], self.processes[process].exit)?
-        {
-            return Err(problem.into());
-        }
         self.consider_copy(process)
     }
 

@@ -168,14 +168,9 @@ fn offsets(id: Pid) -> io::Result<Option<Vec<(i32, u64)>>> {
     Ok(Some(offsets))
 }
 
-/// A copy of a task that is held at an entry: held at the same entry, and the leader of a process group of its own.
-fn copy(of: &Tracee, entry: &Registers) -> Result<Tracee, TraceError> {
-    let flags = (libc::CLONE_PARENT | libc::SIGCHLD) as u64;
-    let (_, child) = of.call(entry, libc::SYS_clone, [flags, 0, 0])?;
-    let child = child.ok_or_else(|| TraceError::Lost("a process could not be copied".into()))?;
-    let tracee = Tracee::new(child)?;
-    tracee.wait_for_stop()?;
-    tracee.back_to(entry)?;
+/// A copy of a task that is held at an entry, the leader of a process group of its own.
+fn copy(of: &Tracee, entry: &Registers) -> io::Result<Tracee> {
+    let tracee = super::copies::copy(of, entry)?;
     tracee.call(entry, libc::SYS_setpgid, [0, 0, 0])?;
     Ok(tracee)
 }

@@ -6,8 +6,6 @@ use std::io;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use nix::unistd::Pid;
-
 use super::chance::TICK;
 use super::checkpoint::Beginning;
 use super::decode::{Decision, World};
@@ -78,20 +76,13 @@ impl<'a> Running<'a> {
     /// Forks the first task of a process, and runs it to its first operation.
     pub(super) fn spawn(&mut self, process: usize) -> Result<(), TraceError> {
         let task = self.sandbox.spawn(self.programs[process], first_pid(process))?;
-        self.adopt(task, Name { process, way: Vec::new() }, None)?;
+        self.adopt(task, Name { process, way: Vec::new() }, None);
         self.processes[process].tasks = 1;
         self.settle(process)
     }
 
-    /// Takes up a task that has just been made. `parent`: with its thread group and whether descriptors and group are shared.
-    pub(super) fn adopt(
-        &mut self,
-        task: Pid,
-        name: Name,
-        parent: Option<(&Name, u64)>,
-    ) -> Result<(), TraceError> {
-        let tracee = Tracee::new(task)?;
-        tracee.wait_for_stop()?;
+    /// Takes up a task that is held where it begins. `parent`: with its thread group and whether descriptors and group are shared.
+    pub(super) fn adopt(&mut self, tracee: Tracee, name: Name, parent: Option<(&Name, u64)>) {
         let shares = |flag: libc::c_int| parent.is_some_and(|(_, flags)| flags & flag as u64 != 0);
         let parent = parent.map(|(parent, _)| &self.tasks[parent]);
         let descriptors = match parent {
@@ -99,9 +90,8 @@ impl<'a> Running<'a> {
             Some(parent) => Rc::new(RefCell::new(parent.descriptors.borrow().clone())),
             None => Rc::new(RefCell::new(Descriptors::default())),
         };
-        let group = parent.filter(|_| shares(libc::CLONE_THREAD)).map_or(task, |parent| parent.group);
+        let group = parent.filter(|_| shares(libc::CLONE_THREAD)).map_or(tracee.id(), |parent| parent.group);
         self.tasks.insert(name.clone(), Task::new(tracee, &name, group, descriptors));
-        Ok(())
     }
 
     /// Runs the tasks of a process, one at a time and in the order of their names, until each is held, asleep or gone.

@@ -8,6 +8,7 @@ mod apply;
 mod beginning;
 mod chance;
 mod checkpoint;
+mod copies;
 mod decode;
 mod exec;
 mod execution;

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 /// A closure that is run in a forked child as if it were a program: what it returns is its exit status, a panic is status 101.
 ///
-/// It sees a copy of the memory at the time when the exploration began, has the workspace as its current directory, and shares
-/// nothing with other processes but files. Locks that other threads held at that time stay held in the copy.
+/// It sees a copy of the memory at the time when the exploration began, has the workspace as its current directory, no descriptors
+/// but the standard streams, and shares nothing with other processes but files. Locks that other threads held at that time stay held in the copy.
 pub type Closure = Arc<dyn Fn() -> i32 + Send + Sync>;
 
 /// What a process runs.

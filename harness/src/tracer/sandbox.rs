@@ -1,10 +1,11 @@
 //! Where the processes under test live: a mount namespace with a fresh tmpfs, and a process-id namespace.
 //!
 //! A small *zygote* is forked when an exploration begins. It enters the namespaces and forks an *init*, the first process of the
-//! process-id namespace, which from then on forks the processes under test, one for each request. To kill the init is to kill
+//! process-id namespace, which forks a template of each program when that is first started, and is the parent of all copies. To kill the init is to kill
 //! everything in the namespace, however it was started; and both die with the thread that controls them. So nothing outlives an
 //! exploration, whatever ends it.
 
+use std::cell::OnceCell;
 use std::ffi::CString;
 use std::fs::File;
 use std::io::{self, Write};
@@ -19,11 +20,11 @@ use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, send, 
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::{ForkResult, Pid};
 
+use super::copies::Template;
 use super::filter;
 use super::program::Program;
 use super::sys;
 use super::tracee::{Resume, Stop, Tracee};
-use crate::model::Exit;
 
 /// Where the private tmpfs is mounted: a directory that every Linux system has and no program keeps anything lasting in.
 const MOUNT_POINT: &str = "/dev/shm";
@@ -71,6 +72,8 @@ pub struct Sandbox {
     init: Tracee,
     gate: OwnedFd,
     outputs: Vec<Output>,
+    /// Of each program that has been started.
+    templates: Vec<OnceCell<Template>>,
     root: OwnedFd,
 }
 
@@ -95,10 +98,6 @@ impl Sandbox {
     /// # Errors
     /// Where the machine refuses a namespace or mount, or a command cannot be run.
     pub fn start(programs: &[Program]) -> Result<Self, SandboxError> {
-        let refused = |step: &str| {
-            let step = step.to_owned();
-            move |error: io::Error| SandboxError::Refused { step, error: error.to_string() }
-        };
         let mut prepared = Vec::new();
         let mut outputs = Vec::new();
         for program in programs {
@@ -154,7 +153,8 @@ impl Sandbox {
         })?;
         nix::sys::ptrace::seize(init, options()).map_err(|error| SandboxError::Ptrace(error.to_string()))?;
         let init = Tracee::new(init).map_err(SandboxError::Gone)?;
-        Ok(Self { zygote, init, gate, outputs, root })
+        let templates = outputs.iter().map(|_| OnceCell::new()).collect();
+        Ok(Self { zygote, init, gate, outputs, templates, root })
     }
 
     /// The workspace's path as the controller sees it.
@@ -183,13 +183,36 @@ impl Sandbox {
         Ok(())
     }
 
-    /// Forks a process for a program, by its number, with the process id `id`. It is held at its first instruction, and has
-    /// written nothing.
+    /// Starts a process for a program, by its number, with the process id `id`. It is held before its first instruction of its own,
+    /// and has written nothing.
     ///
     /// # Errors
-    /// Where the init is gone or cannot fork.
-    pub fn spawn(&self, program: usize, id: u32) -> Result<Pid, SandboxError> {
+    /// Where the init is gone or the machine does not let a process be set up.
+    pub fn spawn(&self, program: usize, id: u32) -> Result<Tracee, SandboxError> {
         self.set_output(program, &[], &[]).map_err(SandboxError::Gone)?;
+        let template = match self.templates[program].get() {
+            Some(template) => template,
+            None => {
+                let made = self.make_template(program)?;
+                self.templates[program].get_or_init(|| made)
+            }
+        };
+        self.set_next_pid(id).and_then(|()| template.start()).map_err(refused("starting a process"))
+    }
+
+    fn make_template(&self, program: usize) -> Result<Template, SandboxError> {
+        let id = template_pid(program).ok_or_else(|| refused("fork")(io::ErrorKind::QuotaExceeded.into()))?;
+        let task = self.fork(program, id)?;
+        let made = Template::make(task).map_err(SandboxError::Gone)?;
+        made.ok_or_else(|| {
+            let said = self.output(program).unwrap_or_default().1;
+            let error = String::from_utf8_lossy(&said).trim_end().to_owned();
+            SandboxError::Refused { step: "setting up a process".into(), error }
+        })
+    }
+
+    /// Has the init fork a process for a program, with the process id `id`. It is held at its first instruction.
+    fn fork(&self, program: usize, id: u32) -> Result<Pid, SandboxError> {
         self.ask(Some(program), id).map_err(SandboxError::Gone)?;
         loop {
             let stop = self.init.wait_for_stop().map_err(SandboxError::Gone)?;
@@ -242,21 +265,6 @@ impl Sandbox {
         Ok(())
     }
 
-    /// Why a program that ended in this way before its first operation was not begun; `None` where it was.
-    ///
-    /// # Errors
-    /// Those of reading a file in memory.
-    pub fn not_set_up(&self, program: usize, exit: Option<Exit>) -> io::Result<Option<SandboxError>> {
-        if exit != Some(Exit::Status(NOT_RUN)) {
-            return Ok(None);
-        }
-        let said = String::from_utf8_lossy(&self.output(program)?.1).into_owned();
-        Ok(said.strip_prefix(NOT_SET_UP).map(|error| SandboxError::Refused {
-            step: "setting up a process".into(),
-            error: error.trim_end().into(),
-        }))
-    }
-
     /// What a program wrote to its standard output and error since it was launched.
     ///
     /// # Errors
@@ -273,9 +281,15 @@ impl Sandbox {
 impl Drop for Sandbox {
     fn drop(&mut self) {
         // Everything else in the namespace has been collected by then: executions and checkpoints do not outlive their tracer.
+        self.templates.clear();
         self.init.kill();
         end(self.zygote);
     }
+}
+
+fn refused(step: &str) -> impl FnOnce(io::Error) -> SandboxError {
+    let step = step.to_owned();
+    move |error: io::Error| SandboxError::Refused { step, error: error.to_string() }
 }
 
 /// What everything in the namespace is traced with.
@@ -379,10 +393,15 @@ fn init(gate: &OwnedFd, programs: &[Prepared], environment: &[CString]) -> i32 {
     if reaping.is_err() {
         return 1;
     }
+    let last_id = File::options().write(true).open("/proc/sys/kernel/ns_last_pid");
     loop {
         let Ok(request) = receive(gate) else { return 1 };
         let ([program, id], []) = request.as_chunks::<4>() else { return 1 };
-        let answer = write_next_pid(u32::from_le_bytes(*id));
+        let last = (u32::from_le_bytes(*id) - 1).to_string();
+        let answer = match &last_id {
+            Ok(file) => file.write_all_at(last.as_bytes(), 0).map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
         if let Some(prepared) = programs.get(u32::from_le_bytes(*program) as usize) {
             match sys::fork() {
                 Ok(ForkResult::Child) => sys::exit_now(begin(prepared, environment)),
@@ -390,7 +409,7 @@ fn init(gate: &OwnedFd, programs: &[Prepared], environment: &[CString]) -> i32 {
                 Err(_) => return 1,
             }
         }
-        let answer = answer.map_or_else(|error| error.to_string().into_bytes(), |()| b"ok".to_vec());
+        let answer = answer.map_or_else(String::into_bytes, |()| b"ok".to_vec());
         if send(gate.as_raw_fd(), &answer, MsgFlags::MSG_NOSIGNAL).is_err() {
             return 1;
         }
@@ -400,10 +419,13 @@ fn init(gate: &OwnedFd, programs: &[Prepared], environment: &[CString]) -> i32 {
 /// How many process ids each process under test has for itself and its children.
 const IDS_EACH: u32 = 100;
 
+/// The first of them: those below are for the init and for copies.
+const FIRST_ID: u32 = 1_000;
+
 /// The id of the process in this place, in its namespace.
 #[must_use]
 pub fn first_pid(place: usize) -> u32 {
-    (place as u32 + 1) * IDS_EACH
+    FIRST_ID + place as u32 * IDS_EACH
 }
 
 /// The ids that the process in this place and its children have.
@@ -415,24 +437,23 @@ pub fn ids_of(place: usize) -> std::ops::Range<u32> {
 /// The id of the checkpoint of the process in this place, if there is one to be had.
 #[must_use]
 pub fn checkpoint_pid(place: usize) -> Option<u32> {
-    u32::try_from(place + 2).ok().filter(|id| *id < IDS_EACH)
+    u32::try_from(2 * place + 3).ok().filter(|id| *id < FIRST_ID)
 }
 
-fn write_next_pid(next: u32) -> io::Result<()> {
-    let mut file = File::options().write(true).open("/proc/sys/kernel/ns_last_pid")?;
-    file.write_all((next - 1).to_string().as_bytes())
+/// The id of the template of a program, if there is one to be had.
+fn template_pid(program: usize) -> Option<u32> {
+    u32::try_from(2 * program + 2).ok().filter(|id| *id < FIRST_ID)
 }
 
-/// Status of a process that did not come to run its program, and how it says why.
+/// Status of a process that did not come to run its program.
 const NOT_RUN: i32 = 126;
-const NOT_SET_UP: &str = "cooks: cannot set up a process: ";
 
 /// The start of a process under test: from the fork to its program.
 fn begin(prepared: &Prepared, environment: &[CString]) -> i32 {
     match set_up(prepared) {
         Ok(()) => {}
         Err(error) => {
-            let _ = writeln!(io::stderr(), "{NOT_SET_UP}{error}");
+            let _ = writeln!(io::stderr(), "{error}");
             return NOT_RUN;
         }
     }
@@ -451,15 +472,13 @@ fn begin(prepared: &Prepared, environment: &[CString]) -> i32 {
     }
 }
 
-/// Standard streams, directory, signals, addresses; last the filter, from which on its calls stop.
+/// Standard streams, signals, addresses; then the filter, from which on its calls stop: the first one is where templates are held.
 fn set_up(prepared: &Prepared) -> io::Result<()> {
     let null = File::open("/dev/null")?;
     sys::place_descriptor(null.as_fd(), 0)?;
     sys::place_descriptor(prepared.out.as_fd(), 1)?;
     sys::place_descriptor(prepared.err.as_fd(), 2)?;
     drop(null);
-    nix::unistd::chdir(WORKSPACE)?;
-    nix::unistd::setpgid(Pid::from_raw(0), Pid::from_raw(0))?;
     sys::let_children_be_reaped(false)?;
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
     nix::sys::resource::setrlimit(nix::sys::resource::Resource::RLIMIT_CORE, 0, 0)?;
@@ -470,7 +489,12 @@ fn set_up(prepared: &Prepared) -> io::Result<()> {
             let persona = nix::sys::personality::get()?;
             nix::sys::personality::set(persona | nix::sys::personality::Persona::ADDR_NO_RANDOMIZE)?;
         }
-        Program::Closure { .. } => sys::silence_vdso()?,
+        Program::Closure { .. } => {
+            sys::close_from(3)?;
+            sys::silence_vdso()?;
+        }
     }
-    sys::install_filter(&filter::program())
+    sys::install_filter(&filter::program())?;
+    nix::unistd::chdir(WORKSPACE)?;
+    nix::unistd::setpgid(Pid::from_raw(0), Pid::from_raw(0)).map_err(Into::into)
 }

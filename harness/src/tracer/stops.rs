@@ -11,7 +11,7 @@ use super::decode::{Caller, Decision, decode};
 use super::execution::Running;
 use super::sandbox::first_pid;
 use super::task::{Name, State, Task};
-use super::tracee::{Registers, Resume, Stop};
+use super::tracee::{Registers, Resume, Stop, Tracee};
 use crate::model::{Call, Exit, Operation};
 
 impl Running<'_> {
@@ -127,7 +127,9 @@ impl Running<'_> {
             Ok(libc::SYS_clone3) => task.tracee.read_numbers(first, 1)?[0],
             _ => 0,
         };
-        self.adopt(child, child_name.clone(), Some((name, flags)))?;
+        let child = Tracee::new(child)?;
+        child.wait_for_stop()?;
+        self.adopt(child, child_name.clone(), Some((name, flags)));
         if parent_waits {
             self.task(&child_name)?.awaited_by = Some(name.clone());
             let task = self.task(name)?;
