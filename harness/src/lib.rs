@@ -5,6 +5,8 @@
 //! the [`oracle`]s judge it; a [`report`] tells, and a [`witness`] replays.
 
 pub mod backend;
+#[cfg(target_os = "linux")]
+pub mod diagnose;
 pub mod explore;
 pub mod model;
 pub mod oracle;

@@ -1,6 +1,7 @@
 //! The command line: what can be said, and what of it is not built yet.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use cooks_harness::report::Shard;
@@ -15,7 +16,7 @@ pub struct Cli {
 }
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 clean, or every scenario as expected · 1 anomaly, or a scenario not as expected · 2 bad input or usage ·
+Exit codes: 0 clean, as expected, nothing wrong · 1 anomaly, not as expected, something found · 2 bad input or usage ·
 3 inconclusive · 4 this machine cannot trace · 5 divergence · 6 internal error · 130 interrupted";
 
 /// What to do.
@@ -32,9 +33,8 @@ pub enum Command {
     /// The same commands uncontrolled and really parallel (not built yet)
     #[command(hide = true)]
     Stress(Rest),
-    /// Who holds and waits for which lock in a live directory (not built yet)
-    #[command(hide = true)]
-    Diagnose(Rest),
+    /// Who holds and waits for which lock in a live directory, and what is stale, torn, in conflict
+    Diagnose(Diagnose),
     /// The scenarios of the catalogue
     List,
     /// Whether this machine can trace, and how fast
@@ -144,6 +144,34 @@ pub struct Merge {
     /// Print the verdict alone
     #[arg(long)]
     pub quiet: bool,
+}
+
+/// `cooks diagnose`
+///
+/// Changes nothing and takes no lock. Exits with 0 when nothing is wrong, with 1 when something is found.
+#[derive(Debug, Args)]
+pub struct Diagnose {
+    /// The directory that the processes share
+    #[arg(value_name = "DIR", default_value = ".")]
+    pub dir: PathBuf,
+    /// Look so many seconds long how often each lock is held and waited for
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub watch: Option<Duration>,
+    /// A wait for a lock of so many seconds is long
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    pub long_wait: Duration,
+    /// How to print the result
+    #[arg(long, value_enum, default_value_t = DiagnoseFormat::Human)]
+    pub format: DiagnoseFormat,
+    /// Print the verdict and the findings alone
+    #[arg(long)]
+    pub quiet: bool,
+}
+
+/// Reads a number of seconds, with or without a fraction.
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    seconds.ok_or_else(|| "not a number of seconds: 5, or 0.5".to_owned())
 }
 
 /// Who searches.
@@ -283,6 +311,15 @@ pub enum Aborts {
     Fail,
     /// It gave up, and that is fine where it had no effect
     Allow,
+}
+
+/// How to print a diagnosis.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum DiagnoseFormat {
+    /// For people
+    Human,
+    /// One JSON object on standard output
+    Json,
 }
 
 /// How to print the result.

@@ -2,20 +2,21 @@
 
 use std::process::ExitCode;
 
+use cooks_harness::diagnose::DiagnoseError;
 use cooks_harness::scenario::ScenarioError;
 use cooks_harness::session::SessionError;
 use cooks_harness::tracer::TraceError;
 use cooks_harness::witness::{Divergence, WitnessError};
 
-/// Every interleaving is fine; or every scenario is as expected.
+/// Every interleaving is fine; or every scenario is as expected; or nothing is wrong with a directory.
 pub const CLEAN: u8 = 0;
-/// An anomaly; or a scenario that is not as expected.
+/// An anomaly; or a scenario that is not as expected; or findings in a directory.
 pub const ANOMALY: u8 = 1;
 /// Bad input or usage.
 pub const USAGE: u8 = 2;
 /// A bound ended the search first, and nothing was found.
 pub const INCONCLUSIVE: u8 = 3;
-/// This machine cannot trace.
+/// This machine cannot trace; or has no `/proc` to look at.
 pub const CANNOT_TRACE: u8 = 4;
 /// A replay that does not match its recording.
 pub const DIVERGENCE: u8 = 5;
@@ -72,6 +73,17 @@ impl From<SessionError> for Failure {
         };
         let hint = if code == CANNOT_TRACE { "; `cooks doctor` says what is missing" } else { "" };
         Self { code, message: format!("{error}{hint}") }
+    }
+}
+
+impl From<DiagnoseError> for Failure {
+    fn from(error: DiagnoseError) -> Self {
+        let code = match &error {
+            DiagnoseError::NoProc(_) => CANNOT_TRACE,
+            DiagnoseError::Interrupted => INTERRUPTED,
+            _ => USAGE,
+        };
+        Self { code, message: error.to_string() }
     }
 }
 

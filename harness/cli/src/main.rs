@@ -1,6 +1,7 @@
 //! `cooks`: explore every interleaving of real processes that share files.
 
 mod args;
+mod diagnose;
 mod doctor;
 mod explore;
 mod failure;
@@ -41,7 +42,7 @@ fn main() -> ExitCode {
         Command::List => run::list(),
         Command::Doctor => doctor::doctor(&stop),
         Command::Stress(_) => Err(Failure::not_built("cooks stress")),
-        Command::Diagnose(_) => Err(Failure::not_built("cooks diagnose")),
+        Command::Diagnose(args) => diagnose::diagnose(&args, &stop),
     };
     match result {
         Ok(code) => ExitCode::from(code),

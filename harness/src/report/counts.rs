@@ -136,7 +136,7 @@ fn processes(count: usize) -> String {
 }
 
 /// `1 step`, `2 steps`, `3 context switches`.
-pub(super) fn plural(count: u64, what: &str) -> String {
+pub(crate) fn plural(count: u64, what: &str) -> String {
     let ending = if what.ends_with("ch") { "es" } else { "s" };
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}{ending}") }
 }

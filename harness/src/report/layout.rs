@@ -18,7 +18,7 @@ impl Default for Style {
 
 /// What to make of a piece of text where colour is wanted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Ink {
+pub(crate) enum Ink {
     /// A verdict that is fine.
     Good,
     /// One that is not.
@@ -30,11 +30,11 @@ pub(super) enum Ink {
 }
 
 impl Style {
-    pub(super) fn columns(&self) -> usize {
+    pub(crate) fn columns(&self) -> usize {
         self.width.max(40)
     }
 
-    pub(super) fn ink(&self, ink: Ink, text: &str) -> String {
+    pub(crate) fn ink(&self, ink: Ink, text: &str) -> String {
         if !self.color || text.is_empty() {
             return text.to_owned();
         }
@@ -50,7 +50,7 @@ impl Style {
 
 /// The text in lines of at most `width` characters, broken at spaces; a longer word is broken where the line ends. Lines after
 /// the first begin with `indent` spaces.
-pub(super) fn wrap(text: &str, width: usize, indent: usize) -> Vec<String> {
+pub(crate) fn wrap(text: &str, width: usize, indent: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let mut line: String = text.chars().take_while(|c| *c == ' ').collect();
     let mut fresh = true;
@@ -78,17 +78,17 @@ pub(super) fn wrap(text: &str, width: usize, indent: usize) -> Vec<String> {
 }
 
 /// Characters, each taken as one column wide.
-pub(super) fn length(text: &str) -> usize {
+pub(crate) fn length(text: &str) -> usize {
     text.chars().count()
 }
 
 /// The text with spaces after it up to `width`.
-pub(super) fn pad(text: &str, width: usize) -> String {
+pub(crate) fn pad(text: &str, width: usize) -> String {
     format!("{text}{}", " ".repeat(width.saturating_sub(length(text))))
 }
 
 /// The text cut to `width` characters, with `…` where the rest was.
-pub(super) fn clip(text: &str, width: usize) -> String {
+pub(crate) fn clip(text: &str, width: usize) -> String {
     if length(text) <= width {
         return text.to_owned();
     }
@@ -96,7 +96,7 @@ pub(super) fn clip(text: &str, width: usize) -> String {
 }
 
 /// The text cut to `width` characters, with `…` in the middle: of commands that begin alike, the end tells.
-pub(super) fn clip_middle(text: &str, width: usize) -> String {
+pub(crate) fn clip_middle(text: &str, width: usize) -> String {
     if length(text) <= width {
         return text.to_owned();
     }
@@ -107,7 +107,7 @@ pub(super) fn clip_middle(text: &str, width: usize) -> String {
 }
 
 /// A path of at most `width` characters: less the folders that do not fit, `…/` in their place.
-pub(super) fn short_path(path: &str, width: usize) -> String {
+pub(crate) fn short_path(path: &str, width: usize) -> String {
     if length(path) <= width {
         return path.to_owned();
     }

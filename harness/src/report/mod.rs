@@ -3,12 +3,12 @@
 //! Pure: writes to a given writer; knows neither terminals nor files.
 
 mod ci;
-mod counts;
+pub(crate) mod counts;
 mod expected;
 mod fingerprint;
 mod human;
 mod json;
-mod layout;
+pub(crate) mod layout;
 mod merge;
 mod select;
 #[cfg(test)]

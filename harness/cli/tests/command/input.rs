@@ -101,8 +101,6 @@ fn what_is_not_built_yet_is_refused_by_its_name() {
         (&["explore", "-p", "true", "-p", "true", "--input", "f"], "--input is not built yet"),
         (&["replay", "w.json", "--html", "page.html"], "--html is not built yet"),
         (&["stress", "-p", "true", "-p", "true", "--runs", "5"], "cooks stress is not built yet"),
-        (&["diagnose", "."], "cooks diagnose is not built yet"),
-        (&["diagnose", "--format", "json"], "cooks diagnose is not built yet"),
     ] {
         place.cooks(arguments).refuses(2, message);
     }

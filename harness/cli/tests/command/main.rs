@@ -3,6 +3,7 @@
 #![cfg(target_os = "linux")]
 
 mod catalogue;
+mod diagnose;
 mod find;
 mod input;
 mod machine;
