@@ -5,7 +5,7 @@ use std::fs;
 use cooks_harness::diagnose::{Claim, Kind, LockKind, Place, Severity, State, Taker};
 use nix::sys::signal::Signal;
 
-use crate::stage::{Actor, Stage, holders, kinds, only, the_lock, until, waiters};
+use crate::stage::{Actor, Stage, holders, kinds, only, state, the_lock, until, waiters};
 
 #[test]
 fn nothing_is_wrong_where_there_is_nothing() {
@@ -21,6 +21,7 @@ fn a_lock_that_is_held_is_no_finding() {
         let mut holder = stage.actor("holder");
         holder.does("open .metadata.lock write");
         holder.does(&format!("{name} .metadata.lock exclusive"));
+        until("the holder to wait for orders", || state(holder.pid()) == Some('S'));
         let found = stage.diagnosis();
         assert_eq!(found.findings, [], "{name}");
         let lock = the_lock(&found);
@@ -110,7 +111,10 @@ fn a_holder_that_is_stopped_is_found() {
 
     holder.signal(Signal::SIGCONT);
     holder.does("close .metadata.lock");
-    until("the waiter to have it", || holders(the_lock(&stage.diagnosis())) == [waiter.pid()]);
+    // For an instant nobody has it.
+    until("the waiter to have it", || {
+        stage.diagnosis().seen.locks.iter().any(|lock| holders(lock) == [waiter.pid()])
+    });
     assert_eq!(stage.diagnosis().findings, []);
 }
 
@@ -196,7 +200,7 @@ fn a_lock_that_only_a_child_still_holds_is_found() {
 }
 
 fn state_is_gone(pid: i32) -> bool {
-    matches!(crate::stage::state(pid), None | Some('Z'))
+    matches!(state(pid), None | Some('Z'))
 }
 
 /// `exec 9>f; flock 9` in a shell: a child takes the lock for its parent, and ends. That is as it should be.
