@@ -10,7 +10,7 @@ use super::decode::Action;
 use super::execution::Running;
 use super::files::{Description, Descriptor, Listed, What};
 use super::locks::Owner;
-use super::objects::{DEVICE, inode_shown};
+use super::objects::{DEVICE, DIRECTORY_SIZE, inode_shown};
 use super::task::{Name, State, Task};
 use super::tracee::{Registers, Resume, Stop, Waited};
 use crate::backend::Detail;
@@ -131,9 +131,10 @@ impl Running<'_> {
         operation: Option<&Operation>,
     ) -> Result<(), TraceError> {
         let now = self.processes[name.process].clock;
+        let number = self.number(name.process);
         for access in operation.iter().flat_map(|operation| &operation.accesses) {
             if let (Location::Status(object), true) = (&access.location, access.kind != AccessKind::Read) {
-                self.world.objects.touch(*object, now);
+                self.world.objects.touch(*object, now, name.process, number);
             }
         }
         // Closing frees the descriptor even where it tells of an error.
@@ -172,7 +173,8 @@ impl Running<'_> {
                 description.offset.set(at + result.cast_unsigned());
             }
             Action::Status { object, buffer, extended } => {
-                self.fix_status(name, *object, *buffer, *extended)?;
+                let time = self.time_seen(name.process, *object, operation);
+                self.fix_status(name, *object, time, *buffer, *extended)?;
             }
             Action::Make { path } => {
                 self.made(name, path)?;
@@ -205,8 +207,10 @@ impl Running<'_> {
         let operation = self.processes[name.process].operations;
         let object = ObjectId::Made { process, operation };
         if let Ok(status) = self.world.paths.status(path) {
-            self.world.objects.made(status.st_ino, object);
-            self.world.objects.touch(object, self.processes[name.process].clock);
+            let is_directory = status.st_mode & libc::S_IFMT == libc::S_IFDIR;
+            self.world.objects.made(status.st_ino, object, is_directory);
+            let (now, number) = (self.processes[name.process].clock, self.number(name.process));
+            self.world.objects.touch(object, now, name.process, number);
         }
         Ok(object)
     }
@@ -255,19 +259,37 @@ impl Running<'_> {
         Ok(())
     }
 
+    /// The time of the last change of an object, in nanoseconds since 1970, as far as an operation can see it.
+    fn time_seen(&self, process: usize, object: ObjectId, operation: Option<&Operation>) -> u64 {
+        let before = self.known_before(process, operation);
+        let sees_all = self.processes[process].has_slept;
+        let known = |by: usize, number: u32| sees_all || before.get(by).is_some_and(|&events| number <= events);
+        self.world.objects.time(object, known)
+    }
+
     /// Makes what a program is told of an object the same on every machine and in every execution.
     fn fix_status(
         &mut self,
         name: &Name,
         object: ObjectId,
+        time: u64,
         buffer: u64,
         extended: bool,
     ) -> Result<(), TraceError> {
-        let time = self.world.objects.time(object);
         let (seconds, rest) = (time / 1_000_000_000, time % 1_000_000_000);
         let stamp = [seconds.to_le_bytes(), rest.to_le_bytes()].concat();
         let inode = inode_shown(object).to_le_bytes();
+        let is_directory = self.world.objects.is_directory(object);
         let tracee = &self.task(name)?.tracee;
+        // One link, as where directories do not count those above them; and a size that does not follow the names.
+        let (links, size) = (1u64.to_le_bytes(), DIRECTORY_SIZE.to_le_bytes());
+        if is_directory && extended {
+            tracee.write(buffer + 16, &links[..4])?;
+            tracee.write(buffer + 40, &size)?;
+        } else if is_directory {
+            tracee.write(buffer + 16, &links)?;
+            tracee.write(buffer + 48, &size)?;
+        }
         if extended {
             tracee.write(buffer + 32, &inode)?;
             for at in [64, 80, 96, 112] {

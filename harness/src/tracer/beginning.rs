@@ -60,9 +60,9 @@ impl Running<'_> {
         }
         let name = Name { process, way: Vec::new() };
         let task = checkpoint.fork(self.sandbox, self.programs[process], &name)?;
-        let (tasks, clock) = (checkpoint.tasks, checkpoint.clock);
+        let (tasks, clock, has_slept) = (checkpoint.tasks, checkpoint.clock, checkpoint.has_slept);
         let state = &mut self.processes[process];
-        (state.looked, state.tasks, state.clock) = (None, tasks, clock);
+        (state.looked, state.tasks, state.clock, state.has_slept) = (None, tasks, clock, has_slept);
         self.tasks.insert(name.clone(), task);
         if self.on_entry(&name)? {
             return Err(TraceError::Lost(format!(
@@ -94,13 +94,16 @@ impl Running<'_> {
     fn start_again(&mut self, process: usize, looks: &[Look]) -> Result<(), TraceError> {
         self.processes[process] = super::task::Process::default();
         self.spawn(process)?;
-        let name = Name { process, way: Vec::new() };
         for look in looks {
             self.processes[process].clock = look.clock;
-            let same = matches!(&self.tasks.get(&name).map(|task| &task.state), Some(State::Held { .. }));
-            let event = if same { Some(self.execute(&name)?) } else { None };
+            // A child's look, perhaps.
+            let offered = self.offered(process).cloned();
+            let event = offered.map(|name| self.execute(&name)).transpose()?;
             let again = event.is_some_and(|event| {
-                event.operation.call == look.event.operation.call && event.result == look.event.result
+                let (done, before) = (&event, &look.event);
+                done.task == before.task
+                    && done.operation.call == before.operation.call
+                    && done.result == before.result
             });
             if !again {
                 let call = &look.event.operation.call.name;
@@ -154,7 +157,7 @@ impl Running<'_> {
             program,
             (&name, task),
             offsets,
-            (prefix, state.tasks, state.clock),
+            (prefix, state.tasks, state.clock, state.has_slept),
         )?;
         self.beginnings[process] = kept.map_or(Beginning::None, |kept| Beginning::Kept(Box::new(kept)));
         self.processes[process].recorder = None;

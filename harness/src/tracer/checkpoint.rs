@@ -112,6 +112,8 @@ pub struct Checkpoint {
     pub tasks: u32,
     /// Its virtual time.
     pub clock: u64,
+    /// Whether it has waited for time to pass.
+    pub has_slept: bool,
     /// Offsets of the files that it has open, outside of the workspace.
     offsets: Vec<(i32, u64)>,
     descriptors: Descriptors,
@@ -185,7 +187,7 @@ impl Checkpoint {
         program: usize,
         (name, task): (&Name, &Task),
         offsets: Vec<(i32, u64)>,
-        (prefix, tasks, clock): (Prefix, u32, u64),
+        (prefix, tasks, clock, has_slept): (Prefix, u32, u64, bool),
     ) -> Result<Option<Self>, TraceError> {
         let (State::Held { entry, .. }, Some(id)) = (&task.state, checkpoint_pid(name.process)) else {
             return Ok(None);
@@ -203,6 +205,7 @@ impl Checkpoint {
             children: task.children,
             tasks,
             clock,
+            has_slept,
             offsets,
             descriptors: task.descriptors.borrow().clone(),
             out,

@@ -272,6 +272,17 @@ impl<'a> Running<'a> {
         now
     }
 
+    /// Which of a process's operations, from 1, the one is that is being done.
+    pub(super) fn number(&self, process: usize) -> u32 {
+        u32::try_from(self.times[process].len() + 1).unwrap_or(u32::MAX)
+    }
+
+    /// Of each process, how many of its operations come before the one that `process` is doing.
+    pub(super) fn known_before(&self, process: usize, operation: Option<&Operation>) -> Vec<u32> {
+        let operation = operation.cloned().unwrap_or_default();
+        self.order.clock_before(ProcessId(process), &operation)
+    }
+
     /// Records what was done, at the time that the clock of its process shows.
     pub(super) fn record(&mut self, process: usize, operation: &Operation) {
         self.order.push(ProcessId(process), operation);

@@ -197,9 +197,13 @@ impl Tracer {
             nix::fcntl::OFlag::O_DIRECTORY | nix::fcntl::OFlag::O_CLOEXEC | nix::fcntl::OFlag::O_RDONLY;
         let root = nix::fcntl::open(&directory, flags, Mode::empty()).map_err(io::Error::from)?;
         let paths = Paths::new(root);
-        let mut inodes = vec![paths.status(".").map_err(io::Error::from)?.st_ino];
+        let inode = |path: &str| {
+            let status = paths.status(path).map_err(io::Error::from)?;
+            Ok::<_, io::Error>((status.st_ino, status.st_mode & libc::S_IFMT == libc::S_IFDIR))
+        };
+        let mut inodes = vec![inode(".")?];
         for path in workspace::paths(&directory)? {
-            inodes.push(paths.status(&path).map_err(io::Error::from)?.st_ino);
+            inodes.push(inode(&path)?);
         }
         let (objects, locks) = (Objects::new(inodes), Locks::default());
         Ok(World { paths, objects, locks, not_covered: BTreeSet::new(), signalled: false })

@@ -1,12 +1,14 @@
 //! Which inode is which object, and what programs are told of its number and times.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::chance::EPOCH;
 use crate::model::ObjectId;
 
 /// Device number that programs see for the workspace.
 pub const DEVICE: u64 = 99;
+/// Size of every directory that programs see, in bytes.
+pub const DIRECTORY_SIZE: u64 = 4096;
 
 /// The objects of the workspace in one execution.
 #[derive(Debug, Default)]
@@ -14,17 +16,34 @@ pub struct Objects {
     by_inode: BTreeMap<u64, ObjectId>,
     /// Virtual time of the last change, in nanoseconds; those not in it have the time of the beginning.
     changed: BTreeMap<ObjectId, u64>,
+    directories: BTreeSet<ObjectId>,
+    /// Of directories, who changed them and when.
+    entries: BTreeMap<ObjectId, Vec<Touch>>,
     strangers: u32,
 }
 
+/// A change of a directory's names.
+#[derive(Clone, Copy, Debug)]
+struct Touch {
+    /// The place of the process.
+    process: usize,
+    /// Which of its operations, from 1.
+    operation: u32,
+    /// The virtual time, in nanoseconds since 1970.
+    time: u64,
+}
+
 impl Objects {
-    /// The objects of the initial tree: inode numbers of the workspace itself and then of its paths, in sorted order.
-    pub fn new(inodes: impl IntoIterator<Item = u64>) -> Self {
-        let by_inode = inodes.into_iter().zip(0..).map(|(inode, number)| (inode, ObjectId::Initial(number)));
+    /// The objects of the initial tree: those of the workspace itself and then of its paths, in sorted order, each by its inode number
+    /// and whether it is a directory.
+    pub fn new(inodes: impl IntoIterator<Item = (u64, bool)>) -> Self {
         // Of two names of one inode the first one counts.
         let mut objects = Self::default();
-        for (inode, object) in by_inode {
-            objects.by_inode.entry(inode).or_insert(object);
+        for ((inode, is_directory), number) in inodes.into_iter().zip(0..) {
+            objects.by_inode.entry(inode).or_insert(ObjectId::Initial(number));
+            if is_directory {
+                objects.directories.insert(ObjectId::Initial(number));
+            }
         }
         objects
     }
@@ -40,25 +59,44 @@ impl Objects {
     }
 
     /// Says that an inode is new, and what made it. File systems use inode numbers again.
-    pub fn made(&mut self, inode: u64, object: ObjectId) {
+    pub fn made(&mut self, inode: u64, object: ObjectId, is_directory: bool) {
         self.by_inode.insert(inode, object);
+        if is_directory {
+            self.directories.insert(object);
+        }
     }
 
-    /// Notes a change. Times only move forward: the latest of concurrent changes counts, whichever came last.
-    pub fn touch(&mut self, object: ObjectId, time: u64) {
-        let changed = self.changed.entry(object).or_insert(EPOCH);
-        *changed = (*changed).max(EPOCH + time);
+    /// Whether it is known to be a directory.
+    #[must_use]
+    pub fn is_directory(&self, object: ObjectId) -> bool {
+        self.directories.contains(&object)
+    }
+
+    /// Notes a change by a process, in this one of its operations (from 1). Times only move forward: the latest of concurrent changes
+    /// counts, whichever came last.
+    pub fn touch(&mut self, object: ObjectId, time: u64, process: usize, operation: u32) {
+        let time = EPOCH + time;
+        if self.is_directory(object) {
+            self.entries.entry(object).or_default().push(Touch { process, operation, time });
+        } else {
+            let changed = self.changed.entry(object).or_insert(EPOCH);
+            *changed = (*changed).max(time);
+        }
     }
 
     /// Sets the time of the last change, as `utimensat` does: in nanoseconds since 1970.
     pub fn set_time(&mut self, object: ObjectId, time: u64) {
         self.changed.insert(object, time);
+        self.entries.remove(&object);
     }
 
-    /// The time of the last change, in nanoseconds since 1970.
+    /// The time of the last change, in nanoseconds since 1970. Of a directory that of the last change of its names that is `known`:
+    /// made by this process, in this one of its operations.
     #[must_use]
-    pub fn time(&self, object: ObjectId) -> u64 {
-        self.changed.get(&object).copied().unwrap_or(EPOCH)
+    pub fn time(&self, object: ObjectId, known: impl Fn(usize, u32) -> bool) -> u64 {
+        let entries = self.entries.get(&object).into_iter().flatten();
+        let entries = entries.filter(|touch| known(touch.process, touch.operation)).map(|touch| touch.time);
+        entries.fold(self.changed.get(&object).copied().unwrap_or(EPOCH), u64::max)
     }
 }
 

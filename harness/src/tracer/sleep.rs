@@ -44,6 +44,7 @@ pub fn run_out(running: &mut Running<'_>, process: usize) -> Result<bool, TraceE
     }
     let state = &mut running.processes[process];
     state.timers += 1;
+    state.has_slept = true;
     state.clock += after;
     let task = running.task(&name)?;
     task.sleeps_until = None;

@@ -54,10 +54,15 @@ impl Running<'_> {
     pub(super) fn meaning(&mut self, name: &Name, registers: &Registers) -> Result<Decision, TraceError> {
         let task =
             self.tasks.get(name).ok_or_else(|| TraceError::Lost(format!("task {name} is not known")))?;
-        let now = self.processes[name.process].clock;
         let process = name.process;
-        let caller =
-            Caller { tracee: &task.tracee, process, group: task.group, descriptors: &task.descriptors, now };
+        let caller = Caller {
+            tracee: &task.tracee,
+            process,
+            group: task.group,
+            descriptors: &task.descriptors,
+            now: self.processes[process].clock,
+            has_slept: self.processes[process].has_slept,
+        };
         Ok(decode(&mut self.world, &caller, registers))
     }
 
@@ -90,11 +95,13 @@ impl Running<'_> {
             }
             Decision::Sleep(time) if !alone => {
                 // What other tasks do meanwhile comes first: it sleeps until its time is the earliest.
+                process.has_slept = true;
                 task.sleeps_until = Some(process.clock + time.max(TICK));
                 registers.pause();
                 task.tracee.set_registers(registers)?;
             }
             Decision::Sleep(time) => {
+                process.has_slept = true;
                 process.clock += time.max(TICK);
                 skip(0, task)?;
             }

@@ -135,6 +135,8 @@ pub struct Process {
     pub moved: u64,
     /// How many tasks were made in it, the first included.
     pub tasks: u32,
+    /// Whether it has waited for time to pass.
+    pub has_slept: bool,
     /// Timers that were let run out since its last operation.
     pub timers: u32,
     /// Where it is not started yet: how many of the looks of its checkpoint it has done.

@@ -3,6 +3,7 @@
 #![cfg(target_os = "linux")]
 
 mod determinism;
+mod directories;
 mod litmus;
 mod locks;
 mod replay;

@@ -171,6 +171,8 @@ pub struct Caller<'a> {
     pub descriptors: &'a RefCell<Descriptors>,
     /// The virtual time that it sees, in nanoseconds since the execution began.
     pub now: u64,
+    /// Whether its process has waited for time to pass.
+    pub has_slept: bool,
 }
 
 /// What is known of the workspace.

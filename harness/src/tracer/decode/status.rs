@@ -7,11 +7,23 @@ use super::{Action, Decision, Decoder, descriptor};
 use crate::model::{Access, Location, ObjectId};
 use crate::tracer::paths::{Place, Spot};
 
-fn looks_at(object: ObjectId) -> Vec<Access> {
-    vec![Access::read(Location::Status(object)), Access::read(Location::Mode(object))]
-}
-
 impl Decoder<'_> {
+    /// Of a directory, times are all that changes with its names of what programs are told. Who has never waited for time to pass
+    /// sees of these changes those that it must know of anyway, and depends on no others: an interpreter looks at a directory each
+    /// time it looks for a module.
+    fn looks_at(&self, object: ObjectId) -> Vec<Access> {
+        let status = Access::read(Location::Status(object));
+        let sees_times = self.caller.has_slept || !self.world.objects.is_directory(object);
+        sees_times.then_some(status).into_iter().chain([Access::read(Location::Mode(object))]).collect()
+    }
+
+    /// What setting an object's times changes.
+    fn changes_times(&self, object: ObjectId) -> Vec<Access> {
+        let of_directory = self.world.objects.is_directory(object);
+        let mode = of_directory.then(|| Access::write(Location::Mode(object)));
+        [Access::write(Location::Status(object))].into_iter().chain(mode).collect()
+    }
+
     /// `stat` and its like by path.
     pub(super) fn status(
         &mut self,
@@ -24,7 +36,7 @@ impl Decoder<'_> {
         let (_, resolved) = self.resolve(base, address, follow)?;
         let (more, action) = match &resolved.place {
             Place::Inside(Spot { found: Some(found), .. }) => {
-                (looks_at(found.object), Action::Status { object: found.object, buffer, extended })
+                (self.looks_at(found.object), Action::Status { object: found.object, buffer, extended })
             }
             _ => (Vec::new(), Action::None),
         };
@@ -53,7 +65,8 @@ impl Decoder<'_> {
     pub(super) fn status_of(&mut self, number: i32, buffer: u64, extended: bool) -> Option<Decision> {
         let (description, object) = self.description(number)?;
         let action = Action::Status { object, buffer, extended };
-        Some(self.hold(Some(description.path.clone()), String::new(), looks_at(object), action))
+        let accesses = self.looks_at(object);
+        Some(self.hold(Some(description.path.clone()), String::new(), accesses, action))
     }
 
     pub(super) fn change_mode(&mut self, base: i32, address: u64, follow: bool) -> Option<Decision> {
@@ -121,14 +134,14 @@ impl Decoder<'_> {
     pub(super) fn set_times(&mut self, base: i32, address: u64, times: u64) -> Option<Decision> {
         if address == 0 {
             let (description, object) = self.description(base)?;
-            let accesses = vec![Access::write(Location::Status(object))];
+            let accesses = self.changes_times(object);
             let action = Action::SetTime { object, time: self.time_asked(times) };
             return Some(self.hold(Some(description.path.clone()), String::new(), accesses, action));
         }
         let (_, resolved) = self.resolve(base, address, true)?;
         let (more, action) = match &resolved.place {
             Place::Inside(Spot { found: Some(found), .. }) => (
-                vec![Access::write(Location::Status(found.object))],
+                self.changes_times(found.object),
                 Action::SetTime { object: found.object, time: self.time_asked(times) },
             ),
             Place::Outside(path) => {
