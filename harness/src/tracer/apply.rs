@@ -263,7 +263,8 @@ impl Running<'_> {
     fn time_seen(&self, process: usize, object: ObjectId, operation: Option<&Operation>) -> u64 {
         let before = self.known_before(process, operation);
         let sees_all = self.processes[process].has_slept;
-        let known = |by: usize, number: u32| sees_all || before.get(by).is_some_and(|&events| number <= events);
+        let known =
+            |by: usize, number: u32| sees_all || before.get(by).is_some_and(|&events| number <= events);
         self.world.objects.time(object, known)
     }
 

@@ -3,7 +3,7 @@
 use super::TraceError;
 use super::checkpoint::{Beginning, Checkpoint, Look, Recorder, can_be_copied};
 use super::execution::Running;
-use super::task::{Name, State};
+use super::task::Name;
 use crate::model::{AccessKind, Event, Operation, ProcessId};
 
 impl Running<'_> {
