@@ -31,6 +31,7 @@ impl Running<'_> {
             State::Held { held, entry, .. } => {
                 let mut operation = held.operation;
                 self.advance_clock(name.process, &operation);
+                self.world.changes.note(&operation);
                 let result = self.call(name, &held.action, entry)?;
                 if result < 0 {
                     only_looked(&mut operation, &held.action);

@@ -9,10 +9,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::chance::TICK;
 use super::checkpoint::Beginning;
 use super::decode::{Decision, World};
+use super::endings::{Ends, Past, past};
 use super::files::Descriptors;
-use super::sandbox::{Sandbox, first_pid};
+use super::ids::first_pid;
+use super::sandbox::Sandbox;
 use super::task::{Name, Process, State, Task};
-use super::tracee::{Resume, Stop, Tracee, Waited};
+use super::tracee::{Resume, Stop, Tracee, Waited, give_way};
 use super::{TraceError, sleep};
 use crate::backend::Detail;
 use crate::model::{AccessKind, Event, Exit, HappensBefore, Operation, ProcessId, Status};
@@ -25,6 +27,10 @@ pub struct Running<'a> {
     pub(super) programs: Vec<usize>,
     /// What is known of how the processes begin; of programs that run alone, nothing.
     pub(super) beginnings: &'a mut [Beginning],
+    /// And of how they end.
+    pub(super) ends: &'a mut Ends,
+    /// Whether nothing was met, in all executions, that the tracer cannot see or control.
+    pub(super) all_covered: bool,
     pub(super) tasks: BTreeMap<Name, Task>,
     pub(super) processes: Vec<Process>,
     pub(super) world: World,
@@ -32,6 +38,8 @@ pub struct Running<'a> {
     order: HappensBefore,
     /// Of each process, the times of its operations.
     times: Vec<Vec<u64>>,
+    /// And their pasts.
+    pub(super) pasts: Vec<Vec<Past>>,
     pub(super) detail: Detail,
     pub(super) descriptions: u32,
     pub(super) turns: u64,
@@ -47,7 +55,7 @@ impl<'a> Running<'a> {
     pub fn start(
         sandbox: &'a Sandbox,
         programs: Vec<usize>,
-        beginnings: &'a mut [Beginning],
+        (beginnings, ends, all_covered): (&'a mut [Beginning], &'a mut Ends, bool),
         world: World,
         detail: Detail,
         stop: &'a AtomicBool,
@@ -55,11 +63,14 @@ impl<'a> Running<'a> {
         let mut running = Self {
             sandbox,
             beginnings,
+            ends,
+            all_covered,
             tasks: BTreeMap::new(),
             processes: Vec::new(),
             world,
             order: HappensBefore::default(),
             times: vec![Vec::new(); programs.len()],
+            pasts: vec![Vec::new(); programs.len()],
             programs,
             detail,
             descriptions: 0,
@@ -164,6 +175,7 @@ impl<'a> Running<'a> {
             self.processes[name.process].moved += 1;
         }
         let since = self.processes[name.process].moved;
+        self.processes[name.process].segment.seen = true;
         let task = self.task(name)?;
         task.watched = None;
         let call = task.tracee.registers()?;
@@ -203,7 +215,10 @@ impl<'a> Running<'a> {
         let mut event = self.execute(&name)?;
         let after_others = self.depends_on_others(&event);
         self.record(process.0, &event.operation);
-        self.settle_after(process.0)?;
+        if !self.end_as_known(process.0, &name)? {
+            self.settle_after(process.0)?;
+            self.learn_end(process.0)?;
+        }
         if let Status::Finished(exit) = self.status(process.0) {
             event.exit = Some(exit);
         }
@@ -285,8 +300,10 @@ impl<'a> Running<'a> {
 
     /// Records what was done, at the time that the clock of its process shows.
     pub(super) fn record(&mut self, process: usize, operation: &Operation) {
-        self.order.push(ProcessId(process), operation);
+        let number = self.order.push(ProcessId(process), operation);
         self.times[process].push(self.processes[process].clock);
+        let past = past(process, self.order.clock(number), &self.pasts);
+        self.pasts[process].push(past);
     }
 
     /// What is pending may mean something else after an operation that it conflicts with.
@@ -309,11 +326,6 @@ impl<'a> Running<'a> {
         Ok(())
     }
 
-    /// Takes what was learned that no execution can see.
-    pub fn take_not_covered(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.world.not_covered).into_iter().collect()
-    }
-
     /// How each process ended.
     pub fn exits(&self) -> Vec<Option<Exit>> {
         self.processes.iter().map(|process| process.exit).collect()
@@ -332,13 +344,16 @@ impl Drop for Running<'_> {
         }
         // The first thread of a group is told of last, whatever its name: so all are looked at in turn.
         let mut left: Vec<&Tracee> = self.tasks.values().map(|task| &task.tracee).collect();
-        while !left.is_empty() {
+        for looks in 0.. {
+            if left.is_empty() {
+                break;
+            }
             left.retain(|tracee| match tracee.poll() {
                 Ok(None) => true,
                 Ok(Some(Stop::Gone(_))) | Err(_) => false,
                 Ok(Some(_)) => tracee.resume(Resume::Freely, 0).is_ok(),
             });
-            let _ = nix::sched::sched_yield();
+            give_way(looks);
         }
     }
 }

@@ -10,10 +10,13 @@ mod chance;
 mod checkpoint;
 mod copies;
 mod decode;
+mod endings;
 mod exec;
 mod execution;
 mod files;
 mod filter;
+mod ids;
+mod laid;
 mod locks;
 mod objects;
 mod paths;
@@ -29,19 +32,18 @@ mod vdso;
 
 use std::collections::BTreeSet;
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use nix::sched::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
-use nix::sys::stat::Mode;
 use nix::unistd::Pid;
 
 use self::checkpoint::Beginning;
 use self::decode::World;
+use self::endings::Ends;
 use self::execution::Running;
+use self::laid::{Changes, Laid, Survey};
 use self::locks::Locks;
-use self::objects::Objects;
 use self::paths::Paths;
 pub use self::program::{Closure, Program};
 use self::sandbox::Sandbox;
@@ -77,9 +79,12 @@ pub enum TraceError {
 pub struct Tracer {
     /// Before the sandbox: what is kept lives in it.
     beginnings: Vec<Beginning>,
+    ends: Ends,
     sandbox: Sandbox,
     processes: usize,
     initial: Tree,
+    /// What is known of the workspace as it is, once it has been laid out.
+    laid: Option<Laid>,
     not_covered: BTreeSet<String>,
     stop: Arc<AtomicBool>,
     cores: Option<CpuSet>,
@@ -116,9 +121,11 @@ impl Tracer {
         let beginnings = programs.iter().map(|_| Beginning::default()).collect();
         Ok(Self {
             beginnings,
+            ends: Ends::default(),
             sandbox,
             processes: programs.len(),
             initial,
+            laid: None,
             not_covered: BTreeSet::new(),
             stop,
             cores,
@@ -132,6 +139,7 @@ impl Tracer {
     pub fn begin_from_here(&mut self) -> Result<&Tree, TraceError> {
         self.initial = workspace::capture(&self.sandbox.workspace())?;
         self.beginnings.fill_with(Beginning::default);
+        (self.ends, self.laid) = (Ends::default(), None);
         Ok(&self.initial)
     }
 
@@ -145,9 +153,16 @@ impl Tracer {
     ///
     /// # Errors
     /// Where it cannot be written.
-    pub fn reset(&self) -> Result<(), TraceError> {
+    pub fn reset(&mut self) -> Result<(), TraceError> {
         self.sandbox.clear_beside_workspace()?;
-        workspace::lay(&self.sandbox.workspace(), &self.initial).map_err(Into::into)
+        let (directory, paths) = (self.sandbox.workspace(), self.paths()?);
+        let restored = self.laid.as_mut().map(|laid| laid.restore(&directory, &paths, &self.initial));
+        if !matches!(restored, Some(Ok(true))) {
+            self.laid = None;
+            workspace::lay(&directory, &self.initial)?;
+            self.laid = Some(Laid::new(Survey::take(&directory, &paths)?));
+        }
+        Ok(())
     }
 
     /// What the workspace holds now.
@@ -155,7 +170,12 @@ impl Tracer {
     /// # Errors
     /// Where it cannot be read.
     pub fn capture(&self) -> Result<Tree, TraceError> {
-        workspace::capture(&self.sandbox.workspace()).map_err(Into::into)
+        let directory = self.sandbox.workspace();
+        match &self.laid {
+            Some(laid) => laid.capture(&directory, &self.initial),
+            None => workspace::capture(&directory),
+        }
+        .map_err(Into::into)
     }
 
     /// Runs number `other` of the other programs alone, in the workspace as it is.
@@ -164,11 +184,14 @@ impl Tracer {
     /// Where the machine fails, the exploration is to stop, or the program waits for ever.
     pub fn run_alone(&mut self, other: usize) -> Result<Alone, TraceError> {
         let program = self.processes + other;
-        let exit = {
-            let world = self.world()?;
+        let (survey, laid) = (self.survey()?, self.laid.take());
+        let (exit, learned) = {
+            let world = self.world(&survey)?;
+            let (programs, mut ends) = (vec![program], Ends::default());
+            let known = (&mut [][..], &mut ends, false);
             let mut running =
-                Running::start(&self.sandbox, vec![program], &mut [], world, Detail::Search, &self.stop)?;
-            loop {
+                Running::start(&self.sandbox, programs, known, world, Detail::Search, &self.stop)?;
+            let exit = loop {
                 match running.statuses().remove(0) {
                     Status::Enabled(_) => running.step(ProcessId(0))?,
                     Status::Finished(exit) => break exit,
@@ -176,8 +199,10 @@ impl Tracer {
                         return Err(TraceError::Lost("a command that runs alone waits for ever".into()));
                     }
                 };
-            }
+            };
+            (exit, Learned::of(&mut running))
         };
+        self.learn(&survey, laid, learned);
         let (stdout, stderr) = self.sandbox.output(program)?;
         Ok(Alone { exit, stdout, stderr })
     }
@@ -190,23 +215,58 @@ impl Tracer {
         Ok(self.sandbox.output(process.0)?.1)
     }
 
-    /// What is known of the workspace as it is now.
-    fn world(&self) -> Result<World, TraceError> {
-        let directory: PathBuf = self.sandbox.workspace();
-        let flags =
-            nix::fcntl::OFlag::O_DIRECTORY | nix::fcntl::OFlag::O_CLOEXEC | nix::fcntl::OFlag::O_RDONLY;
-        let root = nix::fcntl::open(&directory, flags, Mode::empty()).map_err(io::Error::from)?;
-        let paths = Paths::new(root);
-        let inode = |path: &str| {
-            let status = paths.status(path).map_err(io::Error::from)?;
-            Ok::<_, io::Error>((status.st_ino, status.st_mode & libc::S_IFMT == libc::S_IFDIR))
-        };
-        let mut inodes = vec![inode(".")?];
-        for path in workspace::paths(&directory)? {
-            inodes.push(inode(&path)?);
+    fn paths(&self) -> Result<Paths, TraceError> {
+        Ok(Paths::new(self.sandbox.root()?))
+    }
+
+    /// The objects of the workspace as it is now.
+    fn survey(&self) -> Result<Survey, TraceError> {
+        match self.laid.as_ref().and_then(Laid::survey) {
+            Some(survey) => Ok(survey.clone()),
+            None => Ok(Survey::take(&self.sandbox.workspace(), &self.paths()?)?),
         }
-        let (objects, locks) = (Objects::new(inodes), Locks::default());
-        Ok(World { paths, objects, locks, not_covered: BTreeSet::new(), signalled: false })
+    }
+
+    /// What is known of the workspace when processes begin.
+    fn world(&self, survey: &Survey) -> Result<World, TraceError> {
+        let (objects, locks) = (survey.objects(), Locks::default());
+        let changes = Changes::default();
+        Ok(World {
+            paths: self.paths()?,
+            objects,
+            locks,
+            changes,
+            not_covered: BTreeSet::new(),
+            signalled: false,
+        })
+    }
+
+    /// Takes up what processes did in the workspace, which had this survey when they began.
+    fn learn(&mut self, survey: &Survey, laid: Option<Laid>, learned: Learned) {
+        self.not_covered.extend(learned.not_covered);
+        let known = self.not_covered.is_empty() && !learned.strangers;
+        self.laid = laid;
+        if let Some(laid) = &mut self.laid {
+            laid.changed(survey, &learned.changes, known, &self.initial);
+        }
+    }
+}
+
+/// What is known when processes have run.
+struct Learned {
+    changes: Changes,
+    strangers: bool,
+    not_covered: BTreeSet<String>,
+}
+
+impl Learned {
+    fn of(running: &mut Running<'_>) -> Self {
+        let world = &mut running.world;
+        Self {
+            changes: std::mem::take(&mut world.changes),
+            strangers: world.objects.any_strangers(),
+            not_covered: std::mem::take(&mut world.not_covered),
+        }
     }
 }
 
@@ -271,10 +331,11 @@ impl Tracer {
         self.reset()?;
         let programs: Vec<usize> = (0..self.processes).collect();
         let (mut schedule, mut trace) = (Vec::new(), Vec::new());
-        let (ending, exits, not_covered) = {
-            let world = self.world()?;
-            let beginnings = &mut self.beginnings[..];
-            let mut running = Running::start(&self.sandbox, programs, beginnings, world, detail, &self.stop)?;
+        let (survey, laid) = (self.survey()?, self.laid.take());
+        let (ending, exits, learned) = {
+            let world = self.world(&survey)?;
+            let known = (&mut self.beginnings[..], &mut self.ends, self.not_covered.is_empty());
+            let mut running = Running::start(&self.sandbox, programs, known, world, detail, &self.stop)?;
             let ending = loop {
                 let statuses = running.statuses();
                 if !statuses.iter().any(Status::is_enabled) {
@@ -290,9 +351,9 @@ impl Tracer {
                 }
             };
             running.keep_records();
-            (ending, running.exits(), running.take_not_covered())
+            (ending, running.exits(), Learned::of(&mut running))
         };
-        self.not_covered.extend(not_covered);
+        self.learn(&survey, laid, learned);
         Ok(Execution { schedule, trace, ending, outcome: self.outcome(exits)? })
     }
 

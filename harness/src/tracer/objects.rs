@@ -1,6 +1,7 @@
 //! Which inode is which object, and what programs are told of its number and times.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use super::chance::EPOCH;
 use crate::model::ObjectId;
@@ -13,6 +14,10 @@ pub const DIRECTORY_SIZE: u64 = 4096;
 /// The objects of the workspace in one execution.
 #[derive(Debug, Default)]
 pub struct Objects {
+    /// Those of the initial tree, as long as nothing else is said of their inodes.
+    initial: Rc<BTreeMap<u64, ObjectId>>,
+    /// Which of them are directories.
+    initial_directories: Rc<BTreeSet<ObjectId>>,
     by_inode: BTreeMap<u64, ObjectId>,
     /// Virtual time of the last change, in nanoseconds; those not in it have the time of the beginning.
     changed: BTreeMap<ObjectId, u64>,
@@ -34,28 +39,28 @@ struct Touch {
 }
 
 impl Objects {
-    /// The objects of the initial tree: those of the workspace itself and then of its paths, in sorted order, each by its inode number
-    /// and whether it is a directory.
-    pub fn new(inodes: impl IntoIterator<Item = (u64, bool)>) -> Self {
-        // Of two names of one inode the first one counts.
-        let mut objects = Self::default();
-        for ((inode, is_directory), number) in inodes.into_iter().zip(0..) {
-            objects.by_inode.entry(inode).or_insert(ObjectId::Initial(number));
-            if is_directory {
-                objects.directories.insert(ObjectId::Initial(number));
-            }
-        }
-        objects
+    /// Beginning with these, by the numbers of their inodes, of which these are directories.
+    #[must_use]
+    pub fn new(initial: Rc<BTreeMap<u64, ObjectId>>, initial_directories: Rc<BTreeSet<ObjectId>>) -> Self {
+        Self { initial, initial_directories, ..Self::default() }
     }
 
     /// The object with this inode number.
     pub fn of(&mut self, inode: u64) -> ObjectId {
-        let strangers = &mut self.strangers;
-        *self.by_inode.entry(inode).or_insert_with(|| {
-            // Made in a way that the tracer did not see as such.
-            *strangers += 1;
-            ObjectId::Made { process: u16::MAX, operation: *strangers }
-        })
+        if let Some(object) = self.by_inode.get(&inode).or_else(|| self.initial.get(&inode)) {
+            return *object;
+        }
+        // Made in a way that the tracer did not see as such.
+        self.strangers += 1;
+        let object = ObjectId::Made { process: u16::MAX, operation: self.strangers };
+        self.by_inode.insert(inode, object);
+        object
+    }
+
+    /// Whether something was met that the tracer did not see come to be.
+    #[must_use]
+    pub fn any_strangers(&self) -> bool {
+        self.strangers > 0
     }
 
     /// Says that an inode is new, and what made it. File systems use inode numbers again.
@@ -69,7 +74,7 @@ impl Objects {
     /// Whether it is known to be a directory.
     #[must_use]
     pub fn is_directory(&self, object: ObjectId) -> bool {
-        self.directories.contains(&object)
+        self.initial_directories.contains(&object) || self.directories.contains(&object)
     }
 
     /// Notes a change by a process, in this one of its operations (from 1). Times only move forward: the latest of concurrent changes

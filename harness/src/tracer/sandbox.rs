@@ -22,6 +22,7 @@ use nix::unistd::{ForkResult, Pid};
 
 use super::copies::Template;
 use super::filter;
+use super::ids::template_pid;
 use super::program::Program;
 use super::sys;
 use super::tracee::{Resume, Stop, Tracee};
@@ -163,6 +164,14 @@ impl Sandbox {
         PathBuf::from(format!("/proc/self/fd/{}", self.root.as_raw_fd()))
     }
 
+    /// The workspace, to look up paths from.
+    ///
+    /// # Errors
+    /// Where there are too many descriptors.
+    pub fn root(&self) -> io::Result<OwnedFd> {
+        self.root.try_clone()
+    }
+
     /// Removes what processes put beside the workspace, into the tmpfs that it is in: named semaphores, shared memory.
     ///
     /// # Errors
@@ -263,6 +272,25 @@ impl Sandbox {
             file.write_all_at(bytes, 0)?;
         }
         Ok(())
+    }
+
+    /// Adds to what a program has written.
+    ///
+    /// # Errors
+    /// Those of writing a file in memory.
+    pub fn append_output(&self, program: usize, out: &[u8], err: &[u8]) -> io::Result<()> {
+        let ([out_end, err_end], Output { out: stdout, err: stderr }) =
+            (self.lengths(program)?, &self.outputs[program]);
+        stdout.write_all_at(out, out_end)?;
+        stderr.write_all_at(err, err_end)
+    }
+
+    /// How much a program has written to its standard output and error.
+    ///
+    /// # Errors
+    /// Those of asking for the size of a file in memory.
+    pub fn lengths(&self, program: usize) -> io::Result<[u64; 2]> {
+        Ok([self.outputs[program].out.metadata()?.len(), self.outputs[program].err.metadata()?.len()])
     }
 
     /// What a program wrote to its standard output and error since it was launched.
@@ -414,35 +442,6 @@ fn init(gate: &OwnedFd, programs: &[Prepared], environment: &[CString]) -> i32 {
             return 1;
         }
     }
-}
-
-/// How many process ids each process under test has for itself and its children.
-const IDS_EACH: u32 = 100;
-
-/// The first of them: those below are for the init and for copies.
-const FIRST_ID: u32 = 1_000;
-
-/// The id of the process in this place, in its namespace.
-#[must_use]
-pub fn first_pid(place: usize) -> u32 {
-    FIRST_ID + place as u32 * IDS_EACH
-}
-
-/// The ids that the process in this place and its children have.
-#[must_use]
-pub fn ids_of(place: usize) -> std::ops::Range<u32> {
-    first_pid(place)..first_pid(place) + IDS_EACH
-}
-
-/// The id of the checkpoint of the process in this place, if there is one to be had.
-#[must_use]
-pub fn checkpoint_pid(place: usize) -> Option<u32> {
-    u32::try_from(2 * place + 3).ok().filter(|id| *id < FIRST_ID)
-}
-
-/// The id of the template of a program, if there is one to be had.
-fn template_pid(program: usize) -> Option<u32> {
-    u32::try_from(2 * program + 2).ok().filter(|id| *id < FIRST_ID)
 }
 
 /// Status of a process that did not come to run its program.

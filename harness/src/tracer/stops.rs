@@ -8,8 +8,9 @@ use nix::unistd::Pid;
 use super::TraceError;
 use super::chance::TICK;
 use super::decode::{Caller, Decision, decode};
+use super::endings::is_private;
 use super::execution::Running;
-use super::sandbox::first_pid;
+use super::ids::first_pid;
 use super::task::{Name, State, Task};
 use super::tracee::{Registers, Resume, Stop, Tracee};
 use crate::model::{Call, Exit, Operation};
@@ -17,6 +18,8 @@ use crate::model::{Call, Exit, Operation};
 impl Running<'_> {
     /// Deals with a stop; whether the task goes on.
     pub(super) fn on_stop(&mut self, name: &Name, stop: Stop) -> Result<bool, TraceError> {
+        let expected = matches!(stop, Stop::CallEntry | Stop::CallExit | Stop::Exiting | Stop::Gone(_));
+        self.processes[name.process].segment.seen |= !expected;
         match stop {
             Stop::CallEntry => return self.on_entry(name),
             Stop::CallExit => {
@@ -69,6 +72,12 @@ impl Running<'_> {
     pub(super) fn on_entry(&mut self, name: &Name) -> Result<bool, TraceError> {
         let entry = self.task(name)?.tracee.registers()?;
         let decision = self.meaning(name, &entry)?;
+        let private = match &decision {
+            Decision::Pass => is_private(entry.call()),
+            Decision::Close(_) | Decision::Answer { .. } | Decision::Random { .. } => true,
+            _ => false,
+        };
+        self.note_in_segment(name.process, entry.call(), private)?;
         let alone = self.of(name.process).nth(1).is_none();
         let process = &mut self.processes[name.process];
         let task =

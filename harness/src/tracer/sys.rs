@@ -162,6 +162,22 @@ pub fn resume(task: Pid, how: Resume, signal: i32) -> io::Result<()> {
     check(unsafe { libc::ptrace(request, task.as_raw(), 0, libc::c_long::from(signal)) }).map(drop)
 }
 
+/// Waits until a task has changed state: its raw status.
+///
+/// Raw, because the safe wrapper cannot tell of real-time signals.
+pub fn wait_status(task: Pid) -> io::Result<i32> {
+    let mut status = 0;
+    loop {
+        // SAFETY: `status` is valid for writing across the call.
+        let waited = unsafe { libc::waitpid(task.as_raw(), &raw mut status, libc::__WALL) };
+        match check(waited.into()) {
+            Ok(_) => return Ok(status),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
 /// The raw status of a task that has changed state; `None` where none has.
 ///
 /// Raw, because the safe wrapper cannot tell of real-time signals.

@@ -9,6 +9,7 @@ use nix::unistd::Pid;
 use super::chance::Stream;
 use super::checkpoint::Recorder;
 use super::decode::{Action, Held};
+use super::endings::Segment;
 use super::files::Descriptors;
 use super::tracee::{Registers, Tracee};
 use crate::model::{Exit, Operation};
@@ -139,6 +140,8 @@ pub struct Process {
     pub has_slept: bool,
     /// Timers that were let run out since its last operation.
     pub timers: u32,
+    /// What it has done since its last operation.
+    pub segment: Segment,
     /// Where it is not started yet: how many of the looks of its checkpoint it has done.
     pub looked: Option<usize>,
     /// Its beginning, while that is recorded.

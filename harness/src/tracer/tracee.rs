@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::os::unix::fs::FileExt;
+use std::time::Duration;
 
 use nix::sys::ptrace;
 use nix::sys::uio::{RemoteIoVec, process_vm_readv, process_vm_writev};
@@ -49,6 +50,18 @@ pub enum Waited {
     Stopped(Stop),
     /// It sleeps in a system call that something else must end.
     Asleep,
+}
+
+/// How often the controller gives way before it sleeps.
+const YIELDS: u32 = 4;
+
+/// Lets others have the core, for longer the more often it was looked in vain whether they are done.
+pub fn give_way(looks: u32) {
+    if looks < YIELDS {
+        let _ = nix::sched::sched_yield();
+    } else {
+        std::thread::sleep(Duration::from_micros(10 << ((looks - YIELDS) / 4).min(6)));
+    }
 }
 
 /// A task under ptrace.
@@ -235,7 +248,8 @@ impl Tracee {
     /// Waits until the task stops, ends, or sleeps in a call that something else must end.
     ///
     /// The controller shares its core with the task and gives way until the task has stopped: cheaper than to block (5.7 against
-    /// 8.6 µs a stop), and a task that sleeps is noticed at once, since then nothing else runs on the core.
+    /// 8.6 µs a stop), and a task that sleeps is noticed at once, since then nothing else runs on the core. A task that computes for
+    /// long, or has to share the core with others, gets it for longer and longer.
     ///
     /// # Errors
     /// Where the task is unknown or `stopping` says that the exploration is to end.
@@ -254,8 +268,8 @@ impl Tracee {
                     return Ok(self.poll()?.map_or(Waited::Asleep, Waited::Stopped));
                 }
             }
+            give_way(looks);
             looks = looks.saturating_add(1);
-            let _ = nix::sched::sched_yield();
         }
     }
 
@@ -272,12 +286,13 @@ impl Tracee {
     /// # Errors
     /// Where the task is unknown.
     pub fn wait_for_stop(&self) -> io::Result<Stop> {
-        loop {
+        for looks in 0..YIELDS {
             if let Some(stop) = self.poll()? {
                 return Ok(stop);
             }
-            let _ = nix::sched::sched_yield();
+            give_way(looks);
         }
+        self.stop(sys::wait_status(self.task)?)
     }
 
     /// Whether it sleeps, interruptibly, in a system call. Page faults and disk reads do not count: they end by themselves.

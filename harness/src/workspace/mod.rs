@@ -21,32 +21,56 @@ pub fn capture(dir: &Path) -> io::Result<Tree> {
 fn capture_below(dir: &Path, prefix: &str, tree: &mut Tree) -> io::Result<()> {
     for item in fs::read_dir(dir)? {
         let item = item?;
-        let name = item.file_name();
-        let path = format!("{prefix}{}", name.to_string_lossy());
-        let file = item.path();
-        let status = match fs::symlink_metadata(&file) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            status => status?,
-        };
-        let (kind, mode) = (status.file_type(), status.mode() & 0o7777);
-        let entry = if kind.is_dir() {
-            capture_below(&file, &format!("{path}/"), tree)?;
-            Entry::Dir { mode }
-        } else if kind.is_symlink() {
-            Entry::Link { target: fs::read_link(&file)?.to_string_lossy().into_owned() }
-        } else if kind.is_file() {
-            Entry::File { mode, content: fs::read(&file)? }
-        } else {
-            let kind = match () {
-                () if kind.is_fifo() => "fifo",
-                () if kind.is_socket() => "socket",
-                () => "device",
-            };
-            Entry::Other { kind: kind.into(), mode }
-        };
-        tree.insert(path, entry);
+        capture_at(&item.path(), format!("{prefix}{}", item.file_name().to_string_lossy()), tree)?;
     }
     Ok(())
+}
+
+fn capture_at(file: &Path, path: String, tree: &mut Tree) -> io::Result<()> {
+    let status = match fs::symlink_metadata(file) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        status => status?,
+    };
+    let (kind, mode) = (status.file_type(), status.mode() & 0o7777);
+    let entry = if kind.is_dir() {
+        capture_below(file, &format!("{path}/"), tree)?;
+        Entry::Dir { mode }
+    } else if kind.is_symlink() {
+        Entry::Link { target: fs::read_link(file)?.to_string_lossy().into_owned() }
+    } else if kind.is_file() {
+        Entry::File { mode, content: fs::read(file)? }
+    } else {
+        let kind = match () {
+            () if kind.is_fifo() => "fifo",
+            () if kind.is_socket() => "socket",
+            () => "device",
+        };
+        Entry::Other { kind: kind.into(), mode }
+    };
+    tree.insert(path, entry);
+    Ok(())
+}
+
+/// Reads what stands at one path of a directory, with everything below it, into a tree, in place of what that has there.
+///
+/// # Errors
+/// Those of reading.
+pub fn capture_again(dir: &Path, path: &str, tree: &mut Tree) -> io::Result<()> {
+    let old: Vec<String> = at_and_below(tree, path).map(|(path, _)| path.clone()).collect();
+    for path in old {
+        tree.remove(&path);
+    }
+    capture_at(&dir.join(path), path.to_owned(), tree)
+}
+
+/// What a tree has at a path and below it, in order.
+fn at_and_below<'a>(
+    tree: &'a Tree,
+    path: &str,
+) -> impl DoubleEndedIterator<Item = (&'a String, &'a Entry)> + Clone + use<'a> {
+    // The character behind '/' is '0'.
+    let below = tree.range(format!("{path}/")..format!("{path}0"));
+    tree.get_key_value(path).into_iter().chain(below)
 }
 
 /// The paths of everything below a directory, sorted as those of a [`Tree`] are.
@@ -74,8 +98,26 @@ pub fn paths(dir: &Path) -> io::Result<BTreeSet<String>> {
 /// # Errors
 /// Those of removing and writing.
 pub fn lay(dir: &Path, tree: &Tree) -> io::Result<()> {
-    clear(dir)?;
-    for (path, entry) in tree {
+    for item in fs::read_dir(dir)? {
+        remove(&item?.path())?;
+    }
+    put(dir, tree.iter())
+}
+
+/// Makes a directory hold what this tree has at one path and below it, and nothing else there.
+///
+/// # Errors
+/// Those of removing and writing.
+pub fn lay_again(dir: &Path, path: &str, tree: &Tree) -> io::Result<()> {
+    remove(&dir.join(path))?;
+    put(dir, at_and_below(tree, path))
+}
+
+fn put<'a>(
+    dir: &Path,
+    entries: impl DoubleEndedIterator<Item = (&'a String, &'a Entry)> + Clone,
+) -> io::Result<()> {
+    for (path, entry) in entries.clone() {
         let file = dir.join(path);
         match entry {
             Entry::Dir { .. } => fs::create_dir(&file)?,
@@ -91,7 +133,7 @@ pub fn lay(dir: &Path, tree: &Tree) -> io::Result<()> {
         }
     }
     // Last, and from the leaves up: a directory may not be writable.
-    for (path, entry) in tree.iter().rev() {
+    for (path, entry) in entries.rev() {
         if let Entry::Dir { mode } = entry {
             fs::set_permissions(dir.join(path), Permissions::from_mode(*mode))?;
         }
@@ -99,22 +141,22 @@ pub fn lay(dir: &Path, tree: &Tree) -> io::Result<()> {
     Ok(())
 }
 
-fn clear(dir: &Path) -> io::Result<()> {
-    for item in fs::read_dir(dir)? {
-        let item = item?;
-        if item.file_type()?.is_dir() {
-            fs::set_permissions(item.path(), Permissions::from_mode(0o700))?;
-            fs::remove_dir_all(item.path())?;
-        } else {
-            fs::remove_file(item.path())?;
+/// Removes what stands at a path, if anything does, with everything below it.
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Ok(status) if status.is_dir() => {
+            fs::set_permissions(path, Permissions::from_mode(0o700))?;
+            fs::remove_dir_all(path)
         }
+        Ok(_) => fs::remove_file(path),
+        Err(error) => Err(error),
     }
-    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{capture, lay};
+    use super::{capture, capture_again, lay, lay_again};
     use crate::model::{Entry, Tree};
 
     #[test]
@@ -132,5 +174,26 @@ mod tests {
             lay(dir.path(), &tree).unwrap();
             assert_eq!(capture(dir.path()).unwrap(), tree);
         }
+    }
+
+    #[test]
+    fn one_path_is_laid_out_and_read_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = |text: &str| Entry::File { mode: 0o644, content: text.into() };
+        let tree = Tree::from([
+            ("d".into(), Entry::Dir { mode: 0o755 }),
+            ("d-e".into(), file("beside")),
+            ("d/f".into(), file("within")),
+            ("g".into(), file("")),
+        ]);
+        lay(dir.path(), &tree).unwrap();
+        std::fs::remove_dir_all(dir.path().join("d")).unwrap();
+        std::fs::write(dir.path().join("d"), "a file").unwrap();
+        let mut read = tree.clone();
+        capture_again(dir.path(), "d", &mut read).unwrap();
+        assert_eq!(read, capture(dir.path()).unwrap());
+        assert_eq!(read.len(), 3);
+        lay_again(dir.path(), "d", &tree).unwrap();
+        assert_eq!(capture(dir.path()).unwrap(), tree);
     }
 }

@@ -52,6 +52,31 @@ fn python_sees_the_same_time_ids_and_numbers() {
     assert!(listed.starts_with(&format!("{sorted} {sorted}")), "{listed}");
 }
 
+const LAST_WORDS: &str = "
+import atexit, sys
+text = open('a').read()
+open('log', 'a').write(text)
+atexit.register(lambda: print('at the end', len(text)))
+atexit.register(lambda: print('and on the other stream', file=sys.stderr))
+print('buffered')
+sys.exit(len(open('log').read()))
+";
+
+/// The second time their ends are known, and they are not run: what they say at the end is said all the same, and they end alike.
+#[test]
+fn a_known_end_leaves_the_same() {
+    let printed =
+        repeats("last words", &[python(LAST_WORDS), python(LAST_WORDS), shell("cat a; echo b >> log")]);
+    assert_eq!(printed, ["buffered\nat the end 4\n", "buffered\nat the end 4\n", "one\n"]);
+    let mut tracer = tracer(&[python(LAST_WORDS)], workspace());
+    for _ in 0..3 {
+        let execution = execution(&mut tracer, &mut InTurn);
+        assert_eq!(execution.outcome.exits, [Some(cooks_harness::model::Exit::Status(4))]);
+        let said = tracer.stderr(cooks_harness::model::ProcessId(0)).expect("it can be read");
+        assert_eq!(said, b"and on the other stream\n");
+    }
+}
+
 const THREADS: &str = "
 import threading, queue, time
 lines, lock = queue.Queue(), threading.Lock()

@@ -64,5 +64,5 @@ fn a_name_that_was_found_brings_the_time_with_it() {
     });
     let seen = classes(&[maker, looker] as &[Program], &files(&[("old", "")]));
     assert_counts("found, or not", &seen, 2, 0);
-    assert!(seen.outcomes.iter().all(|outcome| outcome.exits[1].is_some_and(|exit| exit.is_success())));
+    assert!(seen.outcomes.iter().all(|outcome| outcome.exits[1].is_some_and(Exit::is_success)));
 }

@@ -9,3 +9,4 @@ mod locks;
 mod replay;
 mod support;
 mod time;
+mod workspace;

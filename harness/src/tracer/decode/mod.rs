@@ -17,6 +17,7 @@ use nix::unistd::Pid;
 use syscalls::Sysno;
 
 use super::files::{Description, Descriptors};
+use super::laid::Changes;
 use super::locks::{Claim, Locks};
 use super::objects::Objects;
 use super::paths::{Paths, Place, Resolved, lossy, proc_link};
@@ -184,6 +185,8 @@ pub struct World {
     pub objects: Objects,
     /// Its locks.
     pub locks: Locks,
+    /// What was changed of what was there at the beginning.
+    pub changes: Changes,
     /// What the tracer cannot see or control.
     pub not_covered: BTreeSet<String>,
     /// Whether a signal was sent to another process since this was last asked.
@@ -309,7 +312,7 @@ impl Decoder<'_> {
             }
             Sysno::kill | Sysno::tkill | Sysno::tgkill => {
                 let target = self.arguments[0] as i32;
-                let own = crate::tracer::sandbox::ids_of(self.caller.process);
+                let own = crate::tracer::ids::ids_of(self.caller.process);
                 if target != 0 && !u32::try_from(target).is_ok_and(|target| own.contains(&target)) {
                     self.note(format!("signals to other processes ({})", call.name()));
                     self.world.signalled = true;

@@ -1,0 +1,155 @@
+//! How processes end: an end that is known is not run again.
+//!
+//! What a process does behind an operation follows from what happened before it in the partial order, and from nothing else: that is
+//! what makes executions repeat. So where it once ended behind an operation with this past, and meanwhile did nothing that anybody
+//! can see but write to its own output, it will do so again: it is ended at once, and its output is completed. The tear-down of an
+//! interpreter takes as long as its work.
+
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use syscalls::Sysno;
+
+use super::TraceError;
+use super::execution::Running;
+use super::task::Name;
+use crate::model::{Exit, Status};
+
+/// How many ends are remembered.
+const MOST: usize = 10_000;
+
+/// An event with all that happened before it in the partial order, as a number that no two of them share (but for a chance of 2^-64
+/// that they do).
+pub type Past = [u64; 2];
+
+/// The past of the event of `process` that has this clock. `pasts`: those of the events so far, of each process.
+#[must_use]
+pub fn past(process: usize, clock: &[u32], pasts: &[Vec<Past>]) -> Past {
+    [1u64, 2].map(|salt| {
+        let mut hasher = DefaultHasher::new();
+        (salt, process).hash(&mut hasher);
+        for (other, &events) in clock.iter().enumerate() {
+            let earlier = events as usize - usize::from(other == process);
+            let latest = earlier.checked_sub(1).and_then(|latest| pasts.get(other)?.get(latest));
+            (events, latest).hash(&mut hasher);
+        }
+        hasher.finish()
+    })
+}
+
+/// How processes ended.
+#[derive(Debug, Default)]
+pub struct Ends(BTreeMap<(usize, Past), End>);
+
+#[derive(Clone, Debug)]
+struct End {
+    exit: Exit,
+    out: Vec<u8>,
+    err: Vec<u8>,
+}
+
+/// What a process has done since its last operation.
+#[derive(Debug, Default)]
+pub struct Segment {
+    /// Whether it did something that somebody else may see, or that may come out otherwise another time.
+    pub seen: bool,
+    /// How much was in its output before it wrote to it.
+    pub lengths: Option<[u64; 2]>,
+}
+
+/// Whether a call that is passed concerns nobody else, where nothing outside of the workspace is written but the own output.
+#[must_use]
+pub fn is_private(call: u64) -> bool {
+    use Sysno as S;
+    let call = usize::try_from(call).ok().and_then(Sysno::new);
+    matches!(
+        call,
+        Some(
+            S::read
+                | S::pread64
+                | S::lseek
+                | S::close
+                | S::mmap
+                | S::open
+                | S::openat
+                | S::getdents64
+                | S::readlink
+                | S::readlinkat
+                | S::stat
+                | S::lstat
+                | S::fstat
+                | S::newfstatat
+                | S::statx
+                | S::access
+                | S::faccessat
+                | S::faccessat2
+        )
+    ) || writes(call)
+}
+
+fn writes(call: Option<Sysno>) -> bool {
+    matches!(call, Some(Sysno::write | Sysno::writev))
+}
+
+impl Running<'_> {
+    /// Takes note of a call at its entry, which is passed or answered. `private`: it concerns nobody else.
+    pub(super) fn note_in_segment(
+        &mut self,
+        process: usize,
+        call: u64,
+        private: bool,
+    ) -> Result<(), TraceError> {
+        let program = self.programs[process];
+        let segment = &mut self.processes[process].segment;
+        segment.seen |= !private;
+        if segment.lengths.is_none() && writes(usize::try_from(call).ok().and_then(Sysno::new)) {
+            segment.lengths = Some(self.sandbox.lengths(program)?);
+        }
+        Ok(())
+    }
+
+    /// Whether all that a process does is known to the tracer, and it is one task.
+    fn is_plain(&self, process: usize) -> bool {
+        self.all_covered && self.world.not_covered.is_empty() && self.processes[process].tasks == 1
+    }
+
+    /// Behind an operation: ends the process, where it is known that it comes to its end now, and how.
+    pub(super) fn end_as_known(&mut self, process: usize, name: &Name) -> Result<bool, TraceError> {
+        self.processes[process].segment = Segment::default();
+        if !self.is_plain(process) {
+            return Ok(false);
+        }
+        let Some(past) = self.pasts[process].last() else { return Ok(false) };
+        let Some(End { exit, out, err }) = self.ends.0.get(&(self.programs[process], *past)).cloned() else {
+            return Ok(false);
+        };
+        self.sandbox.append_output(self.programs[process], &out, &err)?;
+        self.task(name)?.tracee.kill();
+        self.forget(name, exit);
+        Ok(true)
+    }
+
+    /// Behind the run that followed an operation: takes note of how the process ended, where it did.
+    pub(super) fn learn_end(&mut self, process: usize) -> Result<(), TraceError> {
+        let Status::Finished(exit) = self.status(process) else { return Ok(()) };
+        let Some(past) = self.pasts[process].last().copied() else { return Ok(()) };
+        let segment = &self.processes[process].segment;
+        if segment.seen || !self.is_plain(process) {
+            return Ok(());
+        }
+        let program = self.programs[process];
+        let [out, err] = match segment.lengths {
+            Some([out, err]) => {
+                let (whole_out, whole_err) = self.sandbox.output(program)?;
+                let rest = |whole: &[u8], from| whole.get(from as usize..).unwrap_or_default().to_vec();
+                [rest(&whole_out, out), rest(&whole_err, err)]
+            }
+            None => [Vec::new(), Vec::new()],
+        };
+        if self.ends.0.len() == MOST {
+            self.ends.0.clear();
+        }
+        self.ends.0.insert((program, past), End { exit, out, err });
+        Ok(())
+    }
+}

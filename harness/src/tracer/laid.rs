@@ -1,0 +1,211 @@
+//! The workspace between executions: what the operations show as changed is laid out again, and read; all else is known.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::io;
+use std::path::Path;
+use std::rc::Rc;
+
+use super::objects::Objects;
+use super::paths::Paths;
+use crate::model::{AccessKind, Entry, Location, ObjectId, Operation, Tree};
+use crate::workspace;
+
+/// What operations changed of what was there before them.
+#[derive(Debug, Default)]
+pub struct Changes {
+    names: BTreeSet<(u32, String)>,
+    modes: BTreeSet<u32>,
+    data: BTreeSet<u32>,
+}
+
+impl Changes {
+    /// Takes up what an operation may change.
+    pub fn note(&mut self, operation: &Operation) {
+        for access in operation.accesses.iter().filter(|access| access.kind != AccessKind::Read) {
+            match &access.location {
+                Location::Name { dir: ObjectId::Initial(dir), name } => {
+                    self.names.insert((*dir, name.clone()));
+                }
+                Location::Mode(ObjectId::Initial(object)) => {
+                    self.modes.insert(*object);
+                }
+                Location::Data { object: ObjectId::Initial(object), .. } => {
+                    self.data.insert(*object);
+                }
+                // Something made since is below a name that was changed. Listings and times follow from the rest.
+                _ => {}
+            }
+        }
+    }
+}
+
+/// The paths and inodes of a workspace, by the numbers of its objects.
+#[derive(Clone, Debug)]
+pub struct Survey {
+    paths: Rc<Vec<String>>,
+    inodes: Vec<u64>,
+    objects: Rc<BTreeMap<u64, ObjectId>>,
+    directories: Rc<BTreeSet<ObjectId>>,
+}
+
+impl Survey {
+    /// Looks at all of a workspace.
+    ///
+    /// # Errors
+    /// Those of reading directories.
+    pub fn take(dir: &Path, workspace: &Paths) -> io::Result<Self> {
+        let mut paths = vec![".".to_owned()];
+        paths.extend(workspace::paths(dir)?);
+        let (mut inodes, mut objects, mut directories) = (Vec::new(), BTreeMap::new(), BTreeSet::new());
+        for (path, object) in paths.iter().zip((0..).map(ObjectId::Initial)) {
+            // A name that is not UTF-8 is not found by its text: its object is met as a stranger.
+            let status = workspace.status(path).ok();
+            inodes.push(status.map_or(0, |status| status.st_ino));
+            if let Some(status) = status {
+                // Of two names of one inode the first one counts.
+                objects.entry(status.st_ino).or_insert(object);
+                if status.st_mode & libc::S_IFMT == libc::S_IFDIR {
+                    directories.insert(object);
+                }
+            }
+        }
+        Ok(Self {
+            paths: Rc::new(paths),
+            inodes,
+            objects: Rc::new(objects),
+            directories: Rc::new(directories),
+        })
+    }
+
+    /// The objects.
+    #[must_use]
+    pub fn objects(&self) -> Objects {
+        Objects::new(Rc::clone(&self.objects), Rc::clone(&self.directories))
+    }
+
+    fn path(&self, object: u32) -> Option<&str> {
+        self.paths.get(object as usize).map(String::as_str)
+    }
+
+    /// Looks again at some paths and at what was below them.
+    fn retake(&mut self, workspace: &Paths, roots: &[String]) -> io::Result<()> {
+        let mut fresh = Vec::new();
+        let objects = Rc::make_mut(&mut self.objects);
+        for root in roots {
+            let first = 1 + self.paths[1..].partition_point(|path| path < root);
+            let below = format!("{root}/");
+            let touched =
+                (first..self.paths.len()).take_while(|at| self.paths[*at].starts_with(root.as_str()));
+            for at in touched.filter(|at| self.paths[*at] == *root || self.paths[*at].starts_with(&below)) {
+                objects.remove(&self.inodes[at]);
+                fresh.push(at);
+            }
+        }
+        for at in fresh {
+            self.inodes[at] = workspace.status(&self.paths[at])?.st_ino;
+            objects.insert(self.inodes[at], ObjectId::Initial(at as u32));
+        }
+        Ok(())
+    }
+}
+
+/// A workspace that was laid out, and what has changed in it since.
+#[derive(Debug)]
+pub struct Laid {
+    survey: Survey,
+    /// Paths at which something else may stand now, other objects than were laid out.
+    replaced: BTreeSet<String>,
+    /// Paths of files with other contents, perhaps.
+    written: BTreeSet<String>,
+    /// Whether it is not known what else has changed.
+    lost: bool,
+}
+
+impl Laid {
+    /// A workspace that has just been laid out.
+    #[must_use]
+    pub fn new(survey: Survey) -> Self {
+        Self { survey, replaced: BTreeSet::new(), written: BTreeSet::new(), lost: false }
+    }
+
+    /// The survey, where that is of the workspace as it is.
+    #[must_use]
+    pub fn survey(&self) -> Option<&Survey> {
+        (!self.lost && self.replaced.is_empty()).then_some(&self.survey)
+    }
+
+    /// Takes up what processes did in a workspace that had this survey when they began; `known`: they did nothing unseen.
+    pub fn changed(&mut self, survey: &Survey, changes: &Changes, known: bool, initial: &Tree) {
+        self.lost |= !known;
+        for (dir, name) in &changes.names {
+            let Some(dir) = survey.path(*dir) else { continue };
+            // What was not UTF-8 cannot be found again by its name as text.
+            self.lost |= name.contains('\u{fffd}') || dir.contains('\u{fffd}');
+            self.replaced.insert(if dir == "." { name.clone() } else { format!("{dir}/{name}") });
+        }
+        for object in &changes.modes {
+            match survey.path(*object).and_then(|path| Some((path, initial.get(path)?))) {
+                Some((path, Entry::File { .. } | Entry::Link { .. })) => {
+                    self.replaced.insert(path.to_owned());
+                }
+                _ => self.lost = true,
+            }
+        }
+        for object in &changes.data {
+            self.written.extend(survey.path(*object).map(str::to_owned));
+        }
+    }
+
+    /// Lays out again what has changed; `false` where it is not known what that is.
+    ///
+    /// # Errors
+    /// Those of removing and writing.
+    pub fn restore(&mut self, dir: &Path, workspace: &Paths, initial: &Tree) -> io::Result<bool> {
+        if self.lost {
+            return Ok(false);
+        }
+        for path in self.only_written() {
+            match initial.get(path) {
+                Some(Entry::File { content, .. }) => std::fs::write(dir.join(path), content)?,
+                _ => return Ok(false),
+            }
+        }
+        let roots: Vec<String> = roots(&self.replaced).cloned().collect();
+        for root in &roots {
+            workspace::lay_again(dir, root, initial)?;
+        }
+        self.survey.retake(workspace, &roots)?;
+        self.replaced.clear();
+        self.written.clear();
+        Ok(true)
+    }
+
+    /// What the workspace holds now.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn capture(&self, dir: &Path, initial: &Tree) -> io::Result<Tree> {
+        if self.lost {
+            return workspace::capture(dir);
+        }
+        let mut tree = initial.clone();
+        for path in self.only_written().chain(roots(&self.replaced)) {
+            workspace::capture_again(dir, path, &mut tree)?;
+        }
+        Ok(tree)
+    }
+
+    /// Files that are where they were, with other contents.
+    fn only_written(&self) -> impl Iterator<Item = &String> {
+        self.written.iter().filter(|path| {
+            let above = path.match_indices('/').map(|(end, _)| &path[..end]);
+            !above.chain([path.as_str()]).any(|path| self.replaced.contains(path))
+        })
+    }
+}
+
+/// The paths that are below none of the others.
+fn roots(paths: &BTreeSet<String>) -> impl Iterator<Item = &String> {
+    paths.iter().filter(|path| !path.match_indices('/').any(|(end, _)| paths.contains(&path[..end])))
+}
