@@ -5,6 +5,7 @@
 //! workspace never stop, or are let go at once.
 
 mod apply;
+mod arch;
 mod beginning;
 mod chance;
 mod checkpoint;
@@ -17,6 +18,7 @@ mod files;
 mod filter;
 mod ids;
 mod laid;
+mod listing;
 mod locks;
 mod objects;
 mod paths;
@@ -30,7 +32,7 @@ mod task;
 mod tracee;
 mod vdso;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -64,6 +66,16 @@ pub enum TraceError {
     /// A system call of the controller's own failed.
     #[error("a system call failed: {0}")]
     System(io::Error),
+    /// A process did something that may touch the workspace in a way that nobody here knows.
+    #[error(
+        "process {process} makes {what}, and this version does not know what that does to the workspace: have it do without"
+    )]
+    NotUnderstood {
+        /// Which process.
+        process: ProcessId,
+        /// What.
+        what: String,
+    },
     /// The tracer has lost track of a process.
     #[error("lost track of a process: {0}")]
     Lost(String),
@@ -236,6 +248,7 @@ impl Tracer {
             objects,
             locks,
             changes,
+            mapped: BTreeMap::new(),
             not_covered: BTreeSet::new(),
             signalled: false,
         })
