@@ -4,9 +4,9 @@
 
 mod determinism;
 mod directories;
-mod litmus;
 mod locks;
 mod replay;
+mod schedules;
 mod support;
 mod time;
 mod workspace;
