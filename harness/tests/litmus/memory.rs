@@ -1,11 +1,10 @@
-//! Programs over variables, whose numbers other checkers publish.
+//! Programs over variables, whose numbers other checkers publish (GenMC, Concuerror, Nidhugg).
 
 use cooks_harness::simulated::{
-    Expr, Initial, Name, Program, create, increment, jump_if, jump_if_less, load, lock, reg, set, store,
-    unlock,
+    Expr, Name, Program, create, increment, jump_if, jump_if_less, load, lock, reg, set, store, unlock,
 };
 
-use crate::check::{Expected, check, complete};
+use crate::row::{Row, complete};
 
 /// Two variables.
 const X: i64 = 1;
@@ -15,35 +14,49 @@ fn n_times(count: i64, program: impl Fn(i64) -> Program) -> Vec<Program> {
     (0..count).map(program).collect()
 }
 
-#[test]
-fn independent() {
-    for (count, schedules) in [(1, 1), (2, 6), (3, 90)] {
+pub fn rows() -> Vec<Row> {
+    let mut rows = Vec::new();
+    rows.extend([(1, 1), (2, 6), (3, 90)].map(|(count, schedules)| {
         let programs = n_times(count, |me| vec![load(1 + me, 0), store(1 + me, 1)]);
-        check("independent", &Initial::files(3), &programs, complete(1).of(schedules));
-    }
+        Row::new(format!("independent({count})"), 3, programs, complete(1)).schedules(schedules)
+    }));
+    rows.extend(
+        [(1, 2), (2, 6), (3, 24), (4, 120), (5, 720), (6, 5_040)]
+            .map(|(count, schedules)| readers(count).schedules(schedules)),
+    );
+    rows.extend([7, 8].map(readers));
+    rows.extend([lastzero(2, 5), lastzero(3, 12), lastzero(4, 28).schedules(44_300)]);
+    rows.extend([(2, 4, 6), (3, 36, 90), (4, 576, 2_520)].map(|(count, classes, schedules)| {
+        let programs = n_times(count, |_| vec![load(X, 0), store(X, reg(0) + 1)]);
+        Row::new(format!("inc({count})"), 1, programs, complete(classes)).schedules(schedules)
+    }));
+    rows.extend([(2, 4, 6), (3, 36, 90)].map(|(count, classes, schedules)| {
+        let programs = n_times(count, |_| vec![increment(X), increment(Y)]);
+        Row::new(format!("binc({count})"), 2, programs, complete(classes)).schedules(schedules)
+    }));
+    rows.extend(classical());
+    rows.extend([indexer(11, 1), indexer(12, 8), filesystem(13, 1), filesystem(14, 2)]);
+    rows
 }
 
-fn readers(count: i64) -> Vec<Program> {
-    n_times(count + 1, |me| if me == 0 { vec![store(X, 1)] } else { vec![load(X, 0)] })
+/// Those that take long with real processes.
+pub fn large_rows() -> Vec<Row> {
+    vec![lastzero(10, 3_328)]
 }
 
-#[test]
-fn readers_up_to_8() {
-    for (count, schedules) in [(1, 2), (2, 6), (3, 24), (4, 120), (5, 720), (6, 5_040)] {
-        check("readers", &Initial::files(1), &readers(count), complete(1 << count).of(schedules));
-    }
-    check("readers", &Initial::files(1), &readers(7), complete(128));
-    check("readers", &Initial::files(1), &readers(8), complete(256));
+/// Those with more classes than real processes are run for.
+pub fn huge_rows() -> Vec<Row> {
+    vec![readers(13)]
 }
 
-#[test]
-fn readers_13() {
-    check("readers(13)", &Initial::files(1), &readers(13), complete(8_192));
+fn readers(count: i64) -> Row {
+    let programs = n_times(count + 1, |me| if me == 0 { vec![store(X, 1)] } else { vec![load(X, 0)] });
+    Row::new(format!("readers({count})"), 1, programs, complete(1 << count))
 }
 
 /// The array's element `index` is file `1 + index`.
-fn lastzero(size: i64) -> Vec<Program> {
-    n_times(size + 1, |me| {
+fn lastzero(size: i64, classes: u64) -> Row {
+    let programs = n_times(size + 1, |me| {
         if me == 0 {
             vec![
                 set(0, size),
@@ -55,62 +68,33 @@ fn lastzero(size: i64) -> Vec<Program> {
         } else {
             vec![load(me, 0), store(me + 1, reg(0) + 1)]
         }
-    })
+    });
+    let elements = usize::try_from(size + 1).expect("a small number");
+    Row::new(format!("lastzero({size})"), elements, programs, complete(classes))
 }
 
-#[test]
-fn lastzero_up_to_4() {
-    for (size, classes, schedules) in [(2, 5, None), (3, 12, None), (4, 28, Some(44_300))] {
-        check("lastzero", &Initial::files(5), &lastzero(size), Expected { schedules, ..complete(classes) });
-    }
-}
-
-#[test]
-fn lastzero_10() {
-    check("lastzero(10)", &Initial::files(11), &lastzero(10), complete(3_328));
-}
-
-#[test]
-fn increments_by_load_and_store() {
-    for (count, classes, schedules) in [(2, 4, 6), (3, 36, 90), (4, 576, 2_520)] {
-        let programs = n_times(count, |_| vec![load(X, 0), store(X, reg(0) + 1)]);
-        check("inc", &Initial::files(1), &programs, complete(classes).of(schedules));
-    }
-}
-
-#[test]
-fn indivisible_increments() {
-    for (count, classes, schedules) in [(2, 4, 6), (3, 36, 90)] {
-        let programs = n_times(count, |_| vec![increment(X), increment(Y)]);
-        check("binc", &Initial::files(2), &programs, complete(classes).of(schedules));
-    }
-}
-
-#[test]
-fn classical_tests_of_two_processes() {
-    let tests: [(&str, [Program; 2]); 5] = [
+fn classical() -> Vec<Row> {
+    let of_two = [
         ("SB", [vec![store(X, 1), load(Y, 0)], vec![store(Y, 1), load(X, 0)]]),
         ("MP", [vec![store(X, 1), store(Y, 1)], vec![load(Y, 0), load(X, 1)]]),
         ("LB", [vec![load(X, 0), store(Y, 1)], vec![load(Y, 0), store(X, 1)]]),
         ("2+2W", [vec![store(X, 1), store(Y, 2)], vec![store(Y, 1), store(X, 2)]]),
         ("S", [vec![store(X, 2), store(Y, 1)], vec![load(Y, 0), store(X, 1)]]),
     ];
-    for (name, programs) in tests {
-        check(name, &Initial::files(2), &programs, complete(3).of(6));
-    }
-}
-
-#[test]
-fn iriw() {
-    let programs =
-        [vec![store(X, 1)], vec![store(Y, 1)], vec![load(X, 0), load(Y, 1)], vec![load(Y, 0), load(X, 1)]];
-    check("IRIW", &Initial::files(2), &programs, complete(15).of(180));
+    let of_two = of_two.map(|(name, programs)| Row::new(name, 2, programs.into(), complete(3)).schedules(6));
+    let iriw = vec![
+        vec![store(X, 1)],
+        vec![store(Y, 1)],
+        vec![load(X, 0), load(Y, 1)],
+        vec![load(Y, 0), load(X, 1)],
+    ];
+    of_two.into_iter().chain([Row::new("IRIW", 2, iriw, complete(15)).schedules(180)]).collect()
 }
 
 /// Flanagan and Godefroid, POPL 2005: each process puts four messages into a table of 128 slots, claiming a free one by O_EXCL.
-fn indexer(count: i64) -> Vec<Program> {
+fn indexer(count: i64, classes: u64) -> Row {
     let message = |me: i64| reg(0) * 11 + me;
-    n_times(count, |me| {
+    let programs = n_times(count, |me| {
         vec![
             set(0, reg(0) + 1),
             set(1, message(me) * 7 % 128),
@@ -120,17 +104,12 @@ fn indexer(count: i64) -> Vec<Program> {
             jump_if(0, 0, 2),
             jump_if_less(reg(0), 4, 0),
         ]
-    })
-}
-
-#[test]
-fn indexers() {
-    check("indexer(11)", &Initial::default(), &indexer(11), complete(1));
-    check("indexer(12)", &Initial::default(), &indexer(12), complete(8));
+    });
+    Row::new(format!("indexer({count})"), 0, programs, complete(classes))
 }
 
 /// Flanagan and Godefroid, POPL 2005: each process gives its inode a block, if it has none yet; one lock for each of both.
-fn filesystem(count: i64) -> (Initial, Vec<Program>) {
+fn filesystem(count: i64, classes: u64) -> Row {
     const INODES: i64 = 32;
     const BLOCKS: i64 = 26;
     // The lock of an inode or a block is the lock of the file that it is.
@@ -155,13 +134,5 @@ fn filesystem(count: i64) -> (Initial, Vec<Program>) {
         ]
     });
     let files = usize::try_from(INODES + BLOCKS).expect("a small number");
-    (Initial::files(files), programs)
-}
-
-#[test]
-fn filesystems() {
-    for (count, classes) in [(13, 1), (14, 2)] {
-        let (initial, programs) = filesystem(count);
-        check("filesystem", &initial, &programs, complete(classes));
-    }
+    Row::new(format!("filesystem({count})"), files, programs, complete(classes))
 }

@@ -9,6 +9,8 @@ mod compare;
 mod depth;
 mod driver;
 mod larger;
+#[path = "../machine/mod.rs"]
+mod machine;
 mod merging;
 mod programs;
 mod real;

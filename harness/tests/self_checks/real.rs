@@ -1,21 +1,17 @@
 //! Random programs as real processes: what they come to under the search is what all schedules of the simulation come to.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File, OpenOptions};
-use std::io::{Write, stdout};
 use std::ops::ControlFlow;
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use cooks_harness::backend::Backend;
 use cooks_harness::explore::{Counts, Dfs, Dpor, Observed, Strategy, explore};
-use cooks_harness::model::{Entry, Execution, LockMode, Tree};
-use cooks_harness::simulated::{Expr, Instruction, Program, REGISTERS, Register};
+use cooks_harness::model::{Entry, Execution, Tree};
+use cooks_harness::simulated::{Expr, Instruction, Program};
 use cooks_harness::tracer::{Program as Process, Tracer};
 
-use nix::fcntl::{Flock, FlockArg};
-
+use crate::machine::{Machine, bytes, number};
 use crate::programs::{Theme, programs, start};
 
 /// Programs of each theme.
@@ -23,6 +19,9 @@ const PROGRAMS: u64 = 125;
 
 /// Descriptors 0 to 2 are files that nobody renames or removes; they have these names in the real workspace.
 const FIXED: [&str; 3] = ["#0", "#1", "#2"];
+
+/// With the one that has a name.
+const OBJECTS: usize = 4;
 
 /// A program of steps that are one system call each, and that ends by an exit that gives its locks back where it takes any. Jumps
 /// lead where they led.
@@ -51,145 +50,6 @@ fn single_call(instruction: Instruction, length: usize) -> Instruction {
     }
 }
 
-/// A process that does by system calls what the simulation does to its own state.
-struct Machine {
-    registers: [i64; REGISTERS],
-    files: Vec<File>,
-    held: Vec<(i64, Flock<File>)>,
-}
-
-fn open(name: &str) -> File {
-    OpenOptions::new().read(true).write(true).open(name).expect("a fixed file")
-}
-
-/// Whether a call succeeded, as the simulation counts it.
-fn done<T, E>(result: Result<T, E>) -> i64 {
-    if result.is_ok() { 1 } else { -1 }
-}
-
-impl Machine {
-    fn run(program: &Program) -> i32 {
-        // The fourth descriptor is none that a program uses.
-        let files = [FIXED[0], FIXED[1], FIXED[2], FIXED[0]].map(open).into();
-        let mut machine = Self { registers: [0; REGISTERS], files, held: Vec::new() };
-        let mut at = 0;
-        while let Some(instruction) = program.get(at) {
-            at = machine.step(instruction, at + 1);
-        }
-        let mut out = stdout();
-        write!(out, "{:?}", machine.registers).and_then(|()| out.flush()).expect("somebody listens");
-        0
-    }
-
-    fn value(&self, expr: &Expr) -> i64 {
-        expr.value(&self.registers)
-    }
-
-    fn file(&self, descriptor: &Expr) -> Option<&File> {
-        self.files.get(usize::try_from(self.value(descriptor)).ok()?)
-    }
-
-    fn set(&mut self, register: Register, value: i64) {
-        self.registers[usize::from(register)] = value;
-    }
-
-    /// Does one instruction, and says where to go on.
-    fn step(&mut self, instruction: &Instruction, next: usize) -> usize {
-        use Instruction as I;
-        match instruction {
-            I::Set { into, value } => self.set(*into, self.value(value)),
-            I::Jump { left, is, right, to } if self.value(left).cmp(&self.value(right)) == *is => return *to,
-            I::Jump { .. } => {}
-            I::Load { file, into } => {
-                if let Some(file) = self.file(file) {
-                    self.set(*into, load(file));
-                }
-            }
-            I::Store { file, value } => {
-                if let Some(file) = self.file(file) {
-                    file.write_all_at(&self.value(value).to_le_bytes(), 0).expect("an open file");
-                }
-            }
-            I::Lock { file, mode } => self.lock(self.value(file), *mode),
-            I::TryLock { file, mode, into } => {
-                let taken = self.try_lock(self.value(file), *mode);
-                self.set(*into, taken);
-            }
-            I::Unlock { file } => {
-                let file = self.value(file);
-                self.held.retain(|(held, _)| *held != file);
-            }
-            I::Exit => return usize::MAX,
-            _ => self.on_names(instruction),
-        }
-        next
-    }
-
-    /// Each lock is of a description of its own, so that a process that takes one twice waits for itself.
-    fn lock(&mut self, number: i64, mode: LockMode) {
-        let how = match mode {
-            LockMode::Shared => FlockArg::LockShared,
-            LockMode::Exclusive => FlockArg::LockExclusive,
-        };
-        let taken = Flock::lock(open(&format!("#{number}")), how).expect("a lock");
-        self.held.push((number, taken));
-    }
-
-    fn try_lock(&mut self, number: i64, mode: LockMode) -> i64 {
-        let how = match mode {
-            LockMode::Shared => FlockArg::LockSharedNonblock,
-            LockMode::Exclusive => FlockArg::LockExclusiveNonblock,
-        };
-        let taken = Flock::lock(open(&format!("#{number}")), how).ok();
-        let is_taken = taken.is_some();
-        self.held.extend(taken.map(|lock| (number, lock)));
-        if is_taken { 1 } else { -1 }
-    }
-
-    fn on_names(&mut self, instruction: &Instruction) {
-        use Instruction as I;
-        let text = |name: &cooks_harness::simulated::Name| name.text(&self.registers);
-        let (value, into) = match instruction {
-            I::Create { name, into } => {
-                (done(OpenOptions::new().write(true).create_new(true).open(text(name))), *into)
-            }
-            I::Open { name, create, truncate, into } => {
-                let mut options = OpenOptions::new();
-                options.read(true).write(true).create(*create).truncate(*truncate);
-                let opened = options.open(text(name)).ok();
-                let number = opened.as_ref().map(|_| i64::try_from(self.files.len()).expect("few files"));
-                self.files.extend(opened);
-                (number.unwrap_or(-1), *into)
-            }
-            I::Unlink { name, into } => (done(fs::remove_file(text(name))), *into),
-            I::Rename { from, to, into } => (done(fs::rename(text(from), text(to))), *into),
-            I::Stat { name, into } => (i64::from(fs::symlink_metadata(text(name)).is_ok()), *into),
-            I::List { into } => (listing(), *into),
-            other => unreachable!("{other:?} is not one call"),
-        };
-        self.set(into, value);
-    }
-}
-
-fn load(file: &File) -> i64 {
-    let mut bytes = [0; 8];
-    // A file that is empty holds 0.
-    file.read_at(&mut bytes, 0).expect("an open file");
-    i64::from_le_bytes(bytes)
-}
-
-/// The number that the simulation has for the set of names.
-fn listing() -> i64 {
-    let entries = fs::read_dir(".").expect("the workspace");
-    let names = entries.map(|entry| entry.expect("a name").file_name().into_string().expect("text"));
-    let names: BTreeSet<String> = names.filter(|name| !name.starts_with('#')).collect();
-    let bytes = names.iter().flat_map(|name| name.bytes().chain([0]));
-    let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    (hash >> 1).cast_signed()
-}
-
 /// What both worlds show of an execution's end: what files hold, and the registers of those that came to their end.
 type End = (BTreeMap<String, i64>, Vec<Option<Vec<u8>>>);
 
@@ -208,10 +68,6 @@ fn simulated(content: &[u8]) -> i64 {
     std::str::from_utf8(content).expect("digits").parse().expect("a number")
 }
 
-fn real(content: &[u8]) -> i64 {
-    content.try_into().map_or(0, i64::from_le_bytes)
-}
-
 fn ends<B: Backend>(
     strategy: &mut dyn Strategy,
     backend: &mut B,
@@ -228,7 +84,7 @@ fn ends<B: Backend>(
 }
 
 fn workspace() -> Tree {
-    let file = |value: i64| Entry::File { mode: 0o644, content: value.to_le_bytes().into() };
+    let file = |value: i64| Entry::File { mode: 0o644, content: bytes(value).into() };
     FIXED.iter().map(|name| ((*name).to_owned(), file(0))).chain([("a".to_owned(), file(7))]).collect()
 }
 
@@ -242,16 +98,16 @@ fn held(theme: Theme) -> [u64; 3] {
         let mut simulation = start(programs.clone());
         let all = ends(&mut Dfs::new(), &mut simulation, simulated).1;
         classes[0] += ends(&mut Dpor::new(), &mut simulation, simulated).0.executions;
-        let process = |program: Program| Process::closure("random", move || Machine::run(&program));
+        let process = |program: Program| Process::closure("random", move || Machine::run(&program, OBJECTS));
         let processes: Vec<Process> = programs.iter().cloned().map(process).collect();
         let stop = Arc::new(AtomicBool::new(false));
         let mut tracer = Tracer::new(&processes, &[], workspace(), stop).expect("this machine can trace");
-        let (counts, found) = ends(&mut Dpor::new(), &mut tracer, real);
+        let (counts, found) = ends(&mut Dpor::new(), &mut tracer, number);
         assert_eq!(found, all, "theme {theme:?}, seed {seed}: {programs:#?}");
         assert_eq!((counts.redundant, counts.executions), (0, counts.complete + counts.blocked));
         classes[1] += counts.executions;
         let mut merging = Observed::new();
-        let (run, found) = ends(&mut merging, &mut tracer, real);
+        let (run, found) = ends(&mut merging, &mut tracer, number);
         assert_eq!(found, all, "merging: theme {theme:?}, seed {seed}: {programs:#?}");
         assert_eq!(run.executions + merging.merged(), counts.executions);
         classes[2] += run.executions;

@@ -5,10 +5,10 @@
 mod calls;
 mod determinism;
 mod directories;
-mod litmus;
 mod locks;
 mod refused;
 mod replay;
+mod schedules;
 mod support;
 mod time;
 mod transparent;
