@@ -215,6 +215,17 @@ impl Tracer {
         Ok(self.sandbox.output(process.0)?.1)
     }
 
+    /// What it did since this was last taken that the search cannot see or control, in words.
+    #[must_use]
+    pub fn take_not_covered(&mut self) -> BTreeSet<String> {
+        std::mem::take(&mut self.not_covered)
+    }
+
+    /// Notes more of that.
+    pub fn note_not_covered(&mut self, what: BTreeSet<String>) {
+        self.not_covered.extend(what);
+    }
+
     fn paths(&self) -> Result<Paths, TraceError> {
         Ok(Paths::new(self.sandbox.root()?))
     }
