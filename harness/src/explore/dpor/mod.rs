@@ -8,7 +8,7 @@ mod wakeup;
 use self::node::Node;
 use self::races::Race;
 pub(super) use self::races::Races;
-use self::wakeup::Tree;
+use self::wakeup::{Known, Tree};
 use super::Strategy;
 use super::split::Part;
 use crate::model::{Call, Choice, Cut, Ending, Event, Execution, Operation, ProcessId, Status, View};
@@ -57,6 +57,8 @@ pub struct Dpor {
     begun: bool,
     /// What of the search this is to explore.
     part: Part,
+    /// Whether what the present execution was planned for has turned out to be that of another part.
+    strayed: bool,
     /// What the processes are held at where the present execution was cut, because all that could go on sleeps or waits for its part.
     waiting: Vec<(ProcessId, Operation)>,
     /// How many nodes from the start are not to be gone back to: of a copy that makes what follows from one branch.
@@ -215,6 +217,7 @@ impl Dpor {
 
 impl Strategy for Dpor {
     fn begin(&mut self) -> bool {
+        self.strayed = false;
         if !self.begun {
             self.begun = true;
             return true;
@@ -237,6 +240,12 @@ impl Strategy for Dpor {
             // Who is awake and still cannot be chosen waits for its part: what could be new here is that of another one.
             let somebody_waits = view.enabled().any(|process| !sleep.contains(&process));
             let tree = std::mem::take(&mut self.below);
+            // Of what was known in part when it was planned, only here it may show that it has to wait.
+            self.strayed |= tree.branches.iter().any(|branch| {
+                let held = view.processes[branch.process.0].operation();
+                branch.known != Known::All
+                    && held.is_some_and(|held| self.part.bars(branch.process, held, view.trace.iter()))
+            });
             let Some((node, below)) = Node::new(view, &self.part, sleep, tree) else {
                 // Who waits for itself cannot go on in any order.
                 let waits_for_itself = |index: usize, status: &Status| matches!(status, Status::Blocked { holders, .. } if holders.contains(&ProcessId(index)));
@@ -245,7 +254,7 @@ impl Strategy for Dpor {
                     Some((ProcessId(index), operation.clone()))
                 };
                 self.waiting = view.processes.iter().enumerate().filter_map(held).collect();
-                return Err(if somebody_waits { Cut::Elsewhere } else { Cut::Redundant });
+                return Err(if somebody_waits || self.strayed { Cut::Elsewhere } else { Cut::Redundant });
             };
             self.stack.push(node);
             self.below = below;

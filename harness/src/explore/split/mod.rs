@@ -24,7 +24,8 @@ use crate::model::{AccessKind, Execution, Location, ProcessId};
 /// changed it, *yes* lets `writer` change it only when `other` has touched it. Both wait for something that they conflict with, so
 /// no two operations depend on each other that did not before; and what is waited for stays done. To the search these are processes
 /// that wait, as for a lock: each class of the part is run once. An execution in which all who have something new to do wait to its
-/// end is cut, and counted as one of elsewhere: what it was begun for, and what it begins, are classes of other parts.
+/// end is cut, and counted as one of elsewhere: what it was begun for, and what it begins, are classes of other parts. So is one whose plan
+/// turns out to be that of another part when it is run.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Split {
     questions: Vec<Question>,
