@@ -86,6 +86,8 @@ pub struct Tracer {
     /// What is known of the workspace as it is, once it has been laid out.
     laid: Option<Laid>,
     not_covered: BTreeSet<String>,
+    /// Whether nothing has ever been in there.
+    all_covered: bool,
     stop: Arc<AtomicBool>,
     cores: Option<CpuSet>,
 }
@@ -127,6 +129,7 @@ impl Tracer {
             initial,
             laid: None,
             not_covered: BTreeSet::new(),
+            all_covered: true,
             stop,
             cores,
         })
@@ -254,8 +257,9 @@ impl Tracer {
 
     /// Takes up what processes did in the workspace, which had this survey when they began.
     fn learn(&mut self, survey: &Survey, laid: Option<Laid>, learned: Learned) {
+        self.all_covered &= learned.not_covered.is_empty();
         self.not_covered.extend(learned.not_covered);
-        let known = self.not_covered.is_empty() && !learned.strangers;
+        let known = self.all_covered && !learned.strangers;
         self.laid = laid;
         if let Some(laid) = &mut self.laid {
             laid.changed(survey, &learned.changes, known, &self.initial);
@@ -345,7 +349,7 @@ impl Tracer {
         let (survey, laid) = (self.survey()?, self.laid.take());
         let (ending, exits, learned) = {
             let world = self.world(&survey)?;
-            let known = (&mut self.beginnings[..], &mut self.ends, self.not_covered.is_empty());
+            let known = (&mut self.beginnings[..], &mut self.ends, self.all_covered);
             let mut running = Running::start(&self.sandbox, programs, known, world, detail, &self.stop)?;
             let ending = loop {
                 let statuses = running.statuses();
