@@ -109,8 +109,8 @@ pub struct Run {
     pub all: bool,
     #[command(flatten)]
     pub search: RunSearch,
-    /// (not built yet)
-    #[arg(long, value_name = "K/N", hide = true)]
+    /// Explore shard K of N of each scenario alone; `cooks merge` joins the results and holds them to what is expected
+    #[arg(long, value_name = "K/N")]
     pub shard: Option<Shard>,
     #[command(flatten)]
     pub share: Share,
@@ -135,7 +135,7 @@ pub struct Replay {
 /// `cooks merge`
 #[derive(Debug, Args)]
 pub struct Merge {
-    /// What `cooks explore --shard K/N --format json` printed for each of the shards
+    /// What `cooks explore` or `cooks run`, with `--shard K/N --format json`, printed for each of the shards
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
     /// How to print the result
@@ -177,7 +177,7 @@ fn seconds(text: &str) -> Result<Duration, String> {
 /// Who searches.
 #[derive(Debug, Args)]
 pub struct Share {
-    /// Explore so many parts side by side, each on a core of its own
+    /// Run so many executions side by side, each on a core of its own; the result is that of one
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=256))]
     pub jobs: u32,
     /// Tell on standard error of each race that the search goes back to: which operation overtook which

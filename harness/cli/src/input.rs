@@ -5,7 +5,7 @@ use std::path::Path;
 use cooks_harness::model::{Entry, ProcessId, Tree};
 use cooks_harness::report::Shard;
 use cooks_harness::scenario::{self, Equivalence, Scenario, StrategyName};
-use cooks_harness::session::{Job, Share};
+use cooks_harness::session::Job;
 use cooks_harness::tracer::Program;
 use cooks_harness::workspace;
 
@@ -39,7 +39,7 @@ pub fn job(scenario: Scenario, tree: Tree) -> Result<Job, Failure> {
     scenario.validate().map_err(|(_, message)| Failure::usage(message))?;
     let programs = programs(&scenario, &tree)?;
     look_for_others(&scenario, &tree)?;
-    Ok(Job { scenario, programs, tree, share: Share::default(), explain: false })
+    Ok(Job { scenario, programs, tree, shard: None, jobs: 1, explain: false })
 }
 
 /// Whether the commands are there that run alone. What a command makes may be run by those after it.
@@ -94,25 +94,23 @@ pub fn tree(folder: &Path) -> Result<Tree, Failure> {
     workspace::capture(folder).map_err(|error| say(format!("cannot be read: {error}")))
 }
 
-/// What of a job's search is to be made, and by how many at a time. Only a search that reduces can be split.
+/// Which part of a job's search is to be made, and by how many at a time. Only a search that reduces can be split into shards.
 pub fn share(job: &mut Job, shard: Option<Shard>, args: &args::Share) -> Result<(), Failure> {
-    let Shard { number, of } = shard.unwrap_or(Shard { number: 1, of: 1 });
     let Scenario { strategy, preemptions, equivalence, .. } = &job.scenario;
     let is_whole = preemptions.is_none() && *equivalence == Equivalence::Trace;
     let can_be_split = *strategy == StrategyName::Dpor && is_whole;
     let name = strategy.name();
-    if !can_be_split && (of > 1 || args.jobs > 1) {
-        let option = if of > 1 { "--shard" } else { "--jobs" };
-        return Err(Failure::usage(format!(
-            "{option} splits the search of dpor by traces without a bound of preemptions, and no other"
-        )));
+    let shard = shard.filter(|shard| shard.of > 1);
+    if !can_be_split && shard.is_some() {
+        return Err(Failure::usage(
+            "--shard splits the search of dpor by traces without a bound of preemptions, and no other",
+        ));
     }
     if args.explain && !can_be_split {
         return Err(Failure::usage(format!(
             "--explain: {name} goes back to no races; dpor by traces without a bound does"
         )));
     }
-    job.share = Share { number, of, jobs: args.jobs as usize };
-    job.explain = args.explain;
+    (job.shard, job.jobs, job.explain) = (shard, args.jobs as usize, args.explain);
     Ok(())
 }

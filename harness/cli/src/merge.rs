@@ -8,8 +8,9 @@ use crate::args::{Merge, Output};
 use crate::explore::code;
 use crate::failure::Failure;
 use crate::output;
+use crate::run::as_expected;
 
-/// Joins the results of the shards of an exploration.
+/// Joins the results of the shards of an exploration, or of a run of scenarios.
 pub fn merge(args: &Merge) -> Result<u8, Failure> {
     let read = |file: &PathBuf| {
         let name = file.display().to_string();
@@ -18,8 +19,15 @@ pub fn merge(args: &Merge) -> Result<u8, Failure> {
             .map_err(|error| Failure::usage(format!("{name} cannot be read: {error}")))
     };
     let results = args.files.iter().map(read).collect::<Result<Vec<_>, _>>()?;
-    let report = report::merge(&results).map_err(|error| Failure::usage(error.to_string()))?;
+    let reports = report::merge(&results).map_err(|error| Failure::usage(error.to_string()))?;
     let output = Output { format: args.format, output: PathBuf::new(), quiet: args.quiet };
-    output::print(&report, &output)?;
-    Ok(code(report.verdict))
+    if let [report] = reports.as_slice() {
+        output::print(report, &output)?;
+        if report.expectation().is_none() {
+            return Ok(code(report.verdict));
+        }
+    } else {
+        output::print_many(&reports, true, &output)?;
+    }
+    Ok(as_expected(&reports))
 }

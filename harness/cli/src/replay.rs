@@ -70,6 +70,7 @@ fn report(
         complete,
         blocked,
         redundant: 0,
+        elsewhere: 0,
         serial_runs: 0,
         distinct_outcomes: 1,
         serial_outcomes: 0,

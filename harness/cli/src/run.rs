@@ -15,13 +15,10 @@ use crate::explore::{equivalence, strategy, time_limit};
 use crate::failure::{ANOMALY, CLEAN, Failure};
 use crate::{input, output};
 
-/// Runs scenarios and holds them to their expected verdicts.
+/// Runs scenarios and holds them to their expected verdicts; a shard of them to nothing, that is for `merge`.
 pub fn run(args: &Run, stop: &Arc<AtomicBool>) -> Result<u8, Failure> {
     if let Some(option) = args.later.refused() {
         return Err(Failure::not_built(&option));
-    }
-    if let Some(shard) = args.shard.filter(|shard| shard.of > 1) {
-        return Err(Failure::not_built(&format!("--shard {shard} of a scenario")));
     }
     let names: Vec<String> =
         if args.all { cooks_scenarios::names().map(str::to_owned).collect() } else { args.scenarios.clone() };
@@ -44,10 +41,15 @@ pub fn run(args: &Run, stop: &Arc<AtomicBool>) -> Result<u8, Failure> {
     if jobs.len() > 1 {
         output::print_many(&reports, !args.all, &args.output)?;
     }
+    Ok(as_expected(&reports))
+}
+
+/// The exit code of scenarios that were held to what is expected of them.
+pub fn as_expected(reports: &[Report]) -> u8 {
     let as_expected = |report: &Report| {
-        report.expected.as_ref().is_none_or(|expected| differences(expected, report).is_empty())
+        report.expectation().is_none_or(|expected| differences(expected, report).is_empty())
     };
-    Ok(if reports.iter().all(as_expected) { CLEAN } else { ANOMALY })
+    if reports.iter().all(as_expected) { CLEAN } else { ANOMALY }
 }
 
 /// The job that a name of the catalogue or a folder stands for.
@@ -77,7 +79,8 @@ fn job(name: &str, args: &Run) -> Result<Job, Failure> {
     scenario.time_limit = time_limit(search.time_limit)?.or(scenario.time_limit);
     scenario.max_steps = search.max_steps.or(scenario.max_steps);
     let mut job = input::job(scenario, tree)?;
-    input::share(&mut job, None, &args.share)?;
+    input::share(&mut job, args.shard, &args.share)
+        .map_err(|failure| failure.of(&format!("scenario {name}")))?;
     Ok(job)
 }
 

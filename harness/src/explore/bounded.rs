@@ -5,6 +5,9 @@ use super::points::Points;
 use super::{SplitMix64, Strategy};
 use crate::model::{Access, Choice, Cut, Execution, HappensBefore, ProcessId, View};
 
+/// With more beginnings than this to keep in mind, a copy costs more than it spares.
+const MOST_COPIED: usize = 20_000;
+
 /// Every trace class that some schedule with at most so many preemptions has.
 ///
 /// A *preemption* is a switch away from a process that could have gone on. To go on with another process when one has ended or
@@ -30,6 +33,8 @@ pub struct Bounded {
     most: u32,
     stack: Vec<Node>,
     begun: bool,
+    /// How many nodes from the start are not to be gone back to.
+    fixed: usize,
     points: Points,
     patience: Patience,
     order: HappensBefore,
@@ -92,6 +97,7 @@ impl Bounded {
             most: preemptions,
             stack: Vec::new(),
             begun: false,
+            fixed: 0,
             points: Points::default(),
             patience: Patience::default(),
             order: HappensBefore::default(),
@@ -164,6 +170,18 @@ impl Bounded {
         true
     }
 
+    /// Whether a step will be tried, by what is known now.
+    fn may_come(&self, node: &Node, next: Next) -> bool {
+        let is_point = || {
+            let held = node.preempted.as_ref();
+            held.is_some_and(|(process, held)| self.points.is_point(*process, held))
+        };
+        let before = self.explored.get(&(next.class, next.process));
+        next.preemptions <= self.most
+            && before.is_none_or(|before| *before > next.preemptions)
+            && (!next.preempts || is_point())
+    }
+
     /// Chooses the next step to try from a node; `None` where there is no other.
     fn advance(&mut self, node: &mut Node) -> Option<Next> {
         let is_point = match self.fault {
@@ -193,7 +211,8 @@ impl Strategy for Bounded {
             self.begun = true;
             return true;
         }
-        while let Some(mut node) = self.stack.pop() {
+        while self.stack.len() > self.fixed {
+            let Some(mut node) = self.stack.pop() else { break };
             if self.advance(&mut node).is_some() {
                 self.stack.push(node);
                 return true;
@@ -215,6 +234,35 @@ impl Strategy for Bounded {
 
     fn end(&mut self, execution: &Execution) {
         self.points.learn_end(execution);
+    }
+
+    fn name(&self) -> Vec<usize> {
+        self.stack.iter().map(|node| node.chosen.process.0).collect()
+    }
+
+    /// Whether a step that is a preemption will be tried is known only when the search comes there: those that are wanted by what is
+    /// known now.
+    fn ahead(&self, wanted: &mut dyn FnMut(&[usize]) -> bool) -> Option<Box<dyn Strategy + Send>> {
+        if self.explored.len() > MOST_COPIED {
+            return None;
+        }
+        let mut name = self.name();
+        for depth in (0..self.stack.len()).rev() {
+            let node = &self.stack[depth];
+            for place in (node.tried..node.next.len()).filter(|place| self.may_come(node, node.next[*place]))
+            {
+                name.truncate(depth);
+                name.push(node.next[place].process.0);
+                if wanted(&name) {
+                    let stack = self.stack[..=depth].to_vec();
+                    let mut copy = Self { stack, begun: false, fixed: depth + 1, ..self.clone() };
+                    let node = &mut copy.stack[depth];
+                    (node.tried, node.chosen) = (place + 1, node.next[place]);
+                    return Some(Box::new(copy));
+                }
+            }
+        }
+        None
     }
 
     /// Where the bound kept nothing out, it is none.

@@ -8,6 +8,8 @@ use crate::model::{Choice, Cut, Execution, ProcessId, View};
 pub struct Dfs {
     stack: Vec<Level>,
     begun: bool,
+    /// How many levels from the start are not to be gone back to.
+    fixed: usize,
     most: Option<u32>,
     patience: Patience,
     /// Whether the bound has kept anything out.
@@ -74,7 +76,8 @@ impl Strategy for Dfs {
             self.begun = true;
             return true;
         }
-        while let Some(level) = self.stack.last_mut() {
+        while self.stack.len() > self.fixed {
+            let Some(level) = self.stack.last_mut() else { break };
             level.left.pop();
             if !level.left.is_empty() {
                 return true;
@@ -95,6 +98,27 @@ impl Strategy for Dfs {
     }
 
     fn end(&mut self, _execution: &Execution) {}
+
+    fn name(&self) -> Vec<usize> {
+        self.stack.iter().filter_map(|level| level.chosen()).map(|process| process.0).collect()
+    }
+
+    fn ahead(&self, wanted: &mut dyn FnMut(&[usize]) -> bool) -> Option<Box<dyn Strategy + Send>> {
+        let mut name = self.name();
+        for depth in (0..self.stack.len()).rev() {
+            for (place, process) in self.stack[depth].left.iter().enumerate().rev().skip(1) {
+                name.truncate(depth);
+                name.push(process.0);
+                if wanted(&name) {
+                    let stack = self.stack[..=depth].to_vec();
+                    let mut copy = Self { stack, begun: false, fixed: depth + 1, ..self.clone() };
+                    copy.stack[depth].left.truncate(place + 1);
+                    return Some(Box::new(copy));
+                }
+            }
+        }
+        None
+    }
 
     fn is_exhaustive(&self) -> bool {
         !self.reached

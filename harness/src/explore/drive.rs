@@ -17,6 +17,8 @@ pub struct Counts {
     pub redundant: u64,
     /// Cut, because they had as many steps as one may have.
     pub overlong: u64,
+    /// They belong to another part of a search that was split, and are counted there.
+    pub elsewhere: u64,
     /// The steps of all of them.
     pub steps: u64,
 }
@@ -29,6 +31,7 @@ impl Counts {
         self.blocked += other.blocked;
         self.redundant += other.redundant;
         self.overlong += other.overlong;
+        self.elsewhere += other.elsewhere;
         self.steps += other.steps;
     }
 
@@ -41,6 +44,7 @@ impl Counts {
             Ending::Blocked(_) => &mut self.blocked,
             Ending::Cut(Cut::Redundant) => &mut self.redundant,
             Ending::Cut(Cut::Steps) => &mut self.overlong,
+            Ending::Cut(Cut::Elsewhere) => &mut self.elsewhere,
         } += 1;
     }
 }
@@ -78,7 +82,8 @@ pub fn explore<S: Strategy + ?Sized, B: Backend>(
     Ok(Exploration { counts, exhaustive })
 }
 
-/// Runs one execution of a strategy that has begun it, and tells it. One that it does not own ends as redundant.
+/// Runs one execution of a strategy that has begun it, and tells it. One that it does not own is cut: it is counted
+/// elsewhere.
 ///
 /// # Errors
 /// Those of the backend.
@@ -91,7 +96,7 @@ pub fn run<S: Strategy + ?Sized, B: Backend>(
     let mut execution = backend.execute(&mut Steering { strategy, max_steps }, detail)?;
     strategy.end(&execution);
     if !strategy.owns(&execution) {
-        execution.ending = Ending::Cut(Cut::Redundant);
+        execution.ending = Ending::Cut(Cut::Elsewhere);
     }
     Ok(execution)
 }

@@ -33,7 +33,7 @@ pub use self::shrink::ShrinkFault;
 pub use self::shrink::{Budget, Critical, Measure, Shows, Shrinker, Suspects, Trial};
 #[doc(hidden)]
 pub use self::split::PartFault;
-pub use self::split::{Part, Split};
+pub use self::split::{Part, Sharded, Split};
 
 use crate::backend::Detail;
 use crate::model::{Choice, Cut, Execution, View};
@@ -67,7 +67,7 @@ pub trait Strategy {
     }
 
     /// Whether an execution that came to an end is one that this search is to count. One that is not belongs to another part of a
-    /// search that was split, and counts as redundant here.
+    /// search that was split, and counts as such here.
     fn owns(&self, _execution: &Execution) -> bool {
         true
     }
@@ -83,6 +83,21 @@ pub trait Strategy {
     /// The races of the last execution that the search will go back to, where it was asked to tell them.
     fn reversals(&mut self) -> Vec<Reversal> {
         Vec::new()
+    }
+
+    /// What the execution that it has begun is called: no other of this search has the same name, and of two copies of a strategy
+    /// that begin one of the same name each will as a rule choose the same in it.
+    fn name(&self) -> Vec<usize> {
+        Vec::new()
+    }
+
+    /// For those who run executions ahead of the search. Shows `wanted` the names that executions will have which are sure to come,
+    /// so far as is known now, in the order in which they will come; of the first that it accepts it gives a copy of this
+    /// strategy that begins with it, and goes on with those that follow from it alone: they have names that begin with its name.
+    ///
+    /// What a copy chooses is a guess at what this will choose when it comes there, no more.
+    fn ahead(&self, _wanted: &mut dyn FnMut(&[usize]) -> bool) -> Option<Box<dyn Strategy + Send>> {
+        None
     }
 
     /// What the executions so far stand for, where it is more than themselves and less than everything: a clause that follows

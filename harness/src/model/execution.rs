@@ -113,6 +113,8 @@ pub struct Waiting {
 pub enum Cut {
     /// All that could follow is equivalent to something that was run.
     Redundant,
+    /// It belongs to another part of a search that was split.
+    Elsewhere,
     /// It had as many steps as one execution may have.
     Steps,
 }

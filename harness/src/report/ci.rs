@@ -16,7 +16,7 @@ enum Standing {
 
 /// A scenario passes where it is as expected; an exploration of which nothing is expected, where it is clean.
 fn standing(report: &Report) -> Standing {
-    if let Some(expected) = &report.expected {
+    if let Some(expected) = report.expectation() {
         let differences = differences(expected, report);
         return if differences.is_empty() {
             Standing::Pass

@@ -10,7 +10,7 @@ pub(super) fn verdict(report: &Report, kinds: &[String]) -> String {
     let who = processes(report.commands.len());
     let shard = report.shard.map_or_else(String::new, |shard| format!(" in shard {shard}"));
     let as_expected =
-        report.expected.as_ref().is_some_and(|expected| super::differences(expected, report).is_empty());
+        report.expectation().is_some_and(|expected| super::differences(expected, report).is_empty());
     let expected = if as_expected { " (as expected)" } else { "" };
     let limit = if report.not_covered.is_empty() { "" } else { " but for what is not covered (below)" };
     match report.verdict {
@@ -98,7 +98,10 @@ fn executions(report: &Report) -> String {
     if report.redundant > 0 {
         ends.push(format!("{} cut as redundant", report.redundant));
     }
-    let known = report.complete + report.blocked + report.redundant;
+    if report.elsewhere > 0 {
+        ends.push(format!("{} of another shard", report.elsewhere));
+    }
+    let known = report.complete + report.blocked + report.redundant + report.elsewhere;
     if report.executions > known {
         ends.push(format!("{} cut at the limit of steps", report.executions - known));
     }

@@ -15,7 +15,7 @@ use crate::model::{CriticalStep, Kind, Verdict};
 /// Those of the writer.
 pub fn human(report: &Report, style: &Style, out: &mut dyn io::Write) -> io::Result<()> {
     verdict(report, style, out)?;
-    for difference in report.expected.iter().flat_map(|expected| differences(expected, report)) {
+    for difference in report.expectation().iter().flat_map(|expected| differences(expected, report)) {
         write(out, style, &format!("not as expected: {difference}"), Some(Ink::Bad))?;
     }
     let telling = by_telling(report);
@@ -59,7 +59,7 @@ pub fn overview(reports: &[Report], style: &Style, out: &mut dyn io::Write) -> i
     let mut unexpected = 0;
     for report in reports {
         let differences =
-            report.expected.as_ref().map_or_else(Vec::new, |expected| differences(expected, report));
+            report.expectation().map_or_else(Vec::new, |expected| differences(expected, report));
         let (passed, ink) = if differences.is_empty() { ("ok  ", Ink::Good) } else { ("FAIL", Ink::Bad) };
         unexpected += usize::from(!differences.is_empty());
         let found: Vec<String> = kinds(report);
@@ -77,7 +77,9 @@ pub fn overview(reports: &[Report], style: &Style, out: &mut dyn io::Write) -> i
         }
     }
     let all = plural(reports.len() as u64, "scenario");
+    let shard = reports.iter().find_map(|report| report.shard);
     match unexpected {
+        0 if shard.is_some() => writeln!(out, "{all}, a shard of each"),
         0 => writeln!(out, "{all}, as expected"),
         some => writeln!(out, "{all}, {some} not as expected"),
     }

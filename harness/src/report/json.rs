@@ -33,6 +33,7 @@ struct Object<'a> {
     complete: u64,
     blocked: u64,
     redundant: u64,
+    elsewhere: u64,
     serial_runs: u64,
     distinct_outcomes: u64,
     serial_outcomes: u64,
@@ -96,6 +97,7 @@ impl<'a> Object<'a> {
             complete: report.complete,
             blocked: report.blocked,
             redundant: report.redundant,
+            elsewhere: report.elsewhere,
             serial_runs: report.serial_runs,
             distinct_outcomes: report.distinct_outcomes,
             serial_outcomes: report.serial_outcomes,
@@ -104,7 +106,7 @@ impl<'a> Object<'a> {
             outcomes: &report.outcomes,
             anomalies: report.anomalies.iter().map(FoundObject::of).collect(),
             expected: report.expected.as_ref(),
-            as_expected: report.expected.as_ref().map(|expected| differences(expected, report).is_empty()),
+            as_expected: report.expectation().map(|expected| differences(expected, report).is_empty()),
         }
     }
 }

@@ -5,13 +5,13 @@ use serde::Deserialize;
 use super::json::FORMAT;
 use super::{End, Finding, Report, Shard};
 use crate::model::{Anomaly, CriticalStep, Ending, Execution, Kind, Outcome, ProcessId, Verdict};
-use crate::scenario::Equivalence;
+use crate::scenario::{Equivalence, Expect};
 
 /// Why results cannot be joined.
 #[derive(Debug, thiserror::Error)]
 pub enum MergeError {
     /// It is no result of an exploration.
-    #[error("{file}: no result of `cooks explore --format json`: {problem}")]
+    #[error("{file}: no result of `cooks explore` or `cooks run` as JSON: {problem}")]
     NoResult {
         /// The file.
         file: String,
@@ -69,12 +69,20 @@ struct Part {
     complete: u64,
     blocked: u64,
     redundant: u64,
+    elsewhere: u64,
     serial_runs: u64,
     serial_outcomes: u64,
     steps: u64,
     elapsed_s: f64,
     outcomes: BTreeSet<String>,
     anomalies: Vec<Found>,
+    expected: Option<Expect>,
+}
+
+/// The result of a run of several scenarios.
+#[derive(Debug, Deserialize)]
+struct Many {
+    scenarios: Vec<Part>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -105,13 +113,30 @@ struct Read {
     part: Part,
 }
 
-/// Joins the results of all shards of one exploration, each with the name of the file that it is from: the sums of executions, the
-/// unions of outcomes and anomalies. How long it took is the longest of them.
+/// Joins the results of all shards, each with the name of the file that it is from: the sums of executions, the unions of outcomes and
+/// anomalies. How long it took is the longest of them. A report for each scenario, in the order of the first result.
 ///
 /// # Errors
 /// Where one is no result of a shard, is of another exploration than the first, is there twice, or is missing.
-pub fn merge(results: &[(String, String)]) -> Result<Report, MergeError> {
-    let mut parts = results.iter().map(|(file, text)| read(file, text)).collect::<Result<Vec<_>, _>>()?;
+pub fn merge(results: &[(String, String)]) -> Result<Vec<Report>, MergeError> {
+    let results = results.iter().map(|(file, text)| read(file, text)).collect::<Result<Vec<_>, _>>()?;
+    if results.iter().all(|parts| parts.len() == 1) {
+        return Ok(vec![merge_one(results.into_iter().flatten().collect())?]);
+    }
+    let mut scenarios: Vec<Vec<Read>> = Vec::new();
+    for read in results.into_iter().flatten() {
+        let same =
+            |parts: &&mut Vec<Read>| parts.iter().any(|other| other.part.scenario == read.part.scenario);
+        match scenarios.iter_mut().find(same) {
+            Some(parts) => parts.push(read),
+            None => scenarios.push(vec![read]),
+        }
+    }
+    scenarios.into_iter().map(merge_one).collect()
+}
+
+/// Joins the shards of one exploration.
+fn merge_one(mut parts: Vec<Read>) -> Result<Report, MergeError> {
     for part in parts.iter().skip(1) {
         is_of_one(&parts[0], part)?;
     }
@@ -120,27 +145,33 @@ pub fn merge(results: &[(String, String)]) -> Result<Report, MergeError> {
         let (file, first) = (two[1].file.clone(), two[0].file.clone());
         return Err(MergeError::Twice { file, first, shard: two[0].shard });
     }
-    let Some(of) = parts.first().map(|part| part.shard.of) else {
-        return Err(MergeError::Missing("there is none".into()));
-    };
+    let Some(first) = parts.first() else { return Err(MergeError::Missing("there is none".into())) };
+    let (of, scenario) = (first.shard.of, first.part.scenario.clone());
     let has = |number: &u32| parts.iter().any(|part| part.shard.number == *number);
     let missing: Vec<String> =
         (1..=of).filter(|number| !has(number)).map(|number| Shard { number, of }.to_string()).collect();
     if !missing.is_empty() {
-        return Err(MergeError::Missing(missing.join(", ")));
+        return Err(MergeError::Missing(format!("{} of {scenario}", missing.join(", "))));
     }
     Ok(join(parts.into_iter().map(|read| read.part).collect()))
 }
 
-fn read(file: &str, text: &str) -> Result<Read, MergeError> {
+/// The results in a file: one, or those of several scenarios.
+fn read(file: &str, text: &str) -> Result<Vec<Read>, MergeError> {
     let no_result = |problem: String| MergeError::NoResult { file: file.to_owned(), problem };
-    let part: Part = serde_json::from_str(text).map_err(|error| no_result(error.to_string()))?;
-    if part.format != FORMAT {
-        return Err(no_result(format!("format {} instead of {FORMAT}", part.format)));
-    }
-    let shard = part.shard.as_deref().ok_or_else(|| MergeError::NoShard(file.to_owned()))?;
-    let shard = shard.parse().map_err(no_result)?;
-    Ok(Read { file: file.to_owned(), shard, part })
+    let parts = match serde_json::from_str::<Many>(text) {
+        Ok(many) => many.scenarios,
+        Err(_) => vec![serde_json::from_str::<Part>(text).map_err(|error| no_result(error.to_string()))?],
+    };
+    let read = |part: Part| {
+        if part.format != FORMAT {
+            return Err(no_result(format!("format {} instead of {FORMAT}", part.format)));
+        }
+        let shard = part.shard.as_deref().ok_or_else(|| MergeError::NoShard(file.to_owned()))?;
+        let shard = shard.parse().map_err(no_result)?;
+        Ok(Read { file: file.to_owned(), shard, part })
+    };
+    parts.into_iter().map(read).collect()
 }
 
 /// Whether two results are of one exploration.
@@ -191,6 +222,7 @@ fn join(parts: Vec<Part>) -> Report {
         complete: sum(|part| part.complete),
         blocked: sum(|part| part.blocked),
         redundant: sum(|part| part.redundant),
+        elsewhere: sum(|part| part.elsewhere),
         serial_runs: most(|part| part.serial_runs),
         distinct_outcomes: outcomes.len() as u64,
         serial_outcomes: most(|part| part.serial_outcomes),
@@ -203,8 +235,8 @@ fn join(parts: Vec<Part>) -> Report {
         seed: parts[0].seed,
         commands: parts[0].commands.clone(),
         subject: parts[0].subject.clone(),
+        expected: parts[0].expected.clone(),
         anomalies: findings(parts),
-        expected: None,
         outcomes,
         shard: None,
     }

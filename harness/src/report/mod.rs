@@ -62,6 +62,8 @@ pub struct Report {
     pub blocked: u64,
     /// Of them, those that were cut because an equivalent one had been run.
     pub redundant: u64,
+    /// Of them, those that belong to another shard, which counts them as well.
+    pub elsewhere: u64,
     /// How many serial runs were made.
     pub serial_runs: u64,
     /// How many different outcomes there were.
@@ -82,6 +84,14 @@ pub struct Report {
     pub subject: String,
     /// Which part of the exploration this is, where it is not all of it.
     pub shard: Option<Shard>,
+}
+
+impl Report {
+    /// What it is held to: a shard to nothing, only what all of them come to.
+    #[must_use]
+    pub fn expectation(&self) -> Option<&Expect> {
+        self.expected.as_ref().filter(|_| self.shard.is_none())
+    }
 }
 
 /// One of several shards of an exploration.

@@ -1,22 +1,22 @@
 //! The loop that ties the parts together: serial runs, the search, the judging of each execution, the evidence for what is
 //! found; and replay.
 
+pub mod ahead;
+mod bench;
 mod evidence;
 mod finish;
-mod parts;
 mod search;
 mod serial;
 mod simpler;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 pub use self::evidence::{Replayed, replay};
 use self::finish::Afterwards;
-pub use self::parts::Share;
-use self::search::{Searched, Watch};
+use self::search::Searched;
 use crate::backend::Backend;
 use crate::explore::Counts;
 use crate::model::{Anomaly, Cut, Ending, Execution, Kind, Outcome, ProcessId, Tree, Verdict};
@@ -83,8 +83,10 @@ pub struct Job {
     pub programs: Vec<Program>,
     /// What its workspace holds, before `setup`.
     pub tree: Tree,
-    /// What of the search is to be made, and by how many at a time.
-    pub share: Share,
+    /// Which part of the search is to be made, where it is not all of it.
+    pub shard: Option<Shard>,
+    /// How many run executions side by side, each on a core of its own: 1 where it is the search alone.
+    pub jobs: usize,
     /// Whether to tell of each race that the search goes back to.
     pub explain: bool,
 }
@@ -122,11 +124,11 @@ struct Session<'a> {
     findings: Vec<Finding>,
     witnesses: Vec<Witness>,
     begun: Instant,
-    /// What is shared with those who explore other parts of the search, and the place of the part explored here.
-    watch: Arc<Watch>,
-    place: usize,
-    /// What was not covered in sessions that explored other parts.
-    seen_by_others: BTreeSet<String>,
+    /// What was not covered in the executions of the search.
+    not_covered: BTreeSet<String>,
+    /// The last line of what each process said in the first serial run, where it failed there.
+    last_words: BTreeMap<ProcessId, String>,
+    stop: Arc<AtomicBool>,
 }
 
 /// What makes an anomaly another one: kind, files, keys, processes.
@@ -159,10 +161,7 @@ pub fn explore(
     let cores = tracer::cores();
     let mut session = Session::begin(job, stop)?;
     session.run_serial_orders()?;
-    if !job.share.is_whole() {
-        return session.explore_in_parts(stop, &cores, progress);
-    }
-    let searched = session.search(progress)?;
+    let searched = session.search(&cores, progress)?;
     Ok(session.report(searched))
 }
 
@@ -186,9 +185,9 @@ impl<'a> Session<'a> {
             findings: Vec::new(),
             witnesses: Vec::new(),
             begun,
-            watch: Arc::new(Watch::default()),
-            place: 0,
-            seen_by_others: BTreeSet::new(),
+            not_covered: BTreeSet::new(),
+            last_words: BTreeMap::new(),
+            stop: Arc::clone(stop),
         })
     }
 
@@ -198,7 +197,7 @@ impl<'a> Session<'a> {
 
     /// Holds an execution against the serial ones; records what is wrong with it, once for each outcome.
     fn judge(&mut self, execution: &Execution, check: Option<&CheckRun>) -> Result<(), SessionError> {
-        if execution.ending == Ending::Cut(Cut::Redundant) {
+        if matches!(execution.ending, Ending::Cut(Cut::Redundant | Cut::Elsewhere)) {
             return Ok(());
         }
         if execution.is_complete() {
@@ -284,8 +283,8 @@ impl<'a> Session<'a> {
 
     /// What this session could not see or control, and what a reader should know of how the verdict came about.
     fn not_covered(&self) -> Vec<String> {
-        let mut not_covered: BTreeSet<String> = self.tracer.not_covered().into_iter().collect();
-        not_covered.extend(self.seen_by_others.iter().cloned());
+        let mut not_covered = self.tracer.not_covered().into_iter().collect::<BTreeSet<String>>();
+        not_covered.extend(self.not_covered.iter().cloned());
         not_covered.into_iter().chain(self.remarks()).collect()
     }
 
@@ -304,7 +303,6 @@ impl<'a> Session<'a> {
         let not_covered = self.not_covered();
         let scenario = &self.job.scenario;
         let subject = self.subject();
-        let Share { number, of, .. } = self.job.share;
         let report = Report {
             scenario: scenario.name.clone(),
             verdict,
@@ -320,6 +318,7 @@ impl<'a> Session<'a> {
             complete: self.counts.complete,
             blocked: self.counts.blocked,
             redundant: self.counts.redundant,
+            elsewhere: self.counts.elsewhere,
             serial_runs: self.serial.runs().len() as u64,
             distinct_outcomes: self.outcomes.len() as u64,
             serial_outcomes: self.serial.distinct() as u64,
@@ -328,7 +327,7 @@ impl<'a> Session<'a> {
             anomalies: self.findings,
             outcomes: self.outcomes.iter().map(fingerprint).collect(),
             subject,
-            shard: (of > 1).then_some(Shard { number, of }),
+            shard: self.job.shard,
             expected: scenario.expect.clone(),
         };
         Explored { report, witnesses: self.witnesses }

@@ -1,57 +1,21 @@
 //! The search: which strategy, how far, and why it ended.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
+use super::ahead::{Ahead, Beside};
+use super::bench::{OfItsOwn, OfTheSearch, Seen};
 use super::{Progress, Session, SessionError};
-use crate::explore::{Bounded, Dfs, Dpor, Observed, Pct, Pos, RandomWalk, Reversal, Strategy, run};
+use crate::explore::{Bounded, Dfs, Dpor, Observed, Pct, Pos, RandomWalk, Reversal, Sharded, Strategy};
 use crate::model::Kind;
 use crate::report::{End, Finding, words};
 use crate::scenario::{Equivalence, StrategyName};
+use crate::tracer;
 
 /// How many executions are drawn by chance, unless the scenario says otherwise.
 const RANDOM_EXECUTIONS: u64 = 1_000;
 /// How many executions more a search makes, at the least, when all that it has found may be a symptom.
 const LOOK_FURTHER: u64 = 32;
-
-/// What those who explore parts of one search share.
-#[derive(Debug)]
-pub(super) struct Watch {
-    /// The executions that were begun.
-    begun: AtomicU64,
-    /// The place of the first part that ended the search; those behind it do not matter any more.
-    last: AtomicUsize,
-    /// Whether one of them failed.
-    failed: AtomicBool,
-}
-
-impl Default for Watch {
-    fn default() -> Self {
-        Self { begun: AtomicU64::new(0), last: AtomicUsize::new(usize::MAX), failed: AtomicBool::new(false) }
-    }
-}
-
-impl Watch {
-    /// Whether the part at this place still matters.
-    pub(super) fn wants(&self, place: usize) -> bool {
-        !self.failed.load(Ordering::Relaxed) && place <= self.last.load(Ordering::Relaxed)
-    }
-
-    /// The part at this place has ended the search.
-    pub(super) fn ends_with(&self, place: usize) {
-        self.last.fetch_min(place, Ordering::Relaxed);
-    }
-
-    /// Somebody failed: no part matters any more.
-    pub(super) fn ends_with_nothing(&self) {
-        self.failed.store(true, Ordering::Relaxed);
-    }
-
-    /// Counts an execution that is to begin; `false` where there have been as many as there may be.
-    fn begin(&self, most: Option<u64>) -> bool {
-        let one_more = |begun: u64| most.is_none_or(|most| begun < most).then_some(begun + 1);
-        self.begun.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_ok()
-    }
-}
 
 /// How a search ended.
 #[derive(Debug)]
@@ -67,6 +31,9 @@ impl Session<'_> {
         let scenario = &self.job.scenario;
         let seed = scenario.seed.unwrap_or(0);
         let executions = scenario.max_executions.unwrap_or(RANDOM_EXECUTIONS);
+        if let Some(shard) = self.job.shard {
+            return Box::new(Sharded::new(shard.number, shard.of, self.job.explain));
+        }
         match (scenario.strategy, scenario.preemptions) {
             (StrategyName::Dpor, None) if scenario.equivalence == Equivalence::Observed => {
                 Box::new(Observed::new())
@@ -84,29 +51,51 @@ impl Session<'_> {
     }
 
     /// Runs executions until the strategy has no more, a bound is reached or an anomaly is enough.
-    pub(super) fn search(&mut self, progress: &mut dyn FnMut(Progress)) -> Result<Searched, SessionError> {
+    pub(super) fn search(
+        &mut self,
+        cores: &[usize],
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Searched, SessionError> {
         let mut strategy = self.strategy();
-        let end = self.run(strategy.as_mut(), progress)?;
+        let (job, initial, stop) = (self.job, self.tracer.initial().clone(), Arc::clone(&self.stop));
+        // The search stays on its own core, the others have theirs first.
+        let own = tracer::cores();
+        let (own, mut cores): (Vec<usize>, Vec<usize>) = cores.iter().partition(|core| own.contains(core));
+        cores.extend(own);
+        let over = Arc::new(AtomicBool::new(false));
+        let make = |number: usize| {
+            let core = (!cores.is_empty()).then(|| cores[number % cores.len()]);
+            OfItsOwn::new(job, &initial, core, &over)
+        };
+        let beside = Beside {
+            others: job.jobs.saturating_sub(1),
+            max_steps: self.most_steps(),
+            stop: &stop,
+            over: &over,
+        };
+        let end = beside.search(make, |ahead| self.run(strategy.as_mut(), ahead, progress))?;
         // Of a search that was broken off the strategy cannot say what was covered; of one by chance it can at any time.
         let says = end == End::Preemptions || self.job.scenario.strategy.is_by_chance();
         let covered = if says { strategy.covered(self.job.programs.len()) } else { None };
         Ok(Searched { end, covered })
     }
 
-    pub(super) fn run(
+    fn run(
         &mut self,
         strategy: &mut dyn Strategy,
+        ahead: &mut Ahead<'_, Seen, SessionError>,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<End, SessionError> {
-        let max_steps = self.most_steps();
         while strategy.begin() {
             if let Some(end) = self.bound_that_is_reached() {
                 return Ok(end);
             }
-            let mut execution = run(strategy, &mut self.tracer, max_steps)?;
+            let mut bench = OfTheSearch::new(&mut self.tracer, &self.afterwards);
+            let (execution, seen) = ahead.next(strategy, &mut bench)?;
+            drop(bench);
             self.counts.add(&execution);
-            let check = self.afterwards.finish(&mut self.tracer, &mut execution)?;
-            self.judge(&execution, check.as_ref())?;
+            self.not_covered.extend(seen.not_covered);
+            self.judge(&execution, seen.check.as_ref())?;
             progress(Progress {
                 counts: self.counts,
                 anomalies: self.findings.len(),
@@ -144,13 +133,11 @@ impl Session<'_> {
 
     fn bound_that_is_reached(&self) -> Option<End> {
         let scenario = &self.job.scenario;
-        if !self.watch.wants(self.place) {
-            return Some(End::Anomaly);
-        }
         if scenario.time_limit.is_some_and(|most| self.begun.elapsed().as_secs_f64() >= most) {
             return Some(End::TimeLimit);
         }
-        (!self.watch.begin(scenario.max_executions)).then_some(End::MaxExecutions)
+        let most = scenario.max_executions;
+        most.is_some_and(|most| self.counts.executions >= most).then_some(End::MaxExecutions)
     }
 }
 

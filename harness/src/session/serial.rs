@@ -50,12 +50,23 @@ impl Session<'_> {
         exits.first().copied().flatten().filter(|_| exits.iter().all(fails))
     }
 
-    /// The last line of what a process said on its standard error.
+    /// The last line of what a process said on its standard error when it failed.
     fn last_words(&self, process: ProcessId) -> String {
-        let said = self.tracer.stderr(process).unwrap_or_default();
-        let said = String::from_utf8_lossy(&said);
-        let last = said.lines().rev().find(|line| !line.trim().is_empty());
-        last.unwrap_or("it says nothing").trim().to_owned()
+        self.last_words.get(&process).cloned().unwrap_or_default()
+    }
+
+    /// Keeps the last words of those who failed in the serial run that was just made.
+    fn keep_last_words(&mut self, outcome: &Outcome) {
+        for (process, exit) in outcome.exits.iter().enumerate() {
+            if exit.is_some_and(|exit| !exit.is_success()) {
+                let process = ProcessId(process);
+                let said = self.tracer.stderr(process).unwrap_or_default();
+                let said = String::from_utf8_lossy(&said);
+                let last = said.lines().rev().find(|line| !line.trim().is_empty());
+                let words = last.unwrap_or("it says nothing").trim().to_owned();
+                self.last_words.entry(process).or_insert(words);
+            }
+        }
     }
 
     /// Where giving up is allowed: runs the orders of all but those who gave up in this outcome.
@@ -81,6 +92,7 @@ impl Session<'_> {
         if execution.ending != Ending::Complete {
             return Ok(());
         }
+        self.keep_last_words(&execution.outcome);
         self.afterwards.finish(&mut self.tracer, &mut execution)?;
         self.serial.push(SerialRun { order, outcome: execution.outcome });
         Ok(())

@@ -98,6 +98,8 @@ pub struct Tracer {
     /// What is known of the workspace as it is, once it has been laid out.
     laid: Option<Laid>,
     not_covered: BTreeSet<String>,
+    /// Whether nothing has ever been in there.
+    all_covered: bool,
     stop: Arc<AtomicBool>,
     cores: Option<CpuSet>,
 }
@@ -139,6 +141,7 @@ impl Tracer {
             initial,
             laid: None,
             not_covered: BTreeSet::new(),
+            all_covered: true,
             stop,
             cores,
         })
@@ -227,6 +230,17 @@ impl Tracer {
         Ok(self.sandbox.output(process.0)?.1)
     }
 
+    /// What it did since this was last taken that the search cannot see or control, in words.
+    #[must_use]
+    pub fn take_not_covered(&mut self) -> BTreeSet<String> {
+        std::mem::take(&mut self.not_covered)
+    }
+
+    /// Notes more of that.
+    pub fn note_not_covered(&mut self, what: BTreeSet<String>) {
+        self.not_covered.extend(what);
+    }
+
     fn paths(&self) -> Result<Paths, TraceError> {
         Ok(Paths::new(self.sandbox.root()?))
     }
@@ -256,8 +270,9 @@ impl Tracer {
 
     /// Takes up what processes did in the workspace, which had this survey when they began.
     fn learn(&mut self, survey: &Survey, laid: Option<Laid>, learned: Learned) {
+        self.all_covered &= learned.not_covered.is_empty();
         self.not_covered.extend(learned.not_covered);
-        let known = self.not_covered.is_empty() && !learned.strangers;
+        let known = self.all_covered && !learned.strangers;
         self.laid = laid;
         if let Some(laid) = &mut self.laid {
             laid.changed(survey, &learned.changes, known, &self.initial);
@@ -347,7 +362,7 @@ impl Tracer {
         let (survey, laid) = (self.survey()?, self.laid.take());
         let (ending, exits, learned) = {
             let world = self.world(&survey)?;
-            let known = (&mut self.beginnings[..], &mut self.ends, self.not_covered.is_empty());
+            let known = (&mut self.beginnings[..], &mut self.ends, self.all_covered);
             let mut running = Running::start(&self.sandbox, programs, known, world, detail, &self.stop)?;
             let ending = loop {
                 let statuses = running.statuses();

@@ -1,10 +1,12 @@
 //! The ways in which one search can be made, which must all come to the same.
 
 use std::ops::ControlFlow;
+use std::sync::atomic::AtomicBool;
 
 use cooks_harness::backend::Backend;
-use cooks_harness::explore::{Counts, Dpor, Split, Strategy, explore};
-use cooks_harness::model::Ending;
+use cooks_harness::explore::{Counts, Dpor, Sharded, Strategy, explore};
+use cooks_harness::model::{Ending, Execution};
+use cooks_harness::session::ahead::{Bare, Beside};
 
 use crate::check::{MAX_STEPS, Seen};
 
@@ -18,23 +20,31 @@ pub enum Way {
 }
 
 impl Way {
-    /// What is counted here: where the search is split, without the executions that belong to another part, which are cut.
+    /// What is counted here: of shards, without the executions that belong to another one.
     pub fn own(self, counts: Counts) -> Counts {
         match self {
-            Way::OneJob => counts,
-            Way::TwoJobs | Way::ThreeShards => {
-                Counts { executions: counts.executions - counts.redundant, redundant: 0, ..counts }
+            Way::OneJob | Way::TwoJobs => counts,
+            Way::ThreeShards => {
+                Counts { executions: counts.executions - counts.elsewhere, elsewhere: 0, ..counts }
             }
         }
     }
 }
 
 /// Explores to the end, on backends that `begin` makes.
-pub fn search<B: Backend>(way: Way, begin: &dyn Fn() -> B) -> Seen {
+pub fn search<B: Backend<Error: Send>>(way: Way, begin: &(dyn Fn() -> B + Sync)) -> Seen {
     match way {
         Way::OneJob => exhaust(&mut Dpor::new(), &mut begin()),
-        Way::TwoJobs => in_parts(&mut begin(), 2, 1),
-        Way::ThreeShards => in_parts(&mut begin(), 3, 3),
+        Way::TwoJobs => with_another(begin),
+        Way::ThreeShards => in_shards(&mut begin(), 3),
+    }
+}
+
+impl Seen {
+    fn add(&mut self, execution: &Execution) {
+        if !matches!(execution.ending, Ending::Cut(_)) {
+            self.outcomes.insert(execution.outcome.clone());
+        }
     }
 }
 
@@ -42,9 +52,7 @@ pub fn search<B: Backend>(way: Way, begin: &dyn Fn() -> B) -> Seen {
 pub fn exhaust<B: Backend>(strategy: &mut dyn Strategy, backend: &mut B) -> Seen {
     let mut seen = Seen::default();
     let explored = explore(strategy, backend, MAX_STEPS, &mut |execution| {
-        if !matches!(execution.ending, Ending::Cut(_)) {
-            seen.outcomes.insert(execution.outcome.clone());
-        }
+        seen.add(execution);
         ControlFlow::Continue(())
     });
     let explored = explored.unwrap_or_else(|error| panic!("an execution cannot be run: {error}"));
@@ -52,21 +60,32 @@ pub fn exhaust<B: Backend>(strategy: &mut dyn Strategy, backend: &mut B) -> Seen
     Seen { counts: explored.counts, ..seen }
 }
 
+/// Explores to the end, with another that runs ahead.
+fn with_another<B: Backend<Error: Send>>(begin: &(dyn Fn() -> B + Sync)) -> Seen {
+    let stop = AtomicBool::new(false);
+    let beside = Beside { others: 1, max_steps: MAX_STEPS, stop: &stop, over: &AtomicBool::new(false) };
+    let seen = beside.search(
+        |_| Ok(Bare(begin())),
+        |ahead| {
+            let (mut strategy, mut own, mut seen) = (Dpor::new(), Bare(begin()), Seen::default());
+            while strategy.begin() {
+                let (execution, ()) = ahead.next(&mut strategy, &mut own)?;
+                seen.counts.add(&execution);
+                seen.add(&execution);
+            }
+            Ok::<Seen, B::Error>(seen)
+        },
+    );
+    seen.unwrap_or_else(|error| panic!("an execution cannot be run: {error}"))
+}
+
 /// What all shards see together, each of which explores its parts by itself.
-fn in_parts<B: Backend>(backend: &mut B, questions: usize, shards: u32) -> Seen {
-    let mut split = Split::default();
-    let seen = &mut |execution: &_| {
-        split = Split::of(execution, questions);
-        ControlFlow::Break(())
-    };
-    explore(&mut Dpor::new(), backend, MAX_STEPS, seen).unwrap_or_else(|error| panic!("{error}"));
+fn in_shards<B: Backend>(backend: &mut B, shards: u32) -> Seen {
     let mut all = Seen::default();
     for shard in 1..=shards {
-        for part in split.of_shard(questions, shard, shards) {
-            let seen = exhaust(&mut Dpor::within(split.part(part)), backend);
-            all.counts.join(&seen.counts);
-            all.outcomes.extend(seen.outcomes);
-        }
+        let seen = exhaust(&mut Sharded::new(shard, shards, false), backend);
+        all.counts.join(&seen.counts);
+        all.outcomes.extend(seen.outcomes);
     }
     all
 }

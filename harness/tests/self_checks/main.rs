@@ -1,5 +1,6 @@
 //! The search held against all schedules, on thousands of random small programs; and faults planted in it, which that must find.
 
+mod ahead;
 mod blind;
 mod bounded;
 mod canaries;

@@ -41,7 +41,7 @@ fn together(
 }
 
 /// Holds the parts that `kept` makes of all parts, each explored by `search`, against the search that is not split. The number of
-/// parts, and of redundant executions.
+/// parts, and of executions that belong elsewhere.
 fn compare(
     mut simulation: Simulation,
     questions: usize,
@@ -58,10 +58,13 @@ fn compare(
     if (all.counts.complete, all.counts.blocked) != (whole.counts.complete, whole.counts.blocked) {
         return Err(format!("{:?} instead of {:?}", all.counts, whole.counts));
     }
-    Ok((u64::from(split.parts()), all.counts.redundant))
+    if all.counts.redundant != 0 {
+        return Err(format!("redundant executions: {:?}", all.counts));
+    }
+    Ok((u64::from(split.parts()), all.counts.elsewhere))
 }
 
-/// How many parts and redundant executions the programs of a theme have, all together.
+/// How many parts and executions that belong elsewhere the programs of a theme have, all together.
 fn sums(theme: Theme, questions: usize) -> (u64, u64) {
     let of_one = |seed| {
         let held = compare(simulation(seed, theme), questions, |_, part| Some(part), Dpor::within);

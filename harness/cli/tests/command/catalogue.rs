@@ -12,7 +12,7 @@ fn keys(text: &str, indent: usize) -> Vec<&str> {
     text.split(&start).skip(1).filter_map(|rest| rest.split('"').next()).collect()
 }
 
-const FIELDS: [&str; 25] = [
+const FIELDS: [&str; 26] = [
     "format",
     "cooks",
     "scenario",
@@ -31,6 +31,7 @@ const FIELDS: [&str; 25] = [
     "complete",
     "blocked",
     "redundant",
+    "elsewhere",
     "serial_runs",
     "distinct_outcomes",
     "serial_outcomes",

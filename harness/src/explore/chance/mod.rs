@@ -13,6 +13,9 @@ use super::patience::Patience;
 use super::points::Points;
 use crate::model::{AccessKind, Operation, ProcessId, View};
 
+/// How many executions are looked ahead.
+const FAR: u64 = 64;
+
 /// A fault to plant in a strategy that draws, so that the tests can be seen to find it. Not part of the interface.
 #[doc(hidden)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,9 +36,12 @@ pub enum ChanceFault {
 #[derive(Clone, Debug)]
 struct Chance {
     seed: u64,
+    /// Drawn from anew for each execution: which it is decides on its numbers, not what those before it drew.
     random: SplitMix64,
-    /// How many executions there are still to be.
-    left: u64,
+    /// How many executions were begun.
+    begun: u64,
+    /// How many there are to be.
+    executions: u64,
     points: Points,
     patience: Patience,
     fault: Option<ChanceFault>,
@@ -46,7 +52,8 @@ impl Chance {
         Self {
             seed,
             random: SplitMix64::new(seed),
-            left: executions,
+            begun: 0,
+            executions,
             points: Points::default(),
             patience: Patience::default(),
             fault,
@@ -55,10 +62,27 @@ impl Chance {
 
     /// Begins an execution, if there is to be another.
     fn begin(&mut self) -> bool {
-        let more = self.left > 0;
-        self.left = self.left.saturating_sub(1);
         self.patience.begin();
-        more
+        if self.begun == self.executions {
+            return false;
+        }
+        let mut of_seed = SplitMix64::new(self.seed);
+        self.random = SplitMix64::new(of_seed.next_u64() ^ SplitMix64::new(self.begun).next_u64());
+        self.begun += 1;
+        true
+    }
+
+    /// The name of the execution that it has begun: its number.
+    fn name(&self) -> Vec<usize> {
+        vec![usize::try_from(self.begun).unwrap_or(usize::MAX)]
+    }
+
+    /// As it is before one of the next executions, the first that is wanted, with what is known now; for that execution alone.
+    fn ahead(&self, wanted: &mut dyn FnMut(&[usize]) -> bool) -> Option<Self> {
+        let last = self.executions.min(self.begun.saturating_add(FAR));
+        let number = (self.begun..last)
+            .find(|begun| usize::try_from(*begun).is_ok_and(|begun| wanted(&[begun.saturating_add(1)])))?;
+        Some(Self { begun: number, executions: number + 1, ..self.clone() })
     }
 
     /// Takes note of a step, and gives the process to run without a choice: one whose operation conflicts with none seen of

@@ -121,6 +121,14 @@ impl Strategy for Pct {
         self.most_steps = self.most_steps.max(self.steps);
     }
 
+    fn name(&self) -> Vec<usize> {
+        self.chance.name()
+    }
+
+    fn ahead(&self, wanted: &mut dyn FnMut(&[usize]) -> bool) -> Option<Box<dyn Strategy + Send>> {
+        Some(Box::new(Self { chance: self.chance.ahead(wanted)?, ..self.clone() }))
+    }
+
     fn is_exhaustive(&self) -> bool {
         false
     }

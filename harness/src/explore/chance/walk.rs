@@ -53,6 +53,14 @@ impl Strategy for RandomWalk {
         self.chance.points.learn_end(execution);
     }
 
+    fn name(&self) -> Vec<usize> {
+        self.chance.name()
+    }
+
+    fn ahead(&self, wanted: &mut dyn FnMut(&[usize]) -> bool) -> Option<Box<dyn Strategy + Send>> {
+        Some(Box::new(Self { chance: self.chance.ahead(wanted)? }))
+    }
+
     fn is_exhaustive(&self) -> bool {
         false
     }

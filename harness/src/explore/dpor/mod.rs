@@ -8,7 +8,7 @@ mod wakeup;
 use self::node::Node;
 use self::races::Race;
 pub(super) use self::races::Races;
-use self::wakeup::Tree;
+use self::wakeup::{Known, Tree};
 use super::Strategy;
 use super::split::Part;
 use crate::model::{Call, Choice, Cut, Ending, Event, Execution, Operation, ProcessId, Status, View};
@@ -57,8 +57,12 @@ pub struct Dpor {
     begun: bool,
     /// What of the search this is to explore.
     part: Part,
+    /// Whether what the present execution was planned for has turned out to be that of another part.
+    strayed: bool,
     /// What the processes are held at where the present execution was cut, because all that could go on sleeps or waits for its part.
     waiting: Vec<(ProcessId, Operation)>,
+    /// How many nodes from the start are not to be gone back to: of a copy that makes what follows from one branch.
+    fixed: usize,
     fault: Option<Fault>,
     /// The races of the last execution that were planned to be reversed, where these are asked for.
     reversals: Option<Vec<Reversal>>,
@@ -101,6 +105,8 @@ pub enum Fault {
     NothingUndecided,
     /// An execution that was cut because it waits for its part has no races.
     CutForgotten,
+    /// In a copy that goes ahead, what is run before its branch does not sleep.
+    AheadAwake,
 }
 
 impl Dpor {
@@ -114,6 +120,11 @@ impl Dpor {
     #[must_use]
     pub fn within(part: Part) -> Self {
         Self { part, ..Self::default() }
+    }
+
+    /// Holds a search whose first execution has not been told to it yet to the part that this execution belongs to.
+    pub(super) fn hold_to(&mut self, part: Part) {
+        self.part = part;
     }
 
     /// One with a fault.
@@ -134,6 +145,39 @@ impl Dpor {
     #[must_use]
     pub fn explaining(self, explain: bool) -> Self {
         Self { reversals: explain.then(Vec::new), ..self }
+    }
+
+    /// See [`Strategy::ahead`].
+    pub(super) fn ahead_of(&self, wanted: &mut dyn FnMut(&[usize]) -> bool) -> Option<Self> {
+        let mut name = self.name();
+        for depth in (0..self.stack.len()).rev() {
+            for (place, process) in self.stack[depth].planned().enumerate() {
+                name.truncate(depth);
+                name.push(process.0);
+                if wanted(&name) {
+                    return Some(self.at(depth, place));
+                }
+            }
+        }
+        None
+    }
+
+    /// A copy as it will be when it comes to the branch at this place, of those planned at the node at this depth; for that branch alone.
+    fn at(&self, depth: usize, place: usize) -> Self {
+        let mut copy = Self {
+            stack: self.stack[..=depth].to_vec(),
+            part: self.part.clone(),
+            fixed: depth + 1,
+            fault: self.fault,
+            ..Self::default()
+        };
+        for _ in 0..=place {
+            copy.below = copy.stack[depth].advance().unwrap_or_default();
+        }
+        if self.fault == Some(Fault::AheadAwake) {
+            copy.stack[depth].wake();
+        }
+        copy
     }
 
     /// The sleep set of the node that `view` shows.
@@ -164,7 +208,7 @@ impl Dpor {
                 .filter(|at| !at.holders.contains(&at.process))
                 .map(|at| (at.process, at.operation.clone()))
                 .collect(),
-            Ending::Cut(Cut::Redundant) => self.waiting.clone(),
+            Ending::Cut(Cut::Redundant | Cut::Elsewhere) => self.waiting.clone(),
             Ending::Cut(Cut::Steps) => self.stack.last().map_or_else(Vec::new, Node::others),
             Ending::Complete => Vec::new(),
         }
@@ -173,11 +217,13 @@ impl Dpor {
 
 impl Strategy for Dpor {
     fn begin(&mut self) -> bool {
+        self.strayed = false;
         if !self.begun {
             self.begun = true;
             return true;
         }
-        while let Some(node) = self.stack.last_mut() {
+        while self.stack.len() > self.fixed {
+            let Some(node) = self.stack.last_mut() else { break };
             if let Some(below) = node.advance() {
                 self.below = below;
                 return true;
@@ -191,7 +237,15 @@ impl Strategy for Dpor {
         let step = view.trace.len();
         if step == self.stack.len() {
             let sleep = self.sleep(view);
+            // Who is awake and still cannot be chosen waits for its part: what could be new here is that of another one.
+            let somebody_waits = view.enabled().any(|process| !sleep.contains(&process));
             let tree = std::mem::take(&mut self.below);
+            // Of what was known in part when it was planned, only here it may show that it has to wait.
+            self.strayed |= tree.branches.iter().any(|branch| {
+                let held = view.processes[branch.process.0].operation();
+                branch.known != Known::All
+                    && held.is_some_and(|held| self.part.bars(branch.process, held, view.trace.iter()))
+            });
             let Some((node, below)) = Node::new(view, &self.part, sleep, tree) else {
                 // Who waits for itself cannot go on in any order.
                 let waits_for_itself = |index: usize, status: &Status| matches!(status, Status::Blocked { holders, .. } if holders.contains(&ProcessId(index)));
@@ -200,7 +254,7 @@ impl Strategy for Dpor {
                     Some((ProcessId(index), operation.clone()))
                 };
                 self.waiting = view.processes.iter().enumerate().filter_map(held).collect();
-                return Err(Cut::Redundant);
+                return Err(if somebody_waits || self.strayed { Cut::Elsewhere } else { Cut::Redundant });
             };
             self.stack.push(node);
             self.below = below;
@@ -209,12 +263,12 @@ impl Strategy for Dpor {
     }
 
     fn end(&mut self, execution: &Execution) {
-        if self.fault == Some(Fault::CutForgotten) && execution.ending == Ending::Cut(Cut::Redundant) {
+        if self.fault == Some(Fault::CutForgotten) && execution.ending == Ending::Cut(Cut::Elsewhere) {
             return;
         }
         let held = self.held(&execution.ending);
         let races = Races::of(execution, &held, self.fault, &|race| self.can_be_reversed(race));
-        for race in races {
+        for race in races.into_iter().filter(|race| race.earlier() >= self.fixed) {
             let node = &mut self.stack[race.earlier()];
             let (operation, known) = race.operation(node.pending(race.process()));
             if node.plan(race.sequence(&operation, known))
@@ -233,6 +287,14 @@ impl Strategy for Dpor {
 
     fn owns(&self, execution: &Execution) -> bool {
         matches!(execution.ending, Ending::Cut(_)) || self.part.has(execution)
+    }
+
+    fn name(&self) -> Vec<usize> {
+        self.stack.iter().map(|node| node.chosen().0).collect()
+    }
+
+    fn ahead(&self, wanted: &mut dyn FnMut(&[usize]) -> bool) -> Option<Box<dyn Strategy + Send>> {
+        Some(Box::new(self.ahead_of(wanted)?))
     }
 
     /// As if each branch known were as large as the others beside it.

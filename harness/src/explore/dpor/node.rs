@@ -113,6 +113,16 @@ impl Node {
         Some(branch.below)
     }
 
+    /// The processes that the branches left begin with, in the order in which they are to be run.
+    pub(super) fn planned(&self) -> impl Iterator<Item = ProcessId> + '_ {
+        self.tree.branches.iter().map(|branch| branch.process)
+    }
+
+    /// Lets nobody sleep.
+    pub(super) fn wake(&mut self) {
+        self.sleep.clear();
+    }
+
     /// How many branches from here were run before the present one, and how many are known to be left.
     pub(super) fn branches(&self) -> (usize, usize) {
         (self.tried, self.tree.branches.len())

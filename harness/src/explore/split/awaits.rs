@@ -35,8 +35,13 @@ impl Touch {
                 .any(|access| counts(access.kind) && access.location.contains(&self.location))
     }
 
+    /// Whether this event is one.
+    pub(super) fn is_in(&self, event: &Event) -> bool {
+        self.is(event.process, &event.operation)
+    }
+
     fn is_among<'e>(&self, mut events: impl Iterator<Item = &'e Event>) -> bool {
-        events.any(|event| self.is(event.process, &event.operation))
+        events.any(|event| self.is_in(event))
     }
 }
 

@@ -2,11 +2,13 @@
 //! answers one way or the other. `awaits.rs` is what holds a search to its part.
 
 mod awaits;
+mod shard;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use self::awaits::{Await, Touch};
 pub use self::awaits::{Part, PartFault};
+pub use self::shard::Sharded;
 use crate::model::{AccessKind, Execution, Location, ProcessId};
 
 /// The questions that a search is split by. Each is about a location and two processes: *does `other` touch the location before
@@ -21,8 +23,9 @@ use crate::model::{AccessKind, Execution, Location, ProcessId};
 /// A part is explored by [`Dpor::within`](super::Dpor::within): *no* lets `other` touch the location only when `writer` has
 /// changed it, *yes* lets `writer` change it only when `other` has touched it. Both wait for something that they conflict with, so
 /// no two operations depend on each other that did not before; and what is waited for stays done. To the search these are processes
-/// that wait, as for a lock: each class of the part is run once. An execution in which a process waits to its end is cut, and counted
-/// as redundant: it begins classes of other parts.
+/// that wait, as for a lock: each class of the part is run once. An execution in which all who have something new to do wait to its
+/// end is cut, and counted as one of elsewhere: what it was begun for, and what it begins, are classes of other parts. So is one whose plan
+/// turns out to be that of another part when it is run.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Split {
     questions: Vec<Question>,
@@ -76,9 +79,7 @@ impl Split {
     pub fn part(&self, number: u32) -> Part {
         let mut part = Part::default();
         for (place, question) in self.questions.iter().rev().enumerate() {
-            let Question { location, writer, other } = question;
-            let touch = Touch { process: *other, location: location.clone(), changes: false };
-            let change = Touch { process: *writer, location: location.clone(), changes: true };
+            let (touch, change) = (question.touch(), question.change());
             if number >> place & 1 == 0 {
                 part.awaits.push(Await { held: touch, until: change });
             } else {
@@ -89,11 +90,36 @@ impl Split {
         part
     }
 
+    /// The number of the part that an execution belongs to.
+    #[must_use]
+    pub fn of_execution(&self, execution: &Execution) -> u32 {
+        let answers = self.questions.iter().map(|question| u32::from(question.is_answered_yes(execution)));
+        answers.fold(0, |number, answer| number << 1 | answer)
+    }
+
     /// The numbers of the parts that fall to number `of` (from 1) of `all` shards, where the first `first` questions decide on it.
     #[must_use]
     pub fn of_shard(&self, first: usize, number: u32, all: u32) -> Vec<u32> {
         let shift = self.questions.len().saturating_sub(first);
         (0..self.parts()).filter(|part| (part >> shift) % all == number - 1).collect()
+    }
+}
+
+impl Question {
+    fn touch(&self) -> Touch {
+        Touch { process: self.other, location: self.location.clone(), changes: false }
+    }
+
+    fn change(&self) -> Touch {
+        Touch { process: self.writer, location: self.location.clone(), changes: true }
+    }
+
+    fn is_answered_yes(&self, execution: &Execution) -> bool {
+        let first = |wanted: Touch| execution.trace.iter().position(|event| wanted.is_in(event));
+        match (first(self.touch()), first(self.change())) {
+            (Some(touch), Some(change)) => touch < change,
+            (touch, _) => touch.is_some(),
+        }
     }
 }
 

@@ -1,0 +1,102 @@
+//! A tracer and the commands that look at what an execution left, in one thread: of the search, or of one who runs ahead of it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use super::ahead::Bench;
+use super::finish::Afterwards;
+use super::{Job, SessionError};
+use crate::backend::{Backend, Chooser, Detail};
+use crate::model::{Execution, Tree};
+use crate::oracle::CheckRun;
+use crate::tracer::{self, Tracer};
+
+/// What comes of an execution beside itself.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    /// Of the user's check, where there is one.
+    pub(super) check: Option<CheckRun>,
+    /// What of it was not covered.
+    pub(super) not_covered: BTreeSet<String>,
+}
+
+/// That of the search itself: its tracer runs other things as well.
+pub(super) struct OfTheSearch<'s> {
+    pub(super) tracer: &'s mut Tracer,
+    pub(super) afterwards: &'s Afterwards,
+    /// What the tracer did not cover in what is no execution of the search.
+    pub(super) before: BTreeSet<String>,
+}
+
+impl<'s> OfTheSearch<'s> {
+    pub(super) fn new(tracer: &'s mut Tracer, afterwards: &'s Afterwards) -> Self {
+        let before = tracer.take_not_covered();
+        Self { tracer, afterwards, before }
+    }
+}
+
+impl Drop for OfTheSearch<'_> {
+    fn drop(&mut self) {
+        drop(self.tracer.take_not_covered());
+        self.tracer.note_not_covered(std::mem::take(&mut self.before));
+    }
+}
+
+impl Bench for OfTheSearch<'_> {
+    type Beside = Seen;
+    type Error = SessionError;
+
+    fn execute(&mut self, chooser: &mut dyn Chooser, detail: Detail) -> Result<Execution, SessionError> {
+        Ok(self.tracer.execute(chooser, detail)?)
+    }
+
+    fn finish(&mut self, execution: &mut Execution) -> Result<Seen, SessionError> {
+        finish(self.tracer, self.afterwards, execution)
+    }
+}
+
+fn finish(
+    tracer: &mut Tracer,
+    afterwards: &Afterwards,
+    execution: &mut Execution,
+) -> Result<Seen, SessionError> {
+    let check = afterwards.finish(tracer, execution)?;
+    Ok(Seen { check, not_covered: tracer.take_not_covered() })
+}
+
+/// That of one who runs ahead: a sandbox and a core to itself.
+pub(super) struct OfItsOwn {
+    tracer: Tracer,
+    afterwards: Afterwards,
+}
+
+impl OfItsOwn {
+    /// On this core, beginning with the workspace that the search begins with.
+    pub(super) fn new(
+        job: &Job,
+        initial: &Tree,
+        core: Option<usize>,
+        over: &Arc<AtomicBool>,
+    ) -> Result<Self, SessionError> {
+        if let Some(core) = core {
+            tracer::move_to(core);
+        }
+        let (afterwards, others) = Afterwards::of(&job.scenario);
+        let tracer = Tracer::new(&job.programs, &others, initial.clone(), Arc::clone(over))?;
+        Ok(Self { tracer, afterwards })
+    }
+}
+
+impl Bench for OfItsOwn {
+    type Beside = Seen;
+    type Error = SessionError;
+
+    fn execute(&mut self, chooser: &mut dyn Chooser, detail: Detail) -> Result<Execution, SessionError> {
+        Ok(self.tracer.execute(chooser, detail)?)
+    }
+
+    fn finish(&mut self, execution: &mut Execution) -> Result<Seen, SessionError> {
+        finish(&mut self.tracer, &self.afterwards, execution)
+    }
+}
