@@ -157,7 +157,7 @@ mod tests {
                 return None;
             }
             let begins = if silent && done + 2 >= 2 * units { Begins::End } else { Begins::Request };
-            let begins = (done % 2 == 0 && done > 0).then_some(begins);
+            let begins = (done.is_multiple_of(2) && done > 0).then_some(begins);
             let call = begins.map_or_else(Call::default, |begins| Call::beginning(begins, String::new()));
             let loud = !silent || done + 2 < 2 * units;
             let access = Access::write(Location::Listing(ObjectId::Initial(0)));
