@@ -79,6 +79,17 @@ impl Running<'_> {
                 tracee.set_registers(registers)?;
                 Ok(result)
             }
+            Action::Ask => {
+                let given = self.ask(name.process)?;
+                self.run_call(name)?;
+                Ok(given)
+            }
+            Action::Mark => {
+                let mut registers = entry;
+                registers.skip_with(0);
+                self.task(name)?.tracee.set_registers(registers)?;
+                Ok(0)
+            }
             _ => self.run_call(name),
         }
     }
@@ -220,7 +231,12 @@ impl Running<'_> {
                 let process = ProcessId(name.process);
                 return Err(TraceError::NotUnderstood { process, what: what.clone() });
             }
-            Action::None | Action::Transfer { .. } | Action::List { .. } | Action::Close(_) => {}
+            Action::None
+            | Action::Transfer { .. }
+            | Action::List { .. }
+            | Action::Close(_)
+            | Action::Ask
+            | Action::Mark => {}
         }
         Ok(())
     }

@@ -12,4 +12,5 @@ mod schedules;
 mod support;
 mod time;
 mod transparent;
+mod units;
 mod workspace;

@@ -17,12 +17,14 @@ use std::rc::Rc;
 
 use self::table::Treatment;
 use super::files::{Description, Descriptors};
+use super::input::Feed;
 use super::laid::Changes;
 use super::locks::{Claim, Locks};
 use super::objects::Objects;
 use super::paths::{Found, Paths, Place, Resolved, Spot, Way, lossy, proc_link};
 use super::tracee::{Registers, Tracee};
-use crate::model::{Access, Acquisition, Call, LockMode, ObjectId, Operation};
+use super::units::MARK;
+use crate::model::{Access, Acquisition, Begins, Call, LockMode, ObjectId, Operation};
 use nix::unistd::Pid;
 
 /// What to do at the entry of a call.
@@ -158,6 +160,10 @@ pub enum Action {
     },
     /// A lock is given up.
     Unlock(Claim),
+    /// What a process is asked next is given to it.
+    Ask,
+    /// The process says that a unit ends here.
+    Mark,
     /// An object's time is set, in nanoseconds since 1970.
     SetTime {
         /// Which object.
@@ -214,6 +220,8 @@ pub struct World {
     pub mapped: BTreeMap<ObjectId, BTreeSet<usize>>,
     /// Whether a signal was sent to another process since this was last asked.
     pub signalled: bool,
+    /// What the processes are asked, by their places.
+    pub inputs: BTreeMap<usize, Feed>,
 }
 
 /// The decoder of one call.
@@ -233,6 +241,9 @@ pub fn decode(world: &mut World, caller: &Caller<'_>, registers: &Registers) -> 
     };
     let arguments = registers.arguments();
     let mut decoder = Decoder { world, caller, name: row.name, arguments };
+    if let Some(marks) = decoder.mark() {
+        return marks;
+    }
     match row.treatment {
         Treatment::Local => Decision::Pass,
         Treatment::Decoded(meaning) => meaning(&mut decoder, arguments).unwrap_or(Decision::Pass),
@@ -276,6 +287,19 @@ fn follows(flags: u64) -> bool {
 }
 
 impl Decoder<'_> {
+    /// What [`crate::unit`] does.
+    fn mark(&self) -> Option<Decision> {
+        let path = match self.name {
+            "readlink" => self.arguments[0],
+            "readlinkat" => self.arguments[1],
+            _ => return None,
+        };
+        let is_mark = self.caller.tracee.read_text(path).is_ok_and(|path| path == MARK.as_bytes());
+        let call = Call::beginning(Begins::Mark, String::new());
+        let operation = Operation { call, ..Operation::default() };
+        is_mark.then_some(Decision::Hold(Held { operation, action: Action::Mark }))
+    }
+
     /// What is not known here: where the kernel takes it, nobody can say what it did.
     fn unknown(&self, what: String) -> Decision {
         Decision::Watch(Action::Unknown(what))
