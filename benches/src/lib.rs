@@ -30,7 +30,7 @@ pub fn agents_of(scenario: &str) -> (Vec<Program>, Tree) {
         let command = || Program::Command(text.split(' ').map(str::to_owned).collect());
         cooks_scenarios::closure(text).unwrap_or_else(command)
     };
-    (scenario.processes.iter().map(|process| program(process.text())).collect(), tree)
+    (scenario.processes.iter().map(|process| program(process.program.text())).collect(), tree)
 }
 
 /// Lets the processes take turns, an operation each: a schedule that is the same in every execution and switches at every step.

@@ -20,3 +20,6 @@ pub mod tracer;
 pub mod witness;
 #[cfg(target_os = "linux")]
 pub mod workspace;
+
+#[cfg(target_os = "linux")]
+pub use tracer::unit;

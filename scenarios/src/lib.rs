@@ -23,7 +23,20 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 pub fn find(name: &str) -> Option<Result<(Scenario, Tree), ScenarioError>> {
     let folder = CATALOGUE.dirs().find(|folder| folder.path().to_str() == Some(name))?;
     let text = folder.get_file(folder.path().join("scenario.toml"))?.contents_utf8()?;
-    Some(Scenario::parse(text, &format!("{name}/scenario.toml")).map(|mut scenario| {
+    let file = format!("{name}/scenario.toml");
+    let read = |input: &str| {
+        let found = folder.get_file(folder.path().join(input));
+        found.map(|file| file.contents().to_vec()).ok_or_else(|| "is not in the scenario's folder".to_owned())
+    };
+    let complete = |mut scenario: Scenario| {
+        let complete = scenario.read_inputs(read);
+        complete.map(|()| scenario).map_err(|message| ScenarioError {
+            file: file.clone(),
+            line: None,
+            message,
+        })
+    };
+    Some(Scenario::parse(text, &file).and_then(complete).map(|mut scenario| {
         scenario.name = name.to_owned();
         let workspace = folder.get_dir(folder.path().join("workspace"));
         (scenario, workspace.map(tree).unwrap_or_default())

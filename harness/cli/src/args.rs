@@ -6,6 +6,8 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use cooks_harness::report::Shard;
 
+use crate::processes::Processes;
+
 /// Explore every interleaving of real processes that share files.
 #[derive(Debug, Parser)]
 #[command(name = "cooks", version, max_term_width = 100, after_help = EXIT_CODES)]
@@ -52,9 +54,8 @@ pub struct Rest {
 /// `cooks explore`
 #[derive(Debug, Args)]
 pub struct Explore {
-    /// A process: a command, run directly where it is plain words, by `sh -c` where it needs a shell; give it at least twice
-    #[arg(short = 'p', long = "process", value_name = "CMD", required = false)]
-    pub processes: Vec<String>,
+    #[command(flatten)]
+    pub processes: Processes,
     /// The folder that each fresh workspace is a copy of [default: an empty one]
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
@@ -90,12 +91,6 @@ pub struct Explore {
     pub output: Output,
     #[command(flatten)]
     pub later: Later,
-    /// (not built yet)
-    #[arg(long, value_name = "CMD", hide = true)]
-    pub then: Vec<String>,
-    /// (not built yet)
-    #[arg(long, value_name = "FILE", hide = true)]
-    pub input: Vec<PathBuf>,
 }
 
 /// `cooks run`

@@ -1,20 +1,22 @@
 //! `cooks explore`
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use cooks_harness::model::{Tree, Verdict};
 use cooks_harness::oracle;
-use cooks_harness::scenario::{self, Program, Scenario, StrategyName};
+use cooks_harness::scenario::{self, Process, Program, Scenario, StrategyName};
 
 use crate::args::{Aborts, Equivalence, Explore, Strategy};
 use crate::failure::{ANOMALY, CLEAN, Failure, INCONCLUSIVE};
+use crate::processes::Given;
 use crate::{input, output};
 
 /// Explores the commands that were given.
 pub fn explore(args: &Explore, stop: &Arc<AtomicBool>) -> Result<u8, Failure> {
     refuse_what_is_not_built(args)?;
-    match args.processes.len() {
+    match args.processes.0.len() {
         0 => return Err(Failure::usage("nothing to explore: give two commands or more, each with -p CMD")),
         1 => return Err(Failure::usage("one process cannot race: give a second command with -p CMD")),
         _ => {}
@@ -39,12 +41,6 @@ pub fn code(verdict: Verdict) -> u8 {
 fn refuse_what_is_not_built(args: &Explore) -> Result<(), Failure> {
     if let Some(option) = args.later.refused() {
         return Err(Failure::not_built(&option));
-    }
-    if !args.then.is_empty() {
-        return Err(Failure::not_built("--then"));
-    }
-    if !args.input.is_empty() {
-        return Err(Failure::not_built("--input"));
     }
     Ok(())
 }
@@ -103,9 +99,21 @@ fn scenario(args: &Explore) -> Result<Scenario, Failure> {
         max_steps: search.max_steps,
         all: search.all,
         equivalence: equivalence(search.equivalence),
-        processes: args.processes.iter().map(|command| Program::Command(command.clone())).collect(),
+        processes: args.processes.0.iter().map(process).collect::<Result<_, _>>()?,
         ..Scenario::default()
     })
+}
+
+/// A process, with what it is asked.
+fn process(given: &Given) -> Result<Process, Failure> {
+    let Given { command, then, input } = given.clone();
+    let asked = |file: PathBuf| {
+        let bytes = std::fs::read(&file).map_err(|error| format!("cannot be read: {error}"));
+        let say = |problem| Failure::usage(format!("--input {} {problem}", file.display()));
+        bytes.and_then(|bytes| scenario::requests(&bytes)).map_err(say)
+    };
+    let requests = input.map(asked).transpose()?.unwrap_or_default();
+    Ok(Process { then, requests, ..Program::Command(command).into() })
 }
 
 /// The seed: as given; where chance plays a part and none was given, one that is drawn here, and printed in the report.

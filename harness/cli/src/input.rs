@@ -4,7 +4,7 @@ use std::path::Path;
 
 use cooks_harness::model::{Entry, ProcessId, Tree};
 use cooks_harness::report::Shard;
-use cooks_harness::scenario::{self, Equivalence, Scenario, StrategyName};
+use cooks_harness::scenario::{self, Equivalence, Process, Scenario, StrategyName};
 use cooks_harness::session::{Job, Share};
 use cooks_harness::tracer::Program;
 use cooks_harness::workspace;
@@ -17,21 +17,30 @@ pub fn programs(scenario: &Scenario, tree: &Tree) -> Result<Vec<Program>, Failur
     let mut programs = Vec::new();
     for (number, process) in scenario.processes.iter().enumerate() {
         let id = ProcessId(number);
-        programs.push(match process {
-            scenario::Program::Command(command) => {
-                let program = Program::parse(command);
-                look_for(&program, tree, scenario.setup.is_some()).map_err(|problem| {
-                    Failure::usage(format!("process {id} cannot be run: `{command}`: {problem}"))
-                })?;
-                program
-            }
-            scenario::Program::Closure(words) => cooks_scenarios::closure(words).ok_or_else(|| {
-                let known = cooks_scenarios::closure_names().join(", ");
-                Failure::usage(format!("process {id}: there is no closure `{words}`; there are: {known}"))
-            })?,
-        });
+        programs.push(program(process, id, tree, scenario.setup.is_some())?);
     }
     Ok(programs)
+}
+
+fn program(process: &Process, id: ProcessId, tree: &Tree, made_later: bool) -> Result<Program, Failure> {
+    let command = |command: &str, made_later: bool| {
+        let program = Program::parse(command);
+        let found = look_for(&program, tree, made_later);
+        let say = |problem| Failure::usage(format!("process {id} cannot be run: `{command}`: {problem}"));
+        found.map(|()| program).map_err(say)
+    };
+    let mut program = match &process.program {
+        scenario::Program::Command(text) => command(text, made_later)?,
+        scenario::Program::Closure(words) => cooks_scenarios::closure(words).ok_or_else(|| {
+            let known = cooks_scenarios::closure_names().join(", ");
+            Failure::usage(format!("process {id}: there is no closure `{words}`; there are: {known}"))
+        })?,
+    };
+    for text in &process.then {
+        program = program.then(command(text, true)?);
+    }
+    let asked = !process.requests.is_empty();
+    Ok(if asked { program.asked(process.requests.iter().cloned()) } else { program })
 }
 
 /// The job that a scenario is, with its workspace.

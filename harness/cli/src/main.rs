@@ -8,6 +8,7 @@ mod failure;
 mod input;
 mod merge;
 mod output;
+mod processes;
 mod replay;
 mod run;
 

@@ -5,6 +5,7 @@ mod chance;
 mod dfs;
 mod dpor;
 mod drive;
+mod merges;
 mod observed;
 mod patience;
 mod points;
@@ -24,6 +25,7 @@ pub use self::dpor::Dpor;
 pub use self::dpor::Fault;
 pub use self::dpor::Reversal;
 pub use self::drive::{Counts, Exploration, Steering, explore, run};
+pub use self::merges::{Merge, Picked, Serial, count_of_merges, next_merge};
 pub use self::observed::Observed;
 #[doc(hidden)]
 pub use self::observed::ObservedFault;

@@ -9,6 +9,7 @@ mod happens_before;
 mod operation;
 mod outcome;
 mod process;
+mod unit;
 mod verdict;
 
 pub(crate) use access::Key;
@@ -18,4 +19,5 @@ pub use happens_before::HappensBefore;
 pub use operation::{Acquisition, Call, LockMode, Operation, Payload};
 pub use outcome::{Entry, Exit, Outcome, Tree, text_of_bytes};
 pub use process::ProcessId;
+pub use unit::{Begins, Unit, Units};
 pub use verdict::{Anomaly, CriticalStep, Kind, MarkedStep, Verdict};

@@ -5,7 +5,7 @@ use super::access::{Access, Location};
 /// A system call in the words that people and recordings use. Two calls that are equal here are the same call.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Call {
-    /// The kernel's name of it: `openat`, `pwrite64`, `flock`.
+    /// The kernel's name of it: `openat`, `pwrite64`, `flock`. Of a step that begins a unit, that of [`super::Begins`].
     pub name: String,
     /// The file it is on, relative to the workspace (`.` for the workspace itself).
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -3,6 +3,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::ProcessId;
+
 /// One thing in a tree.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", tag = "type")]
@@ -71,6 +73,9 @@ pub struct Outcome {
     pub tree: Tree,
     /// How each process ended, in the order of the processes; `None` for one that never did (a deadlock).
     pub exits: Vec<Option<Exit>>,
+    /// Of each process that is several commands one after another: how those before its last ended. Empty where there is none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier: Vec<Vec<Exit>>,
     /// What each process wrote to its standard output.
     #[serde(with = "text_of_bytes::list")]
     pub stdout: Vec<Vec<u8>>,
@@ -80,6 +85,14 @@ pub struct Outcome {
     /// What `--final` did and printed, where it is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last: Option<(Exit, String)>,
+}
+
+impl Outcome {
+    /// How the commands of a process ended, in their order; of most there is one.
+    pub fn exits_of(&self, process: ProcessId) -> impl Iterator<Item = Exit> + '_ {
+        let earlier = self.earlier.get(process.0).into_iter().flatten().copied();
+        earlier.chain(self.exits.get(process.0).copied().flatten())
+    }
 }
 
 /// Bytes in JSON: text where they are UTF-8 and do not begin with `hex:`, else `hex:` and hexadecimal digits.

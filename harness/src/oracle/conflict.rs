@@ -1,9 +1,9 @@
-//! The processes' conflict graph: P → Q where an operation of P comes before one of Q that it does not commute with.
+//! The conflict graph of the units: P → Q where an operation of P comes before one of Q that it does not commute with.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Order;
-use crate::model::{Ending, Event, Execution, HappensBefore, Location, ProcessId};
+use crate::model::{Ending, Event, Execution, HappensBefore, Location, ProcessId, Units};
 
 /// Two operations of different processes that do not commute, in the order in which they came.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -14,84 +14,110 @@ pub(super) struct Conflict {
     pub second: usize,
 }
 
-/// Whether an execution is equivalent to a serial one: complete, and its processes' conflict graph has no cycle.
+/// Whether an execution is equivalent to a serial one: complete, and the conflict graph of its units has no cycle.
 ///
 /// Then its outcome is a serial outcome by construction, and need not be looked up. The converse does not hold: conflicting
 /// operations may cancel out. Rests on the invariant of [`crate::model::Operation`].
 #[must_use]
 pub fn conflict_serializable(execution: &Execution) -> bool {
-    execution.ending == Ending::Complete && topological(&successors(&execution.trace)).is_some()
+    let units = Units::of(&execution.trace);
+    execution.ending == Ending::Complete
+        && topological(&successors(&execution.trace, &units), &units).is_some()
 }
 
 /// Serial orders that an execution suggests, the likeliest first, each once: what to run first where there are too many orders
-/// to run all (more than five processes make more than a hundred). They are: the topological order of the conflict graph where
-/// it has no cycle, the orders of first operations, of last operations, of lock acquisitions (first and last).
+/// to run all (more than five processes make more than a hundred). They are: the topological order of the conflict graph of the units
+/// where it has no cycle, the orders of first operations, of last operations, of lock acquisitions (first and last).
 #[must_use]
 pub fn candidate_orders(execution: &Execution) -> Vec<Order> {
     let trace = &execution.trace;
+    let units = Units::of(trace);
+    let locks: Vec<usize> =
+        (0..trace.len()).filter(|step| trace[*step].operation.acquires.is_some()).collect();
+    let all: Vec<usize> = (0..trace.len()).collect();
+    let order = |steps: &[usize]| by_appearance(steps.iter().map(|step| units.place(*step)), &units);
+    let last = |steps: &[usize]| by_last_appearance(steps, &units);
+    let mut found: Vec<Vec<usize>> = Vec::new();
+    found.extend(topological(&successors(trace, &units), &units));
+    found.push(order(&all));
+    found.push(last(&all));
+    if !locks.is_empty() {
+        found.push(order(&locks));
+        found.push(last(&locks));
+    }
     let processes =
         execution.outcome.exits.len().max(1 + trace.iter().map(|event| event.process.0).max().unwrap_or(0));
-    let locks: Vec<&Event> = trace.iter().filter(|event| event.operation.acquires.is_some()).collect();
-    let all: Vec<&Event> = trace.iter().collect();
-    let mut found: Vec<Vec<ProcessId>> = Vec::new();
-    found.extend(topological(&successors(trace)).map(|order| by_appearance(order, processes)));
-    found.push(by_appearance(all.iter().map(|event| event.process), processes));
-    found.push(by_last_appearance(&all, processes));
-    if !locks.is_empty() {
-        found.push(by_appearance(locks.iter().map(|event| event.process), processes));
-        found.push(by_last_appearance(&locks, processes));
-    }
     let mut seen = BTreeSet::new();
-    found.retain(|order| seen.insert(order.clone()));
-    found.into_iter().map(|processes| Order { processes, left_out: Vec::new() }).collect()
+    let orders = found.into_iter().map(|order| {
+        let of_units = order.into_iter().map(|unit| units.all()[unit].process);
+        let mut order: Vec<ProcessId> = of_units.collect();
+        let idle = (0..processes).map(ProcessId).filter(|process| !order.contains(process));
+        order.extend(idle.collect::<Vec<_>>());
+        order
+    });
+    let orders = orders.filter(|order| seen.insert(order.clone()));
+    orders.map(|processes| Order { processes, left_out: Vec::new() }).collect()
 }
 
-/// The processes in the order of their first appearance; those that do not appear come last.
-fn by_appearance(appearances: impl IntoIterator<Item = ProcessId>, processes: usize) -> Vec<ProcessId> {
-    let mut order: Vec<ProcessId> = Vec::new();
-    for process in appearances.into_iter().chain((0..processes).map(ProcessId)) {
-        if !order.contains(&process) {
-            order.push(process);
+/// The units in the order of their first appearance; those that do not appear come last, by processes.
+fn by_appearance(appearances: impl IntoIterator<Item = usize>, units: &Units) -> Vec<usize> {
+    let mut rest: Vec<usize> = (0..units.all().len()).collect();
+    rest.sort_by_key(|unit| units.all()[*unit].process);
+    let mut order: Vec<usize> = Vec::new();
+    for unit in appearances.into_iter().chain(rest) {
+        if !order.contains(&unit) {
+            order.push(unit);
         }
     }
     order
 }
 
-/// The processes in the order of their last appearance; those that do not appear come last.
-fn by_last_appearance(events: &[&Event], processes: usize) -> Vec<ProcessId> {
-    let mut reversed: Vec<ProcessId> = Vec::new();
-    for event in events.iter().rev() {
-        if !reversed.contains(&event.process) {
-            reversed.push(event.process);
+/// The units in the order of their last appearance; those that do not appear come last.
+fn by_last_appearance(steps: &[usize], units: &Units) -> Vec<usize> {
+    let mut reversed: Vec<usize> = Vec::new();
+    for step in steps.iter().rev() {
+        let unit = units.place(*step);
+        if !reversed.contains(&unit) {
+            reversed.push(unit);
         }
     }
-    by_appearance(reversed.into_iter().rev(), processes)
+    by_appearance(reversed.into_iter().rev(), units)
 }
 
-/// Of each process, those that must come after it. Read off the clocks: what a process's last event has seen of another.
-fn successors(trace: &[Event]) -> Vec<BTreeSet<usize>> {
+/// Of each unit, those that must come after it. Read off the clocks: what a unit's last event has seen of a process, and with it of
+/// all units of that process up to there.
+fn successors(trace: &[Event], units: &Units) -> Vec<BTreeSet<usize>> {
     let order = HappensBefore::of(trace);
-    let processes = trace.iter().map(|event| event.process.0 + 1).max().unwrap_or(0);
-    let mut after = vec![BTreeSet::new(); processes];
-    for later in 0..processes {
-        let Some(last) = order.last_of(ProcessId(later)) else { continue };
-        for (earlier, &seen) in order.clock(last).iter().enumerate() {
-            if seen > 0 && earlier != later {
-                after[earlier].insert(later);
+    let mut after = vec![BTreeSet::new(); units.all().len()];
+    let mut steps: BTreeMap<ProcessId, Vec<usize>> = BTreeMap::new();
+    for (step, event) in trace.iter().enumerate() {
+        steps.entry(event.process).or_default().push(step);
+    }
+    for later in 0..units.all().len() {
+        let Some(last) = (0..trace.len()).rev().find(|step| units.place(*step) == later) else { continue };
+        for (process, &seen) in order.clock(last).iter().enumerate() {
+            let Some(own) = steps.get(&ProcessId(process)) else { continue };
+            for step in own.iter().take(seen as usize) {
+                let earlier = units.place(*step);
+                if earlier != later {
+                    after[earlier].insert(later);
+                }
             }
         }
     }
     after
 }
 
-/// The nodes in an order that every edge agrees with, smallest first where there is a choice; `None` where there is a cycle.
-fn topological(after: &[BTreeSet<usize>]) -> Option<Vec<ProcessId>> {
+/// The nodes in an order that every edge agrees with, the first by process and number where there is a choice; `None` where there is
+/// a cycle.
+fn topological(after: &[BTreeSet<usize>], units: &Units) -> Option<Vec<usize>> {
     let mut order = Vec::new();
     let mut left: BTreeSet<usize> = (0..after.len()).collect();
     while !left.is_empty() {
-        let next = *left.iter().find(|node| left.iter().all(|other| !after[*other].contains(node)))?;
+        let free = left.iter().filter(|node| left.iter().all(|other| !after[*other].contains(node)));
+        let next = *free.min_by_key(|node| (units.all()[**node].process, **node))?;
         left.remove(&next);
-        order.push(ProcessId(next));
+        order.push(next);
     }
     Some(order)
 }

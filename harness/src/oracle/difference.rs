@@ -47,8 +47,18 @@ pub(super) struct Compared<'a> {
 
 impl<'a> Compared<'a> {
     pub(super) fn of(case: &Case<'a>) -> Self {
+        Self::to(case, case.serial.relevant(&case.execution.outcome))
+    }
+
+    /// The same, with the serial runs in which the processes ran whole.
+    pub(super) fn with_whole(case: &Case<'a>) -> Self {
+        let mut runs = case.serial.relevant(&case.execution.outcome);
+        runs.retain(|run| run.order.is_whole());
+        Self::to(case, runs)
+    }
+
+    fn to(case: &Case<'a>, relevant: Vec<&'a SerialRun>) -> Self {
         let rules: &Normalize = case.serial.rules();
-        let relevant = case.serial.relevant(&case.execution.outcome);
         let here = rules.outcome(&case.execution.outcome);
         let normal = |run: &SerialRun| {
             let mut outcome = rules.outcome(&run.outcome);
@@ -56,6 +66,11 @@ impl<'a> Compared<'a> {
                 if let (Some(exit), Some(ours)) = (outcome.exits.get_mut(left_out), here.exits.get(left_out))
                 {
                     *exit = *ours;
+                }
+                if let (Some(earlier), Some(ours)) =
+                    (outcome.earlier.get_mut(left_out), here.earlier.get(left_out))
+                {
+                    earlier.clone_from(ours);
                 }
                 if let (Some(output), Some(ours)) =
                     (outcome.stdout.get_mut(left_out), here.stdout.get(left_out))

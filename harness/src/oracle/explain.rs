@@ -1,12 +1,13 @@
 //! What every serial order gives against what came out, in lines for people.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
-use super::SerialOutcomes;
 use super::difference::{Compared, KeyDifference, content, why_not_json};
 use super::evidence::{clip, list};
-use super::serial::SerialRun;
-use crate::model::{Entry, Exit, Outcome, ProcessId, Tree};
+use super::serial::{Order, SerialRun};
+use crate::model::{Entry, Outcome, ProcessId, Tree};
 
 /// Longest value shown, in characters.
 const VALUE: usize = 56;
@@ -21,30 +22,25 @@ type Rows = Vec<(String, String)>;
 
 /// The lines: a heading for each part that no serial order gives, and below it, indented, what the serial orders give and what
 /// came out. Where each part by itself is one that some order gives, each serial outcome's difference.
-pub(super) fn explain(serial: &SerialOutcomes, compared: &Compared<'_>) -> Vec<String> {
-    let who = if serial.complete {
-        "every serial order".to_owned()
-    } else {
-        format!("all {} serial orders run", serial.runs().len())
-    };
+pub(super) fn explain(who: &str, compared: &Compared<'_>) -> Vec<String> {
     let mut lines = Vec::new();
     for path in compared.paths() {
         let keys = compared.keys(&path);
         if keys.is_empty() {
-            lines.extend(file(&who, compared, &path));
+            lines.extend(file(who, compared, &path));
         } else {
-            let rows = keys.iter().map(|key| (key.name(), rows_of_key(&who, compared, &path, key)));
+            let rows = keys.iter().map(|key| (key.name(), rows_of_key(who, compared, &path, key)));
             lines.extend(tables(rows.collect(), |names| key_title(&path, names)));
         }
     }
-    lines.extend(tables(parts_of(&who, compared, Part::Exit), |names| {
+    lines.extend(tables(parts_of(who, compared, Part::Exit), |names| {
         format!("how {} {}", list(names, NAMES), if names.len() == 1 { "ends" } else { "end" })
     }));
-    lines.extend(tables(parts_of(&who, compared, Part::Stdout), |names| {
+    lines.extend(tables(parts_of(who, compared, Part::Stdout), |names| {
         format!("what {} {}", list(names, NAMES), if names.len() == 1 { "prints" } else { "print" })
     }));
     for (part, title) in [(Part::Canon, "the canonical form"), (Part::Last, "the final command")] {
-        let found = part_of(&who, compared, &part).into_iter().map(|rows| (String::new(), rows));
+        let found = part_of(who, compared, &part).into_iter().map(|rows| (String::new(), rows));
         lines.extend(tables(found.collect(), |_| title.to_owned()));
     }
     if lines.is_empty() { by_order(compared) } else { lines }
@@ -122,9 +118,12 @@ enum Part {
 
 /// What that part is.
 fn value_of(part: &Part, outcome: &Outcome) -> String {
-    let exit = |exit: Option<&Exit>| exit.map_or_else(|| "no exit".into(), Exit::to_string);
     match part {
-        Part::Exit(process) => exit(outcome.exits.get(*process).and_then(Option::as_ref)),
+        Part::Exit(process) => {
+            let exits: Vec<String> =
+                outcome.exits_of(ProcessId(*process)).map(|exit| exit.to_string()).collect();
+            if exits.is_empty() { "no exit".into() } else { exits.join(", ") }
+        }
         Part::Stdout(process) => quoted(outcome.stdout.get(*process).map_or(&[], Vec::as_slice)),
         Part::Canon => quoted(outcome.canon.as_deref().unwrap_or_default().as_bytes()),
         Part::Last => outcome
@@ -134,12 +133,14 @@ fn value_of(part: &Part, outcome: &Outcome) -> String {
     }
 }
 
-/// `A then B`; of more than three, `ABCD`.
+/// `A then B`; of more than three, `ABCD`; of units, `A1 B1-3 A2`.
 fn order(run: &SerialRun) -> String {
     let names = |processes: &[ProcessId], between| {
         processes.iter().map(ToString::to_string).collect::<Vec<_>>().join(between)
     };
-    let (ran, left_out) = (&run.order.processes, &run.order.left_out);
+    let left_out = &run.order.left_out;
+    let stretches: Vec<&[ProcessId]> = run.order.processes.chunk_by(|a, b| a == b).collect();
+    let ran: Vec<ProcessId> = stretches.iter().filter_map(|stretch| stretch.first()).copied().collect();
     let single = ran.iter().all(|process| process.0 < 26);
     let between = match ran.len() {
         0..=3 => " then ",
@@ -148,7 +149,20 @@ fn order(run: &SerialRun) -> String {
     };
     let without =
         if left_out.is_empty() { String::new() } else { format!(" without {}", names(left_out, ", ")) };
-    names(ran, between) + &without
+    if run.order.is_whole() { names(&ran, between) + &without } else { units(&run.order) + &without }
+}
+
+/// The units of an order, numbered from 1 for each process: `A1 B1-3 A2`.
+fn units(order: &Order) -> String {
+    let mut done: BTreeMap<ProcessId, usize> = BTreeMap::new();
+    let mut stretch = |stretch: &[ProcessId]| {
+        let count = done.entry(stretch[0]).or_default();
+        let first = *count + 1;
+        *count += stretch.len();
+        let last = if *count > first { format!("-{count}") } else { String::new() };
+        format!("{}{first}{last}", stretch[0])
+    };
+    order.processes.chunk_by(|a, b| a == b).map(&mut stretch).collect::<Vec<_>>().join(" ")
 }
 
 fn rows_of_key(who: &str, compared: &Compared<'_>, path: &str, difference: &KeyDifference) -> Rows {

@@ -5,7 +5,7 @@ use super::explain::explain;
 use super::history::{Deed, History, Touch};
 use super::normalize::json_of;
 use super::{Aborts, Case, Oracle, lost_update, torn};
-use crate::model::{AccessKind, Anomaly, Ending, Event, Exit, Kind, ProcessId};
+use crate::model::{AccessKind, Anomaly, Ending, Event, Exit, Kind, ProcessId, Units};
 
 /// Finds complete executions whose outcome no serial order gives, and says in which way it is wrong.
 #[derive(Clone, Copy, Debug)]
@@ -27,8 +27,17 @@ impl Oracle for Serializability {
             .or_else(|| dirty_read(&compared, &history, trace))
             .or_else(|| failure(&compared, &history, trace, false))
             .unwrap_or_else(|| non_serializable(trace));
-        anomaly.explanation.extend(explain(case.serial, &compared));
+        anomaly.explanation.extend(explain(&who(case), &compared));
         Some(anomaly)
+    }
+}
+
+/// What an outcome is held against, in words.
+fn who(case: &Case<'_>) -> String {
+    if case.serial.complete {
+        "every serial order".to_owned()
+    } else {
+        format!("all {} serial orders run", case.serial.runs().len())
     }
 }
 
@@ -67,22 +76,30 @@ fn failure(
     trace: &[Event],
     signals_only: bool,
 ) -> Option<Anomaly> {
-    let fails = |process: usize, exit: Option<Exit>| match exit {
-        Some(Exit::Status(0)) | None => false,
-        Some(Exit::Status(_)) if signals_only => false,
+    let fails = |process: ProcessId, command: usize, exit: Exit| match exit {
+        Exit::Status(0) => false,
+        Exit::Status(_) if signals_only => false,
         exit => !compared.serial.iter().any(|(run, serial)| {
-            !run.order.left_out.contains(&ProcessId(process)) && serial.exits.get(process) == Some(&exit)
+            !run.order.left_out.contains(&process) && serial.exits_of(process).nth(command) == Some(exit)
         }),
     };
-    let exits = || compared.here.exits.iter().copied().enumerate();
-    let (process, exit) = exits().find(|(process, exit)| fails(*process, *exit))?;
-    let (process, exit) = (ProcessId(process), exit?);
+    let of = |process| compared.here.exits_of(process).enumerate().map(move |(at, exit)| (process, at, exit));
+    let mut exits = (0..compared.here.exits.len()).map(ProcessId).flat_map(of);
+    let (process, command, exit) = exits.find(|(process, command, exit)| fails(*process, *command, *exit))?;
+    let one_of_several = compared.here.exits_of(process).count() > 1;
+    let whose =
+        if one_of_several { format!("{process}'s command {}", command + 1) } else { process.to_string() };
     let what = match exit {
-        Exit::Signal(signal) => format!("{process} is killed by signal {signal}"),
-        Exit::Status(_) => format!("{process} fails ({exit}), which no serial order lets it"),
+        Exit::Signal(signal) => format!("{whose} is killed by signal {signal}"),
+        Exit::Status(_) => format!("{whose} fails ({exit}), which no serial order lets it"),
     };
     let mut anomaly = of_reader(Kind::ProcessFailure, what, &[process], history, trace);
-    if let Some(last) = trace.iter().rposition(|event| event.process == process) {
+    let units = Units::of(trace);
+    let of_command = |step: &usize| {
+        let unit = units.at(*step);
+        (unit.process, unit.command) == (process, command)
+    };
+    if let Some(last) = (0..trace.len()).rev().find(of_command) {
         anomaly.steps.retain(|marked| marked.step != last);
         anomaly
             .steps

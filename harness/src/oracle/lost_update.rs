@@ -4,7 +4,7 @@ use super::difference::{Compared, KeyDifference};
 use super::evidence::{Marks, list, shown, sorted};
 use super::history::{Content, Deed, History, How, Touch};
 use super::normalize::json_of;
-use crate::model::{Anomaly, Kind};
+use crate::model::{Anomaly, Kind, Unit, Units};
 
 /// One process's change of a path, and another's that did away with it.
 struct Loss<'h> {
@@ -20,12 +20,42 @@ struct Loss<'h> {
 
 /// The first file, by path, of which an update is lost: first those where a key tells.
 pub(super) fn find(compared: &Compared<'_>, history: &History) -> Option<Anomaly> {
+    Some(anomaly(history, &loss(compared, history)?))
+}
+
+/// The same, where the change that did away with the other rests on what its process had read in an earlier unit, and remembered:
+/// it has not looked since, or puts back what it had seen there.
+pub(super) fn find_remembered(
+    compared: &Compared<'_>,
+    history: &History,
+    units: &Units,
+) -> Option<(Anomaly, Unit)> {
+    let loss = loss(compared, history)?;
+    let by = units.at(loss.by.step);
+    let earlier = |look: &&Touch| {
+        let unit = units.at(look.step);
+        look.as_of <= loss.lost.step && unit.command == by.command && unit.number < by.number
+    };
+    let remembered: Vec<&Touch> = looks(history, &loss.path, loss.by).filter(earlier).collect();
+    let look = *remembered.last()?;
+    let has_not_looked = looks(history, &loss.path, loss.by).all(|look| look.as_of <= loss.lost.step);
+    let value_at = |step: usize, key: &KeyDifference| {
+        let bytes = history.after(&loss.path, Some(step)).bytes()?;
+        key.find(&json_of(&loss.path, bytes)?).cloned()
+    };
+    let puts_back = |look: &&Touch| loss.keys.iter().all(|key| value_at(look.step, key) == key.here);
+    let seen = if has_not_looked { Some(look) } else { remembered.iter().copied().rfind(puts_back) };
+    let seen = seen.filter(|_| has_not_looked || !loss.keys.is_empty())?;
+    let loss = Loss { look: Some(seen), ..loss };
+    Some((anomaly(history, &loss), units.at(seen.step).clone()))
+}
+
+fn loss<'h>(compared: &Compared<'_>, history: &'h History) -> Option<Loss<'h>> {
     let files: Vec<(String, Vec<KeyDifference>)> =
         compared.paths().into_iter().map(|path| (path.clone(), compared.keys(&path))).collect();
     let by_keys = files.iter().find_map(|(path, keys)| of_keys(history, path, keys));
     let by_steps = || files.iter().find_map(|(path, keys)| of_steps(compared, history, path, keys));
-    let loss = by_keys.or_else(by_steps).or_else(|| behind_canon(compared, history))?;
-    Some(anomaly(history, &loss))
+    by_keys.or_else(by_steps).or_else(|| behind_canon(compared, history))
 }
 
 /// By what the steps did, whatever the file holds. A file that nobody may leave is another matter.

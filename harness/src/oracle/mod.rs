@@ -12,6 +12,7 @@ mod judge;
 mod livelock;
 mod lost_update;
 mod normalize;
+mod remembered;
 mod serial;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -19,7 +20,7 @@ pub(crate) mod testing;
 mod tests;
 mod torn;
 
-use crate::model::{Anomaly, Execution, Exit, Tree};
+use crate::model::{Anomaly, Execution, Exit, MarkedStep, Tree, Units};
 
 pub use conflict::{candidate_orders, conflict_serializable};
 pub use deadlock::Deadlock;
@@ -27,6 +28,7 @@ pub use evidence::{FileVersion, versions};
 pub use judge::{Check, Serializability};
 pub use livelock::Livelock;
 pub use normalize::{BadGlob, Normalize};
+pub use remembered::Remembered;
 pub use serial::{Aborts, Order, SerialOutcomes, SerialRun, orders, orders_of_subsets, orders_without};
 
 /// What an oracle is shown.
@@ -72,6 +74,20 @@ pub trait Oracle {
 /// What is wrong with an execution, by all oracles: of several anomalies the most specific.
 #[must_use]
 pub fn judge(case: &Case<'_>) -> Option<Anomaly> {
-    let oracles: [&dyn Oracle; 4] = [&Deadlock, &Livelock, &Serializability, &Check];
-    oracles.iter().filter_map(|oracle| oracle.judge(case)).min_by_key(|anomaly| anomaly.kind)
+    let oracles: [&dyn Oracle; 5] = [&Deadlock, &Livelock, &Serializability, &Remembered, &Check];
+    let found = oracles.iter().filter_map(|oracle| oracle.judge(case));
+    let mut anomaly = found.min_by_key(|anomaly| anomaly.kind)?;
+    anomaly.explanation.extend(by_units(case, &anomaly));
+    Some(anomaly)
+}
+
+/// Where processes are several units: which units the steps of an anomaly are of, and which units there are.
+fn by_units(case: &Case<'_>, anomaly: &Anomaly) -> Vec<String> {
+    let units = Units::of(&case.execution.trace);
+    if !units.are_several() {
+        return Vec::new();
+    }
+    let of = |marked: &MarkedStep| format!("step {} is of {}", marked.step + 1, units.at(marked.step));
+    let steps: Vec<String> = anomaly.steps.iter().map(of).collect();
+    if steps.is_empty() { Vec::new() } else { vec![format!("In units: {}.", steps.join("; "))] }
 }

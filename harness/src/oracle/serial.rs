@@ -16,10 +16,10 @@ pub enum Aborts {
     Allow,
 }
 
-/// A serial run to make: these processes, one after another, each from start to end.
+/// A serial run: the units of the processes, one after another. Most processes are one unit, and run from start to end.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct Order {
-    /// The processes, in the order in which they run.
+    /// Whose unit runs, in the order in which they do; each process as often as it has units.
     pub processes: Vec<ProcessId>,
     /// Those that do not run at all, sorted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -27,6 +27,14 @@ pub struct Order {
 }
 
 impl Order {
+    /// Whether each process runs from its start to its end before the next one begins.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        let begins: Vec<&ProcessId> =
+            self.processes.chunk_by(|a, b| a == b).filter_map(|same| same.first()).collect();
+        begins.iter().collect::<BTreeSet<_>>().len() == begins.len()
+    }
+
     /// The same order, with these processes (sorted) left out.
     #[must_use]
     pub fn without(&self, left_out: &[ProcessId]) -> Self {
@@ -49,24 +57,43 @@ pub struct SerialRun {
 pub struct SerialOutcomes {
     /// Whether every order was run, so that an outcome that is not among them is not serial.
     pub complete: bool,
+    /// Whether every order of whole processes was.
+    pub whole: bool,
     aborts: Aborts,
     rules: Normalize,
     runs: Vec<SerialRun>,
     /// The canonical forms, by the processes left out.
     normal: BTreeMap<Vec<ProcessId>, BTreeSet<Outcome>>,
+    /// Those of orders of whole processes.
+    normal_of_whole: BTreeMap<Vec<ProcessId>, BTreeSet<Outcome>>,
+    /// The processes left out of which every order was run, or, where they are too many, not.
+    enumerated: BTreeMap<Vec<ProcessId>, bool>,
 }
 
 impl SerialOutcomes {
     /// None yet.
     #[must_use]
     pub fn new(aborts: Aborts, rules: Normalize) -> Self {
-        Self { complete: false, aborts, rules, runs: Vec::new(), normal: BTreeMap::new() }
+        Self {
+            complete: false,
+            whole: false,
+            aborts,
+            rules,
+            runs: Vec::new(),
+            normal: BTreeMap::new(),
+            normal_of_whole: BTreeMap::new(),
+            enumerated: BTreeMap::new(),
+        }
     }
 
     /// Adds a run.
     pub fn push(&mut self, run: SerialRun) {
         let normal = self.rules.outcome(&run.outcome);
-        self.normal.entry(run.order.left_out.clone()).or_default().insert(normal);
+        let left_out = run.order.left_out.clone();
+        if run.order.is_whole() {
+            self.normal_of_whole.entry(left_out.clone()).or_default().insert(normal.clone());
+        }
+        self.normal.entry(left_out).or_default().insert(normal);
         self.runs.push(run);
     }
 
@@ -101,13 +128,34 @@ impl SerialOutcomes {
         self.runs.iter().any(|run| run.order == *order)
     }
 
+    /// Whether every order of all processes but these was run, or it is known that they are too many; `None` where nobody tried.
+    #[must_use]
+    pub fn enumerated(&self, left_out: &[ProcessId]) -> Option<bool> {
+        self.enumerated.get(left_out).copied()
+    }
+
+    /// Notes whether every order of all processes but these was run.
+    pub fn note_enumerated(&mut self, left_out: &[ProcessId], all: bool) {
+        self.enumerated.insert(left_out.to_vec(), all);
+    }
+
     /// Whether an outcome counts as one of the serial ones.
     #[must_use]
     pub fn contains(&self, outcome: &Outcome) -> bool {
+        self.is_among(&self.normal, outcome)
+    }
+
+    /// Whether an outcome counts as one of those that whole processes leave, one after another.
+    #[must_use]
+    pub fn contains_whole(&self, outcome: &Outcome) -> bool {
+        self.is_among(&self.normal_of_whole, outcome)
+    }
+
+    fn is_among(&self, known: &BTreeMap<Vec<ProcessId>, BTreeSet<Outcome>>, outcome: &Outcome) -> bool {
         let normal = self.rules.outcome(outcome);
         self.left_out_sets(outcome).iter().any(|left_out| {
             let of_others = without(&normal, left_out);
-            self.normal.get(left_out).is_some_and(|outcomes| {
+            known.get(left_out).is_some_and(|outcomes| {
                 outcomes.contains(&of_others)
                     || (!left_out.is_empty()
                         && outcomes.iter().any(|serial| without(serial, left_out) == of_others))
@@ -120,10 +168,11 @@ impl SerialOutcomes {
     /// outcome are the orders of the others, for each of these sets.
     #[must_use]
     pub fn left_out_sets(&self, outcome: &Outcome) -> Vec<Vec<ProcessId>> {
-        let gave_up = outcome.exits.iter().enumerate().filter(|(_, exit)| gave_up(**exit));
+        let processes = (0..outcome.exits.len()).map(ProcessId);
+        let gave_up = processes.filter(|process| gave_up(outcome, *process));
         match self.aborts {
             Aborts::Fail => vec![Vec::new()],
-            Aborts::Allow => subsets(&gave_up.map(|(number, _)| ProcessId(number)).collect::<Vec<_>>()),
+            Aborts::Allow => subsets(&gave_up.collect::<Vec<_>>()),
         }
     }
 
@@ -134,9 +183,10 @@ impl SerialOutcomes {
     }
 }
 
-/// Whether a process ended by itself and said that it failed.
-fn gave_up(exit: Option<Exit>) -> bool {
-    matches!(exit, Some(Exit::Status(status)) if status != 0)
+/// Whether a process ended by itself and said that it failed; of one that is several commands, some of them.
+fn gave_up(outcome: &Outcome, process: ProcessId) -> bool {
+    let failed = outcome.exits_of(process).any(|exit| !exit.is_success());
+    failed && outcome.exits_of(process).all(|exit| matches!(exit, Exit::Status(_)))
 }
 
 /// An outcome without what these processes show of themselves: their exit and their standard output.
@@ -146,9 +196,15 @@ fn without(outcome: &Outcome, left_out: &[ProcessId]) -> Outcome {
         if let Some(exit) = others.exits.get_mut(process.0) {
             *exit = None;
         }
+        if let Some(earlier) = others.earlier.get_mut(process.0) {
+            earlier.clear();
+        }
         if let Some(output) = others.stdout.get_mut(process.0) {
             output.clear();
         }
+    }
+    if others.earlier.iter().all(Vec::is_empty) {
+        others.earlier.clear();
     }
     others
 }
@@ -257,6 +313,26 @@ mod tests {
         assert!(!serial.contains(&outcome("{\"n\":1}", &[Some(0), Some(0)], &["a", "b"])));
         assert!(!serial.contains(&outcome("{\"n\":1}", &[Some(0), Some(1)], &["a", "locked"])));
         assert!(!serial.contains(&outcome("{\"n\":2}", &[Some(0), Some(0)], &["a", "x"])));
+    }
+
+    /// A canary: each merge that is left out of six makes its own outcome one that nobody gives.
+    #[test]
+    fn a_merge_that_is_left_out_is_noticed() {
+        let merges = ["AABB", "ABAB", "ABBA", "BAAB", "BABA", "BBAA"];
+        let left = |order: &str| outcome(&format!("{order:?}"), &[Some(0), Some(0)], &["", ""]);
+        let run = |order: &&str| {
+            let processes = order.bytes().map(|letter| ProcessId(usize::from(letter - b'A'))).collect();
+            SerialRun { order: Order { processes, left_out: Vec::new() }, outcome: left(order) }
+        };
+        for left_out in merges {
+            let mut serial = SerialOutcomes::new(Aborts::Fail, Normalize::default());
+            merges.iter().filter(|order| **order != left_out).map(run).for_each(|run| serial.push(run));
+            for order in merges {
+                assert_eq!(serial.contains(&left(order)), order != left_out);
+                let whole = ["AABB", "BBAA"].contains(&order) && order != left_out;
+                assert_eq!(serial.contains_whole(&left(order)), whole);
+            }
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Which steps of a trace a timeline shows: those that had a part in the anomaly, and what stands around them.
 //!
 //! A program makes a hundred operations before it comes to the point (it looks at the directory, reads itself). Shown are: the
-//! marked steps; reads and changes of the files concerned; everything about locks; how processes end. Passed over are: looks that
+//! marked steps; where units begin; reads and changes of the files concerned; everything about locks; how processes end. Passed over are: looks that
 //! tell nothing of content (`stat`, the end of a file), flushes, opens that no other process's change follows before they are
 //! used, and all other files.
 
@@ -32,6 +32,8 @@ enum Part {
     Change,
     /// Takes, tries or gives back a lock.
     Lock,
+    /// Begins a unit.
+    Unit,
 }
 
 /// The lines of a finding's timeline, for these processes.
@@ -91,7 +93,7 @@ impl<'f> Concern<'f> {
     fn matters(&self, event: &Event) -> bool {
         let about = |files: &BTreeSet<&str>| paths(event).any(|path| files.contains(path));
         match part(event) {
-            Part::Lock => true,
+            Part::Lock | Part::Unit => true,
             Part::Read => about(&self.files) || about(&self.tokens),
             Part::Change => {
                 let fills = words::moved(event).is_some() && about(&self.sources);
@@ -129,6 +131,7 @@ fn part(event: &Event) -> Part {
     let failed = matches!(event.result, CallResult::Error(_));
     let locks = call.detail.contains("releases the lock");
     match call.name.as_str() {
+        _ if call.begins().is_some() => Part::Unit,
         "flock" | "fcntl" => Part::Lock,
         _ if locks => Part::Lock,
         "open" | "openat" | "openat2" | "creat" => match words::made(event) {

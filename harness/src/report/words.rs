@@ -2,7 +2,7 @@
 //!
 //! The details are those that the tracer writes; what is not known is shown as it is.
 
-use crate::model::{Access, AccessKind, Call, CallResult, Event, Exit, Location};
+use crate::model::{Access, AccessKind, Begins, Call, CallResult, Event, Exit, Location};
 
 /// A step: its call, what came of it, and whether the process ended with it.
 #[must_use]
@@ -141,6 +141,8 @@ fn call_words(call: &Call, succeeds: bool, made: Option<bool>) -> String {
         "sendfile" | "copy_file_range" | "splice" => two_paths("copy", call),
         "close" => plain("close"),
         "exit" | "exit_group" => "exit".into(),
+        _ if call.begins() == Some(Begins::Mark) => "the next unit begins".into(),
+        name if call.begins().is_some() => format!("{name} {}", call.detail).trim_end().to_owned(),
         _ => unknown(call),
     }
 }

@@ -23,7 +23,7 @@ impl fmt::Display for ScenarioError {
 }
 
 /// Keys of the design that nothing reads yet.
-const KEYS_TO_COME: [&str; 6] = ["crash", "faults", "jobs", "shard", "then", "input"];
+const KEYS_TO_COME: [&str; 4] = ["crash", "faults", "jobs", "shard"];
 /// Values of the design that nothing does yet, with their keys.
 const VALUES_TO_COME: [(&str, &str); 2] = [("crash-loss", "kinds"), ("not-durable", "kinds")];
 

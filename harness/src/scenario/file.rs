@@ -2,7 +2,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::error::mend;
-use super::{Equivalence, Scenario, ScenarioError, StrategyName};
+use super::{Equivalence, Scenario, ScenarioError, StrategyName, requests};
 use crate::model::Verdict;
 use crate::oracle::Normalize;
 
@@ -35,7 +35,29 @@ impl Scenario {
             let message = format!("`dir` is {dir}, and there is no such folder beside it");
             return Err(ScenarioError { file: shown, line: line_of_key(&text, "dir"), message });
         }
+        scenario
+            .read_inputs(|name| {
+                fs::read(folder.join(name)).map_err(|error| format!("cannot be read: {error}"))
+            })
+            .map_err(|message| ScenarioError {
+                file: shown.clone(),
+                line: line_of_key(&text, "input"),
+                message,
+            })?;
         Ok(scenario)
+    }
+
+    /// Puts the lines of the processes' inputs in the place of the names of the files: then the scenario stands alone.
+    ///
+    /// # Errors
+    /// Which file cannot be an input, and why.
+    pub fn read_inputs(&mut self, read: impl Fn(&str) -> Result<Vec<u8>, String>) -> Result<(), String> {
+        for process in &mut self.processes {
+            let Some(name) = process.input.take() else { continue };
+            let lines = read(&name).and_then(|bytes| requests(&bytes));
+            process.requests = lines.map_err(|problem| format!("the input {name} {problem}"))?;
+        }
+        Ok(())
     }
 
     /// The folder that each fresh workspace is a copy of, given the scenario's; none where workspaces begin empty.
@@ -147,7 +169,7 @@ mod tests {
     use super::Scenario;
     use crate::model::{Kind, Verdict};
     use crate::oracle::Aborts;
-    use crate::scenario::{Program, StrategyName};
+    use crate::scenario::{Process, Program, StrategyName};
 
     const WHOLE: &str = r#"
 name = "two-agents"
@@ -171,9 +193,14 @@ equivalence = "trace"
 
 [[process]]
 command = "python3 agent.py a"
+then = ["python3 agent.py c", "true"]
 
 [[process]]
 closure = "agent b"
+
+[[process]]
+command = "./server"
+requests = ["add a", "list"]
 
 [expect]
 verdict = "anomaly"
@@ -192,8 +219,11 @@ blocked = 4
             (Some(7), Some(3), Some(1000), Some(500))
         );
         assert_eq!((scenario.time_limit, scenario.all), (Some(60.0), true));
-        let processes = [Program::Command("python3 agent.py a".into()), Program::Closure("agent b".into())];
-        assert_eq!(scenario.processes, processes);
+        let then = vec!["python3 agent.py c".to_owned(), "true".to_owned()];
+        let first = Process { then, ..Program::Command("python3 agent.py a".into()).into() };
+        let requests = vec!["add a".to_owned(), "list".to_owned()];
+        let third = Process { requests, ..Program::Command("./server".into()).into() };
+        assert_eq!(scenario.processes, [first, Program::Closure("agent b".into()).into(), third]);
         let expect = scenario.expect.clone().unwrap();
         assert_eq!((expect.verdict, expect.complete, expect.blocked), (Verdict::Anomaly, Some(30), Some(4)));
         assert_eq!(expect.kinds, [Kind::LostUpdate, Kind::TornFile]);
@@ -204,7 +234,9 @@ blocked = 4
     #[test]
     fn the_example_of_the_documentation_is_one() {
         let example = Scenario::parse(include_str!("example.toml"), "example.toml").unwrap();
-        assert_eq!((example.processes.len(), example.max_executions), (2, Some(10_000)));
+        assert_eq!((example.processes.len(), example.max_executions), (4, Some(10_000)));
+        assert_eq!(example.processes[2].then.len(), 1);
+        assert_eq!(example.processes[3].input.as_deref(), Some("requests.txt"));
         assert_eq!(example.expect.unwrap().kinds, [Kind::LostUpdate, Kind::TornFile]);
     }
 
@@ -251,8 +283,18 @@ blocked = 4
             (format!("faults = []\n{process}"), "s.toml:1: `faults` is not built yet"),
             (format!("jobs = 2\n{process}"), "s.toml:1: `jobs` is not built yet"),
             (format!("shard = \"1/2\"\n{process}"), "s.toml:1: `shard` is not built yet"),
-            (format!("{process}then = \"b\""), "s.toml:3: `then` is not built yet"),
-            (format!("{process}input = \"b\""), "s.toml:3: `input` is not built yet"),
+            (
+                format!("{process}then = [\"b\"]\ninput = \"c\""),
+                "s.toml:1: a process has either `then` or `input`: it is several commands, or one that is asked",
+            ),
+            (
+                format!("{process}then = [\" \"]"),
+                "s.toml:1: each of `then` is a command: one of them is empty",
+            ),
+            (
+                format!("{process}input = \"b\"\nrequests = [\"c\"]"),
+                "s.toml:1: a process has either `input` or `requests`: a file, or the lines themselves",
+            ),
             (
                 format!("{process}[expect]\nverdict = \"anomaly\"\nkinds = [\"crash-loss\"]"),
                 "s.toml:5: `crash-loss` as `kinds` is not built yet",
@@ -308,6 +350,19 @@ blocked = 4
             (error.line, error.message.as_str()),
             (Some(1), "`dir` is missing, and there is no such folder beside it")
         );
+        std::fs::write(&file, "[[process]]\ncommand = \"a\"\ninput = \"asked\"\n").unwrap();
+        let error = Scenario::load(&folder).unwrap_err().to_string();
+        assert!(error.contains(":3: the input asked cannot be read: No such file"), "{error}");
+        for (text, lines) in [("one\ntwo\n", ["one", "two"].as_slice()), ("one\n\ntwo", &["one", "", "two"])]
+        {
+            std::fs::write(folder.join("asked"), text).unwrap();
+            let scenario = Scenario::load(&folder).unwrap();
+            assert_eq!(scenario.processes[0].input, None);
+            assert_eq!(scenario.processes[0].requests, lines);
+        }
+        std::fs::write(folder.join("asked"), "").unwrap();
+        let error = Scenario::load(&folder).unwrap_err().message;
+        assert_eq!(error, "the input asked is empty: nothing would be asked");
         assert!(Scenario::load(parent.path()).unwrap_err().message.starts_with("cannot be read: "));
     }
 }

@@ -1,6 +1,7 @@
 //! Scenarios: workspace, processes, oracles, bounds and the expected verdict, as `scenario.toml` in a folder of its own.
 //!
-//! Keys are the options of the command, with hyphens; `canon` and `final` are the only ones that are not in this example:
+//! Keys are the options of the command, with hyphens; `canon`, `final`, and `requests` of a process are the only ones that are not in this
+//! example:
 #![doc = "```toml"]
 #![doc = include_str!("example.toml")]
 #![doc = "```"]
@@ -8,11 +9,13 @@
 mod error;
 mod expect;
 mod file;
+mod process;
 
 use serde::{Deserialize, Serialize};
 
 pub use error::ScenarioError;
 pub use expect::Expect;
+pub use process::{Process, Program, requests};
 
 use crate::oracle::Aborts;
 
@@ -79,7 +82,7 @@ pub struct Scenario {
     pub equivalence: Equivalence,
     /// The processes, A first.
     #[serde(default, rename = "process")]
-    pub processes: Vec<Program>,
+    pub processes: Vec<Process>,
     /// What the exploration is expected to give.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expect: Option<Expect>,
@@ -87,50 +90,6 @@ pub struct Scenario {
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
-}
-
-/// What a process runs.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", try_from = "ProgramKeys")]
-pub enum Program {
-    /// A command: run directly where it is plain words, by `sh -c` where it needs a shell.
-    Command(String),
-    /// A Rust closure of the catalogue: its name, and its arguments.
-    Closure(String),
-}
-
-impl Program {
-    /// What to show people.
-    #[must_use]
-    pub fn text(&self) -> &str {
-        match self {
-            Self::Command(text) | Self::Closure(text) => text,
-        }
-    }
-}
-
-/// The keys of a `[[process]]` table.
-#[derive(Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-struct ProgramKeys {
-    command: Option<String>,
-    closure: Option<String>,
-}
-
-impl TryFrom<ProgramKeys> for Program {
-    type Error = &'static str;
-
-    fn try_from(keys: ProgramKeys) -> Result<Self, Self::Error> {
-        match (keys.command, keys.closure) {
-            (Some(text), None) | (None, Some(text)) if text.trim().is_empty() => {
-                Err("a process needs something to run")
-            }
-            (Some(command), None) => Ok(Self::Command(command)),
-            (None, Some(closure)) => Ok(Self::Closure(closure)),
-            (Some(_), Some(_)) => Err("a process has either `command` or `closure`, not both"),
-            (None, None) => Err("a process needs `command = \"…\"` or `closure = \"…\"`"),
-        }
-    }
 }
 
 /// Which executions to run.

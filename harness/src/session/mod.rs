@@ -19,7 +19,7 @@ pub use self::parts::Share;
 use self::search::{Searched, Watch};
 use crate::backend::Backend;
 use crate::explore::Counts;
-use crate::model::{Anomaly, Cut, Ending, Execution, Kind, Outcome, ProcessId, Tree, Verdict};
+use crate::model::{Anomaly, Cut, Ending, Execution, Kind, Outcome, ProcessId, Tree, Units, Verdict};
 use crate::oracle::{
     BadGlob, Case, CheckRun, Normalize, SerialOutcomes, candidate_orders, conflict_serializable, judge,
 };
@@ -208,11 +208,29 @@ impl<'a> Session<'a> {
             if !self.judged.insert((normal, failed)) {
                 return Ok(());
             }
-            if !failed && self.is_serial(execution)? {
+            if !failed && self.is_fine(execution)? {
                 return Ok(());
             }
         }
         self.record(execution)
+    }
+
+    /// Whether nothing can be wrong with this outcome: some serial order gives it, and it is not one that only merges of units give.
+    fn is_fine(&mut self, execution: &Execution) -> Result<bool, SessionError> {
+        if !self.is_serial(execution)? {
+            return Ok(false);
+        }
+        let several = self.serial.whole && Units::of(&execution.trace).are_several();
+        if !several || self.serial.contains_whole(&execution.outcome) {
+            return Ok(true);
+        }
+        if !self.serial.contains(&execution.outcome) {
+            // It is known to be serial without having been seen.
+            for order in candidate_orders(execution).iter().take(1) {
+                self.run_order(order)?;
+            }
+        }
+        Ok(!self.serial.contains(&execution.outcome))
     }
 
     /// Whether some serial order gives this outcome. Where too many orders could, those that the execution suggests are tried.
@@ -228,7 +246,7 @@ impl<'a> Session<'a> {
             return Ok(true);
         }
         for order in candidate_orders(execution) {
-            self.run_order(order)?;
+            self.run_order(&order)?;
             if self.serial.contains(&execution.outcome) {
                 return Ok(true);
             }

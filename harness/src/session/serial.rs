@@ -1,33 +1,57 @@
 //! The serial runs: the processes one after another, in every order or in those that matter.
 
 use super::{ALL_ORDERS, Session, SessionError};
-use crate::model::{Ending, Exit, Outcome, ProcessId};
-use crate::oracle::{Order, SerialRun, orders, orders_without};
+use crate::explore::{Merge, Picked, Serial, count_of_merges, next_merge};
+use crate::model::{Ending, Execution, Exit, Outcome, ProcessId};
+use crate::oracle::{Order, SerialRun, orders};
 
 /// How a shell ends that does not find its command.
 const NOT_FOUND: i32 = 127;
 
+/// Up to this number of serial orders all of them are run: five processes have 120, two of five units each 252.
+const MOST_ORDERS: u128 = 500;
+
 impl Session<'_> {
-    /// Runs every serial order; of many processes only the first and the last one.
+    /// Runs every serial order; where there are too many, the first and the last one, and of processes that are several units each
+    /// order in which they run whole.
     pub(super) fn run_serial_orders(&mut self) -> Result<(), SessionError> {
         let count = self.job.programs.len();
-        if count <= ALL_ORDERS {
+        self.serial.complete = self.run_merges(&[])?;
+        self.serial.whole = self.serial.complete;
+        if !self.serial.complete && count <= ALL_ORDERS {
             for order in orders(count) {
-                self.run_order(order)?;
+                self.run_whole(&order.processes)?;
             }
-            self.serial.complete = true;
-        } else {
-            let forward: Vec<ProcessId> = (0..count).map(ProcessId).collect();
-            let backward = forward.iter().rev().copied().collect();
-            for processes in [forward, backward] {
-                self.run_order(Order { processes, left_out: Vec::new() })?;
-            }
+            self.serial.whole = true;
+        } else if !self.serial.complete {
+            let backward: Vec<ProcessId> = (0..count).rev().map(ProcessId).collect();
+            self.run_whole(&backward)?;
         }
         if self.serial.runs().is_empty() {
             let why = "in each of them a process waits for one that has not begun".to_owned();
             return Err(SessionError::NoSerialOrder(why));
         }
         self.refuse_what_is_not_found()
+    }
+
+    /// Runs every merge of the units of all processes but these, or, where they are too many, the first one; whether it was all.
+    fn run_merges(&mut self, left_out: &[ProcessId]) -> Result<bool, SessionError> {
+        if let Some(all) = self.serial.enumerated(left_out) {
+            return Ok(all);
+        }
+        let mut next = Some(Vec::new());
+        let mut made = 0u128;
+        while let Some(beginning) = next {
+            let (picked, execution) = self.run_serially(Serial::Units(&beginning), left_out)?;
+            made += 1;
+            if made > MOST_ORDERS || (made == 1 && count_of_merges(&picked, &execution) > MOST_ORDERS) {
+                self.serial.note_enumerated(left_out, false);
+                return Ok(false);
+            }
+            next = next_merge(&picked, &execution);
+        }
+        self.serial.note_enumerated(left_out, true);
+        Ok(true)
     }
 
     /// A shell ends with this status where it does not find its command: then there is nothing to explore.
@@ -44,10 +68,9 @@ impl Session<'_> {
     /// How a process ends that fails in every serial order; as in the first of them.
     fn fails_always(&self, process: ProcessId) -> Option<Exit> {
         let runs = self.serial.runs().iter().filter(|run| !run.order.left_out.contains(&process));
-        let exits: Vec<Option<Exit>> =
-            runs.filter_map(|run| run.outcome.exits.get(process.0).copied()).collect();
-        let fails = |exit: &Option<Exit>| exit.is_some_and(|exit| !exit.is_success());
-        exits.first().copied().flatten().filter(|_| exits.iter().all(fails))
+        let failed = |run: &SerialRun| run.outcome.exits_of(process).find(|exit| !exit.is_success());
+        let exits: Vec<Option<Exit>> = runs.map(failed).collect();
+        exits.first().copied().flatten().filter(|_| exits.iter().all(Option::is_some))
     }
 
     /// The last line of what a process said on its standard error.
@@ -63,27 +86,40 @@ impl Session<'_> {
         let count = self.job.programs.len();
         for left_out in self.serial.left_out_sets(outcome) {
             if !left_out.is_empty() && count - left_out.len() <= ALL_ORDERS {
-                for order in orders_without(count, &left_out) {
-                    self.run_order(order)?;
-                }
+                self.run_merges(&left_out)?;
             }
         }
         Ok(())
     }
 
-    /// Runs a serial order, unless it has been run. One in which a process waits for ever gives no outcome.
-    pub(super) fn run_order(&mut self, order: Order) -> Result<(), SessionError> {
-        if self.serial.has_run(&order) {
-            return Ok(());
+    /// Runs a serial order, unless it has been run.
+    pub(super) fn run_order(&mut self, order: &Order) -> Result<(), SessionError> {
+        if !self.serial.has_run(order) {
+            self.run_serially(Serial::Units(&order.processes), &order.left_out)?;
         }
-        let most_steps = self.most_steps();
-        let mut execution = self.tracer.execute_in_order(&order.processes, most_steps)?;
-        if execution.ending != Ending::Complete {
-            return Ok(());
-        }
-        self.afterwards.finish(&mut self.tracer, &mut execution)?;
-        self.serial.push(SerialRun { order, outcome: execution.outcome });
         Ok(())
+    }
+
+    fn run_whole(&mut self, processes: &[ProcessId]) -> Result<(), SessionError> {
+        self.run_serially(Serial::Whole(processes), &[]).map(drop)
+    }
+
+    /// Makes a serial run. One in which a unit waits for ever gives no outcome.
+    fn run_serially(
+        &mut self,
+        serial: Serial<'_>,
+        left_out: &[ProcessId],
+    ) -> Result<(Vec<Picked>, Execution), SessionError> {
+        let mut merge = Merge::new(serial, left_out, self.most_steps());
+        let mut execution = self.tracer.execute_without(left_out, &mut merge)?;
+        let picked = merge.picked().to_vec();
+        let processes = picked.iter().map(|picked| picked.process).collect();
+        let order = Order { processes, left_out: left_out.to_vec() };
+        if execution.ending == Ending::Complete && !self.serial.has_run(&order) {
+            self.afterwards.finish(&mut self.tracer, &mut execution)?;
+            self.serial.push(SerialRun { order, outcome: execution.outcome.clone() });
+        }
+        Ok((picked, execution))
     }
 
     /// What a reader of the verdict should know of how it came about.
@@ -91,9 +127,14 @@ impl Session<'_> {
         let mut remarks = Vec::new();
         if !self.serial.complete {
             let (run, count) = (self.serial.runs().len(), self.job.programs.len());
-            remarks.push(format!(
-                "serial orders: {run} of {count}! were run, those that the executions suggest"
-            ));
+            let units = self.serial.runs().iter().any(|run| run.order.processes.len() > count);
+            let of = if units { "merges of the units".to_owned() } else { format!("{count}!") };
+            remarks.push(format!("serial orders: {run} of {of} were run, those that the executions suggest"));
+            if units && !self.serial.whole {
+                remarks.push(
+                    "updates that are lost to what a process remembers from an earlier unit".to_owned(),
+                );
+            }
         }
         for process in (0..self.job.programs.len()).map(ProcessId) {
             if let Some(exit) = self.fails_always(process) {

@@ -35,7 +35,7 @@ impl Trial for Trials<'_, '_> {
     /// Where not all serial orders were run, some other may give this outcome.
     fn confirms(&mut self, execution: &Execution) -> Result<bool, SessionError> {
         let by_outcome = execution.is_complete() && self.anomaly.kind != Kind::CheckFailed;
-        Ok(!(by_outcome && self.session.is_serial(execution)?))
+        Ok(!(by_outcome && self.session.is_fine(execution)?))
     }
 }
 

@@ -78,6 +78,17 @@ impl Running<'_> {
                 tracee.set_registers(registers)?;
                 Ok(result)
             }
+            Action::Ask => {
+                let given = self.ask(name.process)?;
+                self.run_call(name)?;
+                Ok(given)
+            }
+            Action::Mark => {
+                let mut registers = entry;
+                registers.skip_with(0);
+                self.task(name)?.tracee.set_registers(registers)?;
+                Ok(0)
+            }
             _ => self.run_call(name),
         }
     }
@@ -187,7 +198,12 @@ impl Running<'_> {
             Action::SetTime { object, time } => {
                 self.world.objects.set_time(*object, time.unwrap_or(EPOCH + now));
             }
-            Action::None | Action::Transfer { .. } | Action::List { .. } | Action::Close(_) => {}
+            Action::None
+            | Action::Transfer { .. }
+            | Action::List { .. }
+            | Action::Close(_)
+            | Action::Ask
+            | Action::Mark => {}
         }
         Ok(())
     }

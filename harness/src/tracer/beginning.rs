@@ -3,6 +3,7 @@
 use super::TraceError;
 use super::checkpoint::{Beginning, Checkpoint, Look, Recorder, can_be_copied};
 use super::execution::Running;
+use super::input::Pipe;
 use super::task::Name;
 use crate::model::{AccessKind, Event, Operation, ProcessId};
 
@@ -144,7 +145,8 @@ impl Running<'_> {
             Beginning::Recorded(prefix) => Some(prefix.clone()),
             _ => None,
         };
-        let Some(offsets) = can_be_copied(task, self.sandbox.init()) else { return Ok(()) };
+        let input = self.sandbox.input(self.programs[process]).and_then(Pipe::name);
+        let Some(offsets) = can_be_copied(task, self.sandbox.init(), input.as_deref()) else { return Ok(()) };
         let Some(prefix) = wanted else {
             if let Some(recorder) = &mut self.processes[process].recorder {
                 recorder.prefix.points.push(looked);

@@ -79,7 +79,8 @@ impl Recorder {
         let changes = event.operation.accesses.iter().any(|access| access.kind != AccessKind::Read);
         self.disturbed |= after_others && !changes;
         let maps = matches!(event.operation.call.name.as_str(), "mmap" | "execve" | "execveat");
-        self.over = after_others || changes || maps || event.exit.is_some();
+        let goes_on = event.operation.call.begins().is_some();
+        self.over = after_others || changes || maps || goes_on || event.exit.is_some();
         if !self.over {
             self.prefix.looks.push(Look { event: event.clone(), clock });
         }
@@ -129,8 +130,9 @@ impl Drop for Checkpoint {
 }
 
 /// What a process has open that a copy of it would share with it; `None` where a copy cannot stand for it: it has children, has
-/// something of the workspace open, or something that is not a plain file.
-pub fn can_be_copied(task: &Task, init: Pid) -> Option<Vec<(i32, u64)>> {
+/// something of the workspace open, or something that is not a plain file. `input`: the pipe that it is asked over, if it is; it is the
+/// same in every execution.
+pub fn can_be_copied(task: &Task, init: Pid, input: Option<&str>) -> Option<Vec<(i32, u64)>> {
     let id = task.tracee.id();
     if !matches!(task.state, State::Held { .. }) || task.descriptors.borrow().any_object() {
         return None;
@@ -144,11 +146,11 @@ pub fn can_be_copied(task: &Task, init: Pid) -> Option<Vec<(i32, u64)>> {
     if !leads_group || !children.trim().is_empty() || moved || own_program {
         return None;
     }
-    offsets(id).ok().flatten()
+    offsets(id, input).ok().flatten()
 }
 
 /// The offsets of a process's open files; `None` where one of them is not a plain file, a device or in memory.
-fn offsets(id: Pid) -> io::Result<Option<Vec<(i32, u64)>>> {
+fn offsets(id: Pid, input: Option<&str>) -> io::Result<Option<Vec<(i32, u64)>>> {
     let mut offsets = Vec::new();
     for entry in std::fs::read_dir(format!("/proc/{id}/fd"))? {
         let entry = entry?;
@@ -156,6 +158,9 @@ fn offsets(id: Pid) -> io::Result<Option<Vec<(i32, u64)>>> {
             continue;
         };
         let link = proc_link(&format!("/proc/{id}/fd/{number}"))?;
+        if input == Some(&link) {
+            continue;
+        }
         if !link.starts_with('/') || link.starts_with(WORKSPACE) {
             return Ok(None);
         }

@@ -89,6 +89,7 @@ impl<'a> Running<'a> {
         let task = self.sandbox.spawn(self.programs[process], first_pid(process))?;
         self.adopt(task, Name { process, way: Vec::new() }, None);
         self.processes[process].tasks = 1;
+        self.connect_input(process)?;
         self.settle(process)
     }
 
@@ -116,6 +117,7 @@ impl<'a> Running<'a> {
             });
             match next.map(|(name, _)| name.clone()) {
                 Some(name) => self.run(&name)?,
+                None if self.top_up(process)? => {}
                 None if sleep::run_out(self, process)? => {}
                 None => return self.collect_the_killed(),
             }
@@ -204,20 +206,28 @@ impl<'a> Running<'a> {
     }
 
     fn do_pending(&mut self, process: ProcessId) -> Result<Event, TraceError> {
-        let Some(name) = self.offered(process.0).cloned() else {
+        let clock = self.processes[process.0].clock;
+        let name = self.offered(process.0).cloned();
+        let mut event = if let Some(name) = &name {
+            if let Some((operation, _)) = self.tasks[name].pending() {
+                let operation = operation.clone();
+                self.start_the_disturbed(process.0, &operation)?;
+            }
+            self.execute(name)?
+        } else if let Some(operation) = self.next_unit(process.0) {
+            self.begin_unit(process.0, operation)?
+        } else {
             return Err(TraceError::Lost(format!("{process} has no operation to do")));
         };
-        if let Some((operation, _)) = self.tasks[&name].pending() {
-            let operation = operation.clone();
-            self.start_the_disturbed(process.0, &operation)?;
-        }
-        let clock = self.processes[process.0].clock;
-        let mut event = self.execute(&name)?;
         let after_others = self.depends_on_others(&event);
         self.record(process.0, &event.operation);
-        if !self.end_as_known(process.0, &name)? {
-            self.settle_after(process.0)?;
-            self.learn_end(process.0)?;
+        match &name {
+            Some(name) if self.end_as_known(process.0, name)? => {}
+            Some(_) => {
+                self.settle_after(process.0)?;
+                self.learn_end(process.0)?;
+            }
+            None => self.settle_after(process.0)?,
         }
         if let Status::Finished(exit) = self.status(process.0) {
             event.exit = Some(exit);
@@ -324,11 +334,6 @@ impl<'a> Running<'a> {
             }
         }
         Ok(())
-    }
-
-    /// How each process ended.
-    pub fn exits(&self) -> Vec<Option<Exit>> {
-        self.processes.iter().map(|process| process.exit).collect()
     }
 
     pub(super) fn interrupted(&self) -> bool {

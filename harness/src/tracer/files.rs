@@ -13,6 +13,8 @@ pub enum What {
     Object(ObjectId),
     /// A source of random bytes outside of it.
     Random,
+    /// The standard input of a process that is asked.
+    Input,
 }
 
 /// An open file description: what `open` makes, and `dup` and `fork` share.
@@ -49,7 +51,7 @@ impl Description {
     pub fn object(&self) -> Option<ObjectId> {
         match self.what {
             What::Object(object) => Some(object),
-            What::Random => None,
+            What::Random | What::Input => None,
         }
     }
 }

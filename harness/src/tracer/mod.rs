@@ -16,6 +16,7 @@ mod execution;
 mod files;
 mod filter;
 mod ids;
+mod input;
 mod laid;
 mod locks;
 mod objects;
@@ -24,13 +25,15 @@ mod program;
 mod sandbox;
 mod sleep;
 mod standing;
+mod start;
 mod stops;
 mod sys;
 mod task;
 mod tracee;
+mod units;
 mod vdso;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -42,14 +45,16 @@ use self::checkpoint::Beginning;
 use self::decode::World;
 use self::endings::Ends;
 use self::execution::Running;
+use self::input::Feed;
 use self::laid::{Changes, Laid, Survey};
 use self::locks::Locks;
 use self::paths::Paths;
 pub use self::program::{Closure, Program};
 use self::sandbox::Sandbox;
 pub use self::sandbox::{SandboxError, WORKSPACE};
+pub use self::units::unit;
 use crate::backend::{Backend, Chooser, Detail};
-use crate::model::{Choice, Cut, Ending, Execution, Exit, Outcome, ProcessId, Status, Tree, View};
+use crate::model::{Choice, Ending, Execution, Exit, Outcome, ProcessId, Status, Tree, View};
 use crate::workspace;
 
 /// Why an execution could not be run.
@@ -82,6 +87,8 @@ pub struct Tracer {
     ends: Ends,
     sandbox: Sandbox,
     processes: usize,
+    /// What they are asked, those that are.
+    requests: Vec<Option<Arc<[String]>>>,
     initial: Tree,
     /// What is known of the workspace as it is, once it has been laid out.
     laid: Option<Laid>,
@@ -124,6 +131,7 @@ impl Tracer {
             ends: Ends::default(),
             sandbox,
             processes: programs.len(),
+            requests: programs.iter().map(|program| program.requests().cloned()).collect(),
             initial,
             laid: None,
             not_covered: BTreeSet::new(),
@@ -238,6 +246,7 @@ impl Tracer {
             changes,
             not_covered: BTreeSet::new(),
             signalled: false,
+            inputs: BTreeMap::new(),
         })
     }
 
@@ -290,37 +299,22 @@ impl Backend for Tracer {
     }
 }
 
-/// Runs processes one after another.
-struct InOrder<'a> {
-    order: &'a [ProcessId],
-    most_steps: usize,
-}
-
-impl Chooser for InOrder<'_> {
-    fn choose(&mut self, view: View<'_>) -> Result<Choice, Cut> {
-        let over = |process: &&ProcessId| matches!(view.processes[process.0], Status::Finished(_));
-        match self.order.iter().find(|process| !over(process)) {
-            Some(next) if view.processes[next.0].is_enabled() && view.trace.len() < self.most_steps => {
-                Ok(Choice::Process(*next))
-            }
-            _ => Err(Cut::Steps),
-        }
-    }
-}
-
 impl Tracer {
-    /// Runs these processes one after another, each from start to end; the others not at all. The ending is complete where each
-    /// of them came to its end.
+    /// Runs an execution of all processes but these, which the chooser is to leave alone. Whatever its ending, its outcome is what there
+    /// is then; it is complete where each of the others came to its end.
     ///
     /// # Errors
     /// Where the machine fails, or the exploration is to stop.
-    pub fn execute_in_order(
+    pub fn execute_without(
         &mut self,
-        order: &[ProcessId],
-        most_steps: usize,
+        left_out: &[ProcessId],
+        chooser: &mut dyn Chooser,
     ) -> Result<Execution, TraceError> {
-        let mut execution = self.run(&mut InOrder { order, most_steps }, Detail::Search)?;
-        if order.iter().all(|process| execution.outcome.exits[process.0].is_some()) {
+        let mut execution = self.run(chooser, Detail::Search)?;
+        let over = |(process, exit): (usize, &Option<Exit>)| {
+            exit.is_some() || left_out.contains(&ProcessId(process))
+        };
+        if execution.outcome.exits.iter().enumerate().all(over) {
             execution.ending = Ending::Complete;
         }
         Ok(execution)
@@ -332,8 +326,9 @@ impl Tracer {
         let programs: Vec<usize> = (0..self.processes).collect();
         let (mut schedule, mut trace) = (Vec::new(), Vec::new());
         let (survey, laid) = (self.survey()?, self.laid.take());
-        let (ending, exits, learned) = {
-            let world = self.world(&survey)?;
+        let (ending, ends, learned) = {
+            let mut world = self.world(&survey)?;
+            world.inputs = self.inputs()?;
             let known = (&mut self.beginnings[..], &mut self.ends, self.not_covered.is_empty());
             let mut running = Running::start(&self.sandbox, programs, known, world, detail, &self.stop)?;
             let ending = loop {
@@ -351,16 +346,27 @@ impl Tracer {
                 }
             };
             running.keep_records();
-            (ending, running.exits(), Learned::of(&mut running))
+            (ending, running.ends(), Learned::of(&mut running))
         };
         self.learn(&survey, laid, learned);
-        Ok(Execution { schedule, trace, ending, outcome: self.outcome(exits)? })
+        Ok(Execution { schedule, trace, ending, outcome: self.outcome(ends)? })
     }
 
-    fn outcome(&self, exits: Vec<Option<Exit>>) -> Result<Outcome, TraceError> {
+    /// What the processes will be asked in an execution.
+    fn inputs(&self) -> Result<BTreeMap<usize, Feed>, TraceError> {
+        let mut inputs = BTreeMap::new();
+        for (process, requests) in self.requests.iter().enumerate() {
+            if let (Some(requests), Some(pipe)) = (requests, self.sandbox.input(process)) {
+                inputs.insert(process, Feed::new(pipe, Arc::clone(requests))?);
+            }
+        }
+        Ok(inputs)
+    }
+
+    fn outcome(&self, (exits, earlier): (Vec<Option<Exit>>, Vec<Vec<Exit>>)) -> Result<Outcome, TraceError> {
         let output = |process| Ok(self.sandbox.output(process)?.0);
         let stdout: Result<Vec<Vec<u8>>, TraceError> = (0..self.processes).map(output).collect();
-        Ok(Outcome { tree: self.capture()?, exits, stdout: stdout?, canon: None, last: None })
+        Ok(Outcome { tree: self.capture()?, exits, earlier, stdout: stdout?, canon: None, last: None })
     }
 }
 

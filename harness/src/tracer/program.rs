@@ -22,6 +22,17 @@ pub enum Program {
         /// What it does.
         body: Closure,
     },
+    /// Several, one after another, as one process: each is begun when the one before it is gone with all its children, however it
+    /// ended. Each is a unit. What is asked within a sequence is not.
+    Sequence(Vec<Program>),
+    /// One that is asked over its standard input. Each request is a line, given when the program has read all before it and waits
+    /// for more; each is a unit, and so is what comes before the first and what the end of the input brings about.
+    Asked {
+        /// What it runs.
+        program: Box<Program>,
+        /// The lines, without their ends.
+        requests: Arc<[String]>,
+    },
 }
 
 /// Characters that mean something to a shell, so that a command with any of them needs one.
@@ -44,6 +55,37 @@ impl Program {
         })
     }
 
+    /// The same process, with a further command, or closure, when all before is over.
+    #[must_use]
+    pub fn then(self, next: Self) -> Self {
+        let next = next.parts().into_iter().cloned();
+        Self::Sequence(self.parts().into_iter().cloned().chain(next).collect())
+    }
+
+    /// The same program, asked over its standard input.
+    #[must_use]
+    pub fn asked<T: Into<String>>(self, requests: impl IntoIterator<Item = T>) -> Self {
+        Self::Asked { program: Box::new(self), requests: requests.into_iter().map(Into::into).collect() }
+    }
+
+    /// The commands and closures that it runs, in their order.
+    #[must_use]
+    pub fn parts(&self) -> Vec<&Self> {
+        match self {
+            Self::Command(_) | Self::Closure { .. } => vec![self],
+            Self::Sequence(parts) => parts.iter().flat_map(Self::parts).collect(),
+            Self::Asked { program, .. } => program.parts(),
+        }
+    }
+
+    /// What it is asked over its standard input, if it is.
+    pub(super) fn requests(&self) -> Option<&Arc<[String]>> {
+        match self {
+            Self::Asked { requests, .. } => Some(requests),
+            _ => None,
+        }
+    }
+
     /// The words as the kernel wants them. Empty for a closure.
     pub(super) fn words(&self) -> Result<Vec<CString>, String> {
         let Self::Command(words) = self else { return Ok(Vec::new()) };
@@ -62,6 +104,11 @@ impl fmt::Display for Program {
         match self {
             Self::Command(words) => f.write_str(&words.join(" ")),
             Self::Closure { name, .. } => f.write_str(name),
+            Self::Asked { program, .. } => program.fmt(f),
+            Self::Sequence(parts) => {
+                let parts: Vec<String> = parts.iter().map(ToString::to_string).collect();
+                f.write_str(&parts.join(", then "))
+            }
         }
     }
 }

@@ -8,9 +8,8 @@
 use std::cell::OnceCell;
 use std::ffi::CString;
 use std::fs::File;
-use std::io::{self, Write};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
@@ -21,9 +20,10 @@ use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::{ForkResult, Pid};
 
 use super::copies::Template;
-use super::filter;
 use super::ids::template_pid;
+use super::input::{Feeding, Pipe};
 use super::program::Program;
+use super::start::{Prepared, begin, environment};
 use super::sys;
 use super::tracee::{Resume, Stop, Tracee};
 
@@ -31,18 +31,6 @@ use super::tracee::{Resume, Stop, Tracee};
 const MOUNT_POINT: &str = "/dev/shm";
 /// The workspace's path as the processes see it, the same in each execution and on each machine.
 pub const WORKSPACE: &str = "/dev/shm/workspace";
-
-/// The variables that processes inherit; all others are left out, so that an execution does not depend on the terminal, the
-/// session or the time of day.
-const INHERITED: [&str; 6] = ["HOME", "LD_LIBRARY_PATH", "LOGNAME", "PATH", "USER", "VIRTUAL_ENV"];
-/// The variables that are the same everywhere.
-const FIXED: [&str; 5] = [
-    "DIR=/dev/shm/workspace",
-    "LANG=C.UTF-8",
-    "PWD=/dev/shm/workspace",
-    "PYTHONDONTWRITEBYTECODE=1",
-    "TZ=UTC",
-];
 
 /// Why the processes cannot be set apart from the machine.
 #[derive(Debug, thiserror::Error)]
@@ -73,24 +61,19 @@ pub struct Sandbox {
     init: Tracee,
     gate: OwnedFd,
     outputs: Vec<Output>,
-    /// Of each program that has been started.
+    /// Of each program, its parts: the place of the first among those that the init knows, and what to call them.
+    parts: Vec<(usize, Vec<String>)>,
+    /// Of each part that has been started.
     templates: Vec<OnceCell<Template>>,
     root: OwnedFd,
 }
 
-/// Where a program's standard output and error go: files in memory.
+/// Where a program's standard output and error go: files in memory; and the pipe that its standard input is, where it is asked.
 #[derive(Debug)]
 struct Output {
     out: File,
     err: File,
-}
-
-/// The parts that the zygote and its children need of each program.
-struct Prepared {
-    program: Program,
-    words: Vec<CString>,
-    out: OwnedFd,
-    err: OwnedFd,
+    input: Option<Pipe>,
 }
 
 impl Sandbox {
@@ -101,6 +84,7 @@ impl Sandbox {
     pub fn start(programs: &[Program]) -> Result<Self, SandboxError> {
         let mut prepared = Vec::new();
         let mut outputs = Vec::new();
+        let mut parts = Vec::new();
         for program in programs {
             let make = |name: &str| -> io::Result<(File, OwnedFd)> {
                 let file = File::from(memfd_create(name, MFdFlags::MFD_CLOEXEC)?);
@@ -110,27 +94,43 @@ impl Sandbox {
             };
             let (ours_out, out) = make("stdout").map_err(refused("making a file in memory"))?;
             let (ours_err, err) = make("stderr").map_err(refused("making a file in memory"))?;
-            let words = program.words().map_err(SandboxError::Command)?;
-            prepared.push(Prepared { program: program.clone(), words, out, err });
-            outputs.push(Output { out: ours_out, err: ours_err });
+            let pipe = program.requests().map(|_| Pipe::new()).transpose();
+            let pipe = pipe.map_err(refused("making a pipe"))?;
+            let copy = |descriptor: &OwnedFd| descriptor.try_clone().map_err(refused("copying a descriptor"));
+            parts.push((prepared.len(), program.parts().into_iter().map(ToString::to_string).collect()));
+            for part in program.parts() {
+                let words = part.words().map_err(SandboxError::Command)?;
+                let input = pipe.as_ref().map(Pipe::for_them).transpose();
+                let input = input.map_err(refused("copying a descriptor"))?;
+                let (out, err) = (copy(&out)?, copy(&err)?);
+                prepared.push(Prepared { program: part.clone(), words, out, err, input });
+            }
+            outputs.push(Output { out: ours_out, err: ours_err, input: pipe });
         }
         let pair = || socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC);
         let (gate, theirs) = pair().map_err(|error| refused("making a socket")(error.into()))?;
+        let feeding = Feeding::now();
         match sys::fork().map_err(refused("fork"))? {
             ForkResult::Child => {
+                feeding.stop();
                 drop((gate, outputs));
                 let status = zygote(&theirs, &prepared);
                 sys::exit_now(status)
             }
             ForkResult::Parent { child } => {
-                drop((theirs, prepared));
-                Self::greet(child, gate, outputs).inspect_err(|_| end(child))
+                drop((theirs, prepared, feeding));
+                Self::greet(child, gate, outputs, parts).inspect_err(|_| end(child))
             }
         }
     }
 
     /// Waits until the zygote has set itself up, and takes hold of the init.
-    fn greet(zygote: Pid, gate: OwnedFd, outputs: Vec<Output>) -> Result<Self, SandboxError> {
+    fn greet(
+        zygote: Pid,
+        gate: OwnedFd,
+        outputs: Vec<Output>,
+        parts: Vec<(usize, Vec<String>)>,
+    ) -> Result<Self, SandboxError> {
         let greeting = receive(&gate).map_err(SandboxError::Gone)?;
         let init = match <[u8; 4]>::try_from(greeting.as_slice()) {
             Ok(bytes) => Pid::from_raw(i32::from_le_bytes(bytes)),
@@ -154,8 +154,9 @@ impl Sandbox {
         })?;
         nix::sys::ptrace::seize(init, options()).map_err(|error| SandboxError::Ptrace(error.to_string()))?;
         let init = Tracee::new(init).map_err(SandboxError::Gone)?;
-        let templates = outputs.iter().map(|_| OnceCell::new()).collect();
-        Ok(Self { zygote, init, gate, outputs, templates, root })
+        let count = parts.iter().map(|(_, parts)| parts.len()).sum();
+        let templates = std::iter::repeat_with(OnceCell::new).take(count).collect();
+        Ok(Self { zygote, init, gate, outputs, parts, templates, root })
     }
 
     /// The workspace's path as the controller sees it.
@@ -199,19 +200,28 @@ impl Sandbox {
     /// Where the init is gone or the machine does not let a process be set up.
     pub fn spawn(&self, program: usize, id: u32) -> Result<Tracee, SandboxError> {
         self.set_output(program, &[], &[]).map_err(SandboxError::Gone)?;
-        let template = match self.templates[program].get() {
+        self.spawn_part(program, 0, id)
+    }
+
+    /// Starts a process for one of the commands of a program, which goes on writing where those before it ended.
+    ///
+    /// # Errors
+    /// Where the init is gone or the machine does not let a process be set up.
+    pub fn spawn_part(&self, program: usize, part: usize, id: u32) -> Result<Tracee, SandboxError> {
+        let place = self.parts[program].0 + part;
+        let template = match self.templates[place].get() {
             Some(template) => template,
             None => {
-                let made = self.make_template(program)?;
-                self.templates[program].get_or_init(|| made)
+                let made = self.make_template(program, place)?;
+                self.templates[place].get_or_init(|| made)
             }
         };
         self.set_next_pid(id).and_then(|()| template.start()).map_err(refused("starting a process"))
     }
 
-    fn make_template(&self, program: usize) -> Result<Template, SandboxError> {
-        let id = template_pid(program).ok_or_else(|| refused("fork")(io::ErrorKind::QuotaExceeded.into()))?;
-        let task = self.fork(program, id)?;
+    fn make_template(&self, program: usize, part: usize) -> Result<Template, SandboxError> {
+        let id = template_pid(part).ok_or_else(|| refused("fork")(io::ErrorKind::QuotaExceeded.into()))?;
+        let task = self.fork(part, id)?;
         let made = Template::make(task).map_err(SandboxError::Gone)?;
         made.ok_or_else(|| {
             let said = self.output(program).unwrap_or_default().1;
@@ -220,9 +230,9 @@ impl Sandbox {
         })
     }
 
-    /// Has the init fork a process for a program, with the process id `id`. It is held at its first instruction.
-    fn fork(&self, program: usize, id: u32) -> Result<Pid, SandboxError> {
-        self.ask(Some(program), id).map_err(SandboxError::Gone)?;
+    /// Has the init fork a process for a part of a program, with the process id `id`. It is held at its first instruction.
+    fn fork(&self, part: usize, id: u32) -> Result<Pid, SandboxError> {
+        self.ask(Some(part), id).map_err(SandboxError::Gone)?;
         loop {
             let stop = self.init.wait_for_stop().map_err(SandboxError::Gone)?;
             if let Stop::Gone(exit) = stop {
@@ -248,11 +258,23 @@ impl Sandbox {
         }
     }
 
-    fn ask(&self, program: Option<usize>, id: u32) -> io::Result<()> {
-        let program = program.map_or(u32::MAX, |number| number as u32);
+    fn ask(&self, part: Option<usize>, id: u32) -> io::Result<()> {
+        let program = part.map_or(u32::MAX, |number| number as u32);
         let request = [program.to_le_bytes(), id.to_le_bytes()].concat();
         send(self.gate.as_raw_fd(), &request, MsgFlags::MSG_NOSIGNAL)?;
         Ok(())
+    }
+
+    /// One of the commands that a program is, where it has so many.
+    #[must_use]
+    pub fn command(&self, program: usize, number: usize) -> Option<&str> {
+        self.parts[program].1.get(number).map(String::as_str)
+    }
+
+    /// The pipe that is a program's standard input, where it is asked.
+    #[must_use]
+    pub fn input(&self, program: usize) -> Option<&Pipe> {
+        self.outputs[program].input.as_ref()
     }
 
     /// The init, in the ids of the controller.
@@ -266,7 +288,7 @@ impl Sandbox {
     /// # Errors
     /// Those of writing a file in memory.
     pub fn set_output(&self, program: usize, out: &[u8], err: &[u8]) -> io::Result<()> {
-        let Output { out: stdout, err: stderr } = &self.outputs[program];
+        let Output { out: stdout, err: stderr, .. } = &self.outputs[program];
         for (file, bytes) in [(stdout, out), (stderr, err)] {
             file.set_len(0)?;
             file.write_all_at(bytes, 0)?;
@@ -279,7 +301,7 @@ impl Sandbox {
     /// # Errors
     /// Those of writing a file in memory.
     pub fn append_output(&self, program: usize, out: &[u8], err: &[u8]) -> io::Result<()> {
-        let ([out_end, err_end], Output { out: stdout, err: stderr }) =
+        let ([out_end, err_end], Output { out: stdout, err: stderr, .. }) =
             (self.lengths(program)?, &self.outputs[program]);
         stdout.write_all_at(out, out_end)?;
         stderr.write_all_at(err, err_end)
@@ -402,18 +424,6 @@ fn enter_namespaces() -> Result<(), (&'static str, io::Error)> {
     Ok(())
 }
 
-/// The environment of every process: `NAME=value`, sorted.
-fn environment() -> Vec<CString> {
-    let inherited = INHERITED.iter().filter_map(|name| {
-        let value = std::env::var_os(name)?;
-        CString::new([name.as_bytes(), b"=", value.as_bytes()].concat()).ok()
-    });
-    let fixed = FIXED.iter().filter_map(|text| CString::new(*text).ok());
-    let mut all: Vec<CString> = inherited.chain(fixed).collect();
-    all.sort();
-    all
-}
-
 /// The life of the init: forks a process for each request, or sees to the id of the next one. Its dead children are reaped by the
 /// kernel.
 fn init(gate: &OwnedFd, programs: &[Prepared], environment: &[CString]) -> i32 {
@@ -442,58 +452,4 @@ fn init(gate: &OwnedFd, programs: &[Prepared], environment: &[CString]) -> i32 {
             return 1;
         }
     }
-}
-
-/// Status of a process that did not come to run its program.
-const NOT_RUN: i32 = 126;
-
-/// The start of a process under test: from the fork to its program.
-fn begin(prepared: &Prepared, environment: &[CString]) -> i32 {
-    match set_up(prepared) {
-        Ok(()) => {}
-        Err(error) => {
-            let _ = writeln!(io::stderr(), "{error}");
-            return NOT_RUN;
-        }
-    }
-    match &prepared.program {
-        Program::Command(words) => {
-            let error = sys::exec(&prepared.words, environment);
-            let _ = writeln!(io::stderr(), "cooks: cannot run {}: {error}", words[0]);
-            127
-        }
-        Program::Closure { body, .. } => {
-            let body = std::panic::AssertUnwindSafe(|| body());
-            let status = std::panic::catch_unwind(body).unwrap_or(101);
-            let _ = io::stdout().flush();
-            status
-        }
-    }
-}
-
-/// Standard streams, signals, addresses; then the filter, from which on its calls stop: the first one is where templates are held.
-fn set_up(prepared: &Prepared) -> io::Result<()> {
-    let null = File::open("/dev/null")?;
-    sys::place_descriptor(null.as_fd(), 0)?;
-    sys::place_descriptor(prepared.out.as_fd(), 1)?;
-    sys::place_descriptor(prepared.err.as_fd(), 2)?;
-    drop(null);
-    sys::let_children_be_reaped(false)?;
-    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
-    nix::sys::resource::setrlimit(nix::sys::resource::Resource::RLIMIT_CORE, 0, 0)?;
-    match prepared.program {
-        Program::Command(_) => {
-            sys::reset_signals();
-            sys::close_on_exec_from(3)?;
-            let persona = nix::sys::personality::get()?;
-            nix::sys::personality::set(persona | nix::sys::personality::Persona::ADDR_NO_RANDOMIZE)?;
-        }
-        Program::Closure { .. } => {
-            sys::close_from(3)?;
-            sys::silence_vdso()?;
-        }
-    }
-    sys::install_filter(&filter::program())?;
-    nix::unistd::chdir(WORKSPACE)?;
-    nix::unistd::setpgid(Pid::from_raw(0), Pid::from_raw(0)).map_err(Into::into)
 }

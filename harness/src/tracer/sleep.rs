@@ -23,13 +23,16 @@ struct Timer {
 
 /// Lets the earliest timer of a process run out, where all its tasks sleep; whether there was one.
 pub fn run_out(running: &mut Running<'_>, process: usize) -> Result<bool, TraceError> {
-    if running.of(process).any(|(_, task)| task.pending().is_some()) {
+    if running.of(process).any(|(_, task)| task.pending().is_some() && !task.is_held_for_input()) {
         return Ok(false);
     }
     let mut earliest: Option<Timer> = None;
     for (name, task) in running.of(process) {
         let State::Asleep { call, .. } = &task.state else { continue };
         let now = running.processes[process].clock;
+        if running.is_asked_in(process, task, call) {
+            continue;
+        }
         let slept = task.sleeps_until.map(|until| (until.saturating_sub(now), 0));
         if let Some((after, result)) = slept.or_else(|| timeout(&task.tracee, call, now))
             && earliest.as_ref().is_none_or(|first| after < first.after)
@@ -38,8 +41,8 @@ pub fn run_out(running: &mut Running<'_>, process: usize) -> Result<bool, TraceE
         }
     }
     let Some(Timer { name, after, result, call: mut registers }) = earliest else { return Ok(false) };
-    let state = &mut running.processes[process];
-    if state.timers == MOST_TIMERS || running.interrupted() {
+    let state = &running.processes[process];
+    if state.timers == MOST_TIMERS || running.interrupted() || running.is_long_enough(process, after) {
         return Ok(false);
     }
     let state = &mut running.processes[process];

@@ -14,9 +14,11 @@ impl Running<'_> {
     pub(super) fn offered(&self, process: usize) -> Option<&Name> {
         let held = self.of(process).filter_map(|(name, task)| {
             let (operation, turn) = task.pending()?;
-            Some((!self.holders(task, operation).is_empty(), turn, name))
+            // What a process is asked next comes when nothing else in it can go on.
+            let rank = (task.is_held_for_input(), !self.holders(task, operation).is_empty(), turn);
+            Some((rank, name))
         });
-        held.min_by_key(|(blocked, turn, _)| (*blocked, *turn)).map(|(_, _, name)| name)
+        held.min_by_key(|(rank, _)| *rank).map(|(_, name)| name)
     }
 
     pub(super) fn status(&self, process: usize) -> Status {
@@ -32,6 +34,9 @@ impl Running<'_> {
             } else {
                 Status::Blocked { operation, holders }
             };
+        }
+        if let Some(operation) = self.next_unit(process) {
+            return Status::Enabled(operation);
         }
         match (self.of(process).next(), self.processes[process].exit) {
             (None, Some(exit)) => Status::Finished(exit),

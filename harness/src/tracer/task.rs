@@ -144,6 +144,12 @@ pub struct Process {
     pub segment: Segment,
     /// Where it is not started yet: how many of the looks of its checkpoint it has done.
     pub looked: Option<usize>,
+    /// The place of the command that it runs, of those that it is.
+    pub command: usize,
+    /// How the commands before that ended.
+    pub earlier: Vec<Exit>,
+    /// The time at which it was asked last, by its own clock.
+    pub asked: u64,
     /// Its beginning, while that is recorded.
     pub recorder: Option<Recorder>,
 }

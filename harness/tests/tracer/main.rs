@@ -9,4 +9,5 @@ mod locks;
 mod replay;
 mod support;
 mod time;
+mod units;
 mod workspace;

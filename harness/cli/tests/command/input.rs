@@ -97,9 +97,7 @@ fn what_is_not_built_yet_is_refused_by_its_name() {
         run.refuses(2, &message);
     }
     for (arguments, message) in [
-        (&["explore", "-p", "true", "-p", "true", "--then", "true"][..], "--then is not built yet"),
-        (&["explore", "-p", "true", "-p", "true", "--input", "f"], "--input is not built yet"),
-        (&["replay", "w.json", "--html", "page.html"], "--html is not built yet"),
+        (&["replay", "w.json", "--html", "page.html"][..], "--html is not built yet"),
         (&["stress", "-p", "true", "-p", "true", "--runs", "5"], "cooks stress is not built yet"),
     ] {
         place.cooks(arguments).refuses(2, message);

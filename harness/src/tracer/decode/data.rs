@@ -5,9 +5,10 @@ use std::rc::Rc;
 use syscalls::Sysno;
 
 use super::names::whole;
-use super::{Action, Decision, Decoder, descriptor};
+use super::{Action, Decision, Decoder, Held, descriptor};
 use crate::model::{Access, Location, ObjectId};
 use crate::tracer::files::{Description, What};
+use crate::tracer::input::is_nonblocking;
 
 impl Decoder<'_> {
     /// `None` where the call is of another kind, or on something else than the workspace.
@@ -59,7 +60,8 @@ impl Decoder<'_> {
         let description = Rc::clone(self.caller.descriptors.borrow().get(number)?);
         let object = match description.what {
             What::Object(object) => object,
-            What::Random if written => return None,
+            What::Random | What::Input if written => return None,
+            What::Input => return self.input(number),
             What::Random => return self.random(buffers),
         };
         let length: u64 = buffers.iter().map(|(_, length)| *length as u64).sum();
@@ -79,6 +81,17 @@ impl Decoder<'_> {
         let (moves, buffers) = (at.is_none(), buffers.to_vec());
         let action = Action::Transfer { description, at: start, moves, written, buffers };
         Some(self.hold(Some(path), detail, accesses, action))
+    }
+
+    /// A read from the standard input of a process that is asked: where it has read all that it was given, and would wait for more.
+    fn input(&mut self, number: i32) -> Option<Decision> {
+        let feed = self.world.inputs.get(&self.caller.process)?;
+        feed.top_up().ok()?;
+        let operation = feed.next()?;
+        if is_nonblocking(self.caller.tracee, number) {
+            return None;
+        }
+        Some(Decision::Hold(Held { operation, action: Action::Ask }))
     }
 
     fn seek(&mut self, number: i32, whence: i32) -> Option<Decision> {

@@ -10,19 +10,21 @@ mod status;
 mod time;
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use nix::unistd::Pid;
 use syscalls::Sysno;
 
 use super::files::{Description, Descriptors};
+use super::input::Feed;
 use super::laid::Changes;
 use super::locks::{Claim, Locks};
 use super::objects::Objects;
 use super::paths::{Paths, Place, Resolved, lossy, proc_link};
 use super::tracee::{Registers, Tracee};
-use crate::model::{Access, Acquisition, Call, LockMode, ObjectId, Operation};
+use super::units::MARK;
+use crate::model::{Access, Acquisition, Begins, Call, LockMode, ObjectId, Operation};
 
 /// What to do at the entry of a call.
 #[derive(Debug)]
@@ -150,6 +152,10 @@ pub enum Action {
     },
     /// A lock is given up.
     Unlock(Claim),
+    /// What a process is asked next is given to it.
+    Ask,
+    /// The process says that a unit ends here.
+    Mark,
     /// An object's time is set, in nanoseconds since 1970.
     SetTime {
         /// Which object.
@@ -191,6 +197,8 @@ pub struct World {
     pub not_covered: BTreeSet<String>,
     /// Whether a signal was sent to another process since this was last asked.
     pub signalled: bool,
+    /// What the processes are asked, by their places.
+    pub inputs: BTreeMap<usize, Feed>,
 }
 
 /// The decoder of one call.
@@ -208,7 +216,7 @@ pub fn decode(world: &mut World, caller: &Caller<'_>, registers: &Registers) -> 
         return Decision::Pass;
     };
     let mut decoder = Decoder { world, caller, name: call.name(), arguments: registers.arguments() };
-    decoder.decode(call).unwrap_or(Decision::Pass)
+    decoder.mark(call).or_else(|| decoder.decode(call)).unwrap_or(Decision::Pass)
 }
 
 /// The descriptor number that an argument holds.
@@ -289,6 +297,19 @@ impl Decoder<'_> {
             Sysno::sync | Sysno::syncfs | Sysno::memfd_secret => Some(Decision::Pass),
             _ => self.data_call(call).or_else(|| self.time_call(call)).or_else(|| self.unseen(call)),
         }
+    }
+
+    /// What [`crate::unit`] does.
+    fn mark(&self, call: Sysno) -> Option<Decision> {
+        let path = match call {
+            Sysno::readlink => self.arguments[0],
+            Sysno::readlinkat => self.arguments[1],
+            _ => return None,
+        };
+        let is_mark = self.caller.tracee.read_text(path).is_ok_and(|path| path == MARK.as_bytes());
+        let call = Call::beginning(Begins::Mark, String::new());
+        let operation = Operation { call, ..Operation::default() };
+        is_mark.then_some(Decision::Hold(Held { operation, action: Action::Mark }))
     }
 
     /// Calls that reach outside of what is scheduled.
