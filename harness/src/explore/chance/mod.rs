@@ -66,8 +66,9 @@ impl Chance {
         if self.begun == self.executions {
             return false;
         }
-        let mut of_seed = SplitMix64::new(self.seed);
-        self.random = SplitMix64::new(of_seed.next_u64() ^ SplitMix64::new(self.begun).next_u64());
+        // One mixed into the other, in this order: number 3 of seed 5 is not number 5 of seed 3.
+        let of_seed = SplitMix64::new(self.seed).next_u64();
+        self.random = SplitMix64::new(SplitMix64::new(of_seed ^ self.begun).next_u64());
         self.begun += 1;
         true
     }
