@@ -4,7 +4,7 @@ use cooks_harness::backend::{Backend, Detail};
 use cooks_harness::model::Payload;
 use cooks_harness::tracer::TraceError;
 
-use crate::support::{InTurn, execution, files, in_turn, printed, process, python, tracer};
+use crate::support::{InTurn, OneAfterTheOther, execution, files, in_turn, printed, process, python, tracer};
 
 /// Makes a call by its number, and prints its result or its error's name.
 const CALL: &str = "
@@ -79,8 +79,7 @@ fn a_mapping_that_another_process_changes_is_named() {
     );
     let writes = python("import os; f = os.open('f', os.O_WRONLY); os.pwrite(f, b'x', 0)");
     let mut tracer = tracer(&[maps, writes], files(&[("f", "text"), ("g", "")]));
-    let order = [cooks_harness::model::ProcessId(0), cooks_harness::model::ProcessId(1)];
-    tracer.execute_in_order(&order, 1000).expect("it runs");
+    execution(&mut tracer, &mut OneAfterTheOther);
     let named = ["reads through a mapping of a file that another process changes"];
     assert_eq!(tracer.not_covered(), named);
 }

@@ -110,6 +110,15 @@ impl Chooser for InTurn {
     }
 }
 
+/// Lets the first who can go on do so.
+pub struct OneAfterTheOther;
+
+impl Chooser for OneAfterTheOther {
+    fn choose(&mut self, view: View<'_>) -> Result<Choice, Cut> {
+        view.enabled().next().map(Choice::Process).ok_or(Cut::Steps)
+    }
+}
+
 /// Runs one execution.
 pub fn execution(tracer: &mut Tracer, chooser: &mut dyn Chooser) -> Execution {
     tracer.execute(chooser, Detail::Search).expect("an execution can be run")
