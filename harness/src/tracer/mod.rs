@@ -4,6 +4,7 @@
 //! call runs to its exit, its result is recorded, and the process goes on to its next operation. Calls that do not touch the
 //! workspace never stop, or are let go at once.
 
+mod alarms;
 mod apply;
 mod beginning;
 mod chance;
@@ -20,6 +21,7 @@ mod laid;
 mod locks;
 mod objects;
 mod paths;
+mod polling;
 mod program;
 mod sandbox;
 mod sleep;
@@ -27,8 +29,10 @@ mod standing;
 mod stops;
 mod sys;
 mod task;
+mod timers;
 mod tracee;
 mod vdso;
+mod waits;
 
 use std::collections::BTreeSet;
 use std::io;
@@ -48,6 +52,7 @@ use self::paths::Paths;
 pub use self::program::{Closure, Program};
 use self::sandbox::Sandbox;
 pub use self::sandbox::{SandboxError, WORKSPACE};
+use self::timers::Timers;
 use crate::backend::{Backend, Chooser, Detail};
 use crate::model::{Choice, Cut, Ending, Execution, Exit, Outcome, ProcessId, Status, Tree, View};
 use crate::workspace;
@@ -236,7 +241,10 @@ impl Tracer {
             objects,
             locks,
             changes,
+            timers: Timers::default(),
+            unready: Vec::new(),
             not_covered: BTreeSet::new(),
+            interrupts: false,
             signalled: false,
         })
     }

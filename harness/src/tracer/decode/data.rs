@@ -61,6 +61,11 @@ impl Decoder<'_> {
             What::Object(object) => object,
             What::Random if written => return None,
             What::Random => return self.random(buffers),
+            What::Timer if written => return None,
+            What::Timer => {
+                let buffer = buffers.first()?.0;
+                return Some(Decision::Watch(Action::ReadTimer { description: description.number, buffer }));
+            }
         };
         let length: u64 = buffers.iter().map(|(_, length)| *length as u64).sum();
         let appends = written && description.append.get();

@@ -135,14 +135,14 @@ impl Decoder<'_> {
         if address == 0 {
             let (description, object) = self.description(base)?;
             let accesses = self.changes_times(object);
-            let action = Action::SetTime { object, time: self.time_asked(times) };
+            let action = Action::SetTime { object, time: self.time_asked(object, times) };
             return Some(self.hold(Some(description.path.clone()), String::new(), accesses, action));
         }
         let (_, resolved) = self.resolve(base, address, true)?;
         let (more, action) = match &resolved.place {
             Place::Inside(Spot { found: Some(found), .. }) => (
                 self.changes_times(found.object),
-                Action::SetTime { object: found.object, time: self.time_asked(times) },
+                Action::SetTime { object: found.object, time: self.time_asked(found.object, times) },
             ),
             Place::Outside(path) => {
                 self.note_outside(&path.clone());
@@ -154,15 +154,18 @@ impl Decoder<'_> {
     }
 
     /// The time of modification that a call asks for, in nanoseconds since 1970; `None` for now.
-    fn time_asked(&self, times: u64) -> Option<u64> {
+    fn time_asked(&self, object: ObjectId, times: u64) -> Option<u64> {
         let numbers = self.caller.tracee.read_numbers(times, 4).ok().filter(|_| times != 0)?;
         let (seconds, fraction) = match self.name {
             "utime" => (numbers[1], 0),
             "utimensat" => (numbers[2], numbers[3]),
             _ => (numbers[2], numbers[3] * 1000),
         };
-        if fraction == libc::UTIME_NOW.cast_unsigned() || fraction == libc::UTIME_OMIT.cast_unsigned() {
+        if self.name == "utimensat" && fraction == libc::UTIME_NOW.cast_unsigned() {
             return None;
+        }
+        if self.name == "utimensat" && fraction == libc::UTIME_OMIT.cast_unsigned() {
+            return Some(self.world.objects.time(object, |_, _| true));
         }
         seconds.checked_mul(1_000_000_000)?.checked_add(fraction)
     }
