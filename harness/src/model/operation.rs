@@ -59,6 +59,10 @@ pub struct Operation {
     /// Set where the operation takes a lock; the accesses hold the lock too (`Write` where exclusive, `Join` where shared).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub acquires: Option<Acquisition>,
+    /// Whether it waits for a change of what it reads: it is enabled only once another process has done something that conflicts
+    /// with it, after the operation before it of its own process.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub awaits: bool,
 }
 
 impl Operation {

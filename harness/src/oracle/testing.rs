@@ -99,7 +99,8 @@ impl Script {
     pub fn waits(mut self, process: usize, path: &str, number: u32, holders: &[usize]) -> Self {
         let call =
             Call { name: "flock".into(), path: Some(path.into()), target: None, detail: "exclusive".into() };
-        let operation = Operation { call, accesses: Vec::new(), acquires: Some(acquisition(number)) };
+        let operation =
+            Operation { call, accesses: Vec::new(), acquires: Some(acquisition(number)), awaits: false };
         let holders = holders.iter().copied().map(ProcessId).collect();
         let waiting = Waiting { process: ProcessId(process), operation, holders };
         self.outcome.exits[process] = None;

@@ -95,6 +95,7 @@ fn told(call: &Call, result: &CallResult, made: Option<bool>) -> String {
         CallResult::Error(error) => {
             format!("{}: {}", call_words(call, false, None), self::error(error, call))
         }
+        CallResult::Value(looks) if call.name == "sleep" => polled(call, *looks),
         CallResult::Value(value) if reads(&call.name) => transfer("read", call, Some(*value)),
         CallResult::Value(value) if writes(&call.name) => transfer("write", call, Some(*value)),
         CallResult::Value(_) => call_words(call, true, made),
@@ -140,11 +141,23 @@ fn call_words(call: &Call, succeeds: bool, made: Option<bool>) -> String {
         "fsync" | "fdatasync" | "sync_file_range" => format!("flush {path} to disk"),
         "sendfile" | "copy_file_range" | "splice" => two_paths("copy", call),
         "close" => plain("close"),
+        "sleep" => format!("look again at {path}"),
         "exit" | "exit_group" => "exit".into(),
         _ if call.begins() == Some(Begins::Mark) => "the next unit begins".into(),
         name if call.begins().is_some() => format!("{name} {}", call.detail).trim_end().to_owned(),
         _ => unknown(call),
     }
+}
+
+/// What a process did that polls: it was in time, or looked on in vain.
+fn polled(call: &Call, looks: i64) -> String {
+    let path = call.path.as_deref().unwrap_or("");
+    let words = match looks {
+        0 => format!("poll {path}: it has changed"),
+        1 => format!("poll {path} in vain, once more"),
+        _ => format!("poll {path} in vain, {looks} times more"),
+    };
+    with_detail(&words, &call.detail)
 }
 
 fn with_detail(words: &str, detail: &str) -> String {

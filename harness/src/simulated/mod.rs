@@ -16,7 +16,9 @@ pub use self::words::*;
 pub use self::world::Initial;
 use self::world::World;
 use crate::backend::{Backend, Chooser, Detail};
-use crate::model::{Choice, Ending, Event, Execution, Exit, Outcome, ProcessId, Status, View, Waiting};
+use crate::model::{
+    Choice, Ending, Event, Execution, Exit, Operation, Outcome, ProcessId, Status, View, Waiting,
+};
 
 /// Scripted processes and the state that they start from.
 ///
@@ -105,9 +107,19 @@ impl<'p> Run<'p> {
     fn status(&self, process: ProcessId) -> Status {
         match self.plan(process) {
             None => Status::Finished(Exit::Status(0)),
-            Some(Plan { operation, holders, .. }) if holders.is_empty() => Status::Enabled(operation),
+            Some(Plan { operation, holders, .. })
+                if holders.is_empty() && self.has_come(process, &operation) =>
+            {
+                Status::Enabled(operation)
+            }
             Some(Plan { operation, holders, .. }) => Status::Blocked { operation, holders },
         }
+    }
+
+    /// Whether what an operation awaits, if it does, has come.
+    fn has_come(&self, process: ProcessId, operation: &Operation) -> bool {
+        let since = self.trace.iter().rev().take_while(|event| event.process != process);
+        !operation.awaits || since.into_iter().any(|event| event.operation.conflicts(operation))
     }
 
     fn step(&mut self, id: ProcessId) {

@@ -37,7 +37,7 @@ impl Plan {
     fn new(name: &str, path: String, accesses: Vec<Access>) -> Self {
         let call = Call { name: name.to_owned(), path: Some(path), ..Call::default() };
         Self {
-            operation: Operation { call, accesses, acquires: None },
+            operation: Operation { call, accesses, acquires: None, awaits: false },
             result: CallResult::Value(0),
             value: 0,
             into: None,
@@ -50,6 +50,11 @@ impl Plan {
 
     fn detail(mut self, detail: &str) -> Self {
         detail.clone_into(&mut self.operation.call.detail);
+        self
+    }
+
+    fn awaits(mut self) -> Self {
+        self.operation.awaits = true;
         self
     }
 
@@ -111,6 +116,7 @@ impl Planner<'_> {
         use Instruction as I;
         match instruction {
             I::Load { file, .. }
+            | I::Await { file }
             | I::Store { file, .. }
             | I::Increment { file }
             | I::Lock { file, .. }
@@ -154,6 +160,7 @@ impl Planner<'_> {
             Instruction::Load { into, .. } => Plan::new("pread64", path, vec![Access::read(data(object))])
                 .gives(content, *into)
                 .moves(content, false),
+            Instruction::Await { .. } => Plan::new("sleep", path, vec![Access::read(data(object))]).awaits(),
             Instruction::Store { value, .. } => {
                 let value = self.process.value(value);
                 Plan::new("pwrite64", path, vec![Access::write(data(object))])

@@ -14,6 +14,7 @@ use super::files::{Description, Descriptor, What};
 use super::locks::Owner;
 use super::objects::{DEVICE, DIRECTORY_SIZE, inode_shown};
 use super::task::{Name, State, Task};
+use super::timers;
 use super::tracee::{Registers, Resume, Stop, Waited};
 use crate::backend::Detail;
 use crate::model::{
@@ -34,6 +35,7 @@ impl Running<'_> {
                 let mut operation = held.operation;
                 self.advance_clock(name.process, &operation);
                 self.world.changes.note(&operation);
+                self.run_out_due(name.process)?;
                 let result = self.call(name, &held.action, entry)?;
                 if result < 0 {
                     only_looked(&mut operation, &held.action);
@@ -95,7 +97,7 @@ impl Running<'_> {
     }
 
     /// Lets a task run through the call at whose entry it stands.
-    fn run_call(&mut self, name: &Name) -> Result<i64, TraceError> {
+    pub(super) fn run_call(&mut self, name: &Name) -> Result<i64, TraceError> {
         self.task(name)?.tracee.resume(Resume::ToCallExit, 0)?;
         loop {
             let task = self.task(name)?;
@@ -191,6 +193,10 @@ impl Running<'_> {
             Action::OpenRandom { flags } => {
                 self.opened(name, result as i32, What::Random, String::new(), false, *flags)?;
             }
+            Action::OpenTimer { clock, flags } => self.opened_timer(name, result as i32, *clock, *flags)?,
+            Action::ReadTimer { description, buffer } => {
+                self.read_timer(name, *description, *buffer)?;
+            }
             Action::Copy { from, close_on_exec } => {
                 self.copied(name, *from, result as i32, *close_on_exec)?;
             }
@@ -265,7 +271,7 @@ impl Running<'_> {
         object
     }
 
-    fn opened(
+    pub(super) fn opened(
         &mut self,
         name: &Name,
         number: i32,
@@ -394,6 +400,8 @@ impl Running<'_> {
             }
             for description in last {
                 self.world.locks.release_all(Owner::Description(description.number), None);
+                let timer = timers::Owner::Description(description.number);
+                self.world.timers.forget(|owner| owner == timer);
             }
             table.remove(*number);
         }

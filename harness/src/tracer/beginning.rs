@@ -49,6 +49,7 @@ impl Running<'_> {
         state.looked = state.looked.map(|looked| looked + 1);
         self.advance_clock(process, &look.event.operation);
         self.record(process, &look.event.operation);
+        self.processes[process].polling.note(&look.event);
         self.go_on_from_checkpoint(process)?;
         Ok(look.event)
     }
@@ -61,9 +62,9 @@ impl Running<'_> {
         }
         let name = Name { process, way: Vec::new() };
         let task = checkpoint.fork(self.sandbox, self.programs[process], &name)?;
-        let (tasks, clock, has_slept) = (checkpoint.tasks, checkpoint.clock, checkpoint.has_slept);
+        let (tasks, clock, busy) = (checkpoint.tasks, checkpoint.clock, checkpoint.busy);
         let state = &mut self.processes[process];
-        (state.looked, state.tasks, state.clock, state.has_slept) = (None, tasks, clock, has_slept);
+        (state.looked, state.tasks, state.clock, state.busy) = (None, tasks, clock, busy);
         self.tasks.insert(name.clone(), task);
         if self.on_entry(&name)? {
             return Err(TraceError::Lost(format!(
@@ -100,8 +101,8 @@ impl Running<'_> {
             // A child's look, perhaps.
             let offered = self.offered(process).cloned();
             let event = offered.map(|name| self.execute(&name)).transpose()?;
-            let again = event.is_some_and(|event| {
-                let (done, before) = (&event, &look.event);
+            let again = event.as_ref().is_some_and(|done| {
+                let before = &look.event;
                 done.task == before.task
                     && done.operation.call == before.operation.call
                     && done.result == before.result
@@ -110,6 +111,7 @@ impl Running<'_> {
                 let call = &look.event.operation.call.name;
                 return Err(TraceError::Lost(format!("{} does not do its {call} again", ProcessId(process))));
             }
+            self.processes[process].polling.note(&look.event);
             self.settle_after(process)?;
         }
         Ok(())
@@ -132,7 +134,7 @@ impl Running<'_> {
 
     /// Behind a look: whether a copy could stand for the process here; and where it is known that this is the place, keeps one.
     fn consider_copy(&mut self, process: usize) -> Result<(), TraceError> {
-        if !self.is_recording(process) {
+        if !self.is_recording(process) || self.world.timers.has_any(process) {
             return Ok(());
         }
         let name = Name { process, way: Vec::new() };
@@ -161,7 +163,7 @@ impl Running<'_> {
             program,
             (&name, task),
             offsets,
-            (prefix, state.tasks, state.clock, state.has_slept),
+            (prefix, state.tasks, state.clock, state.busy),
         )?;
         self.beginnings[process] = kept.map_or(Beginning::None, |kept| Beginning::Kept(Box::new(kept)));
         self.processes[process].recorder = None;

@@ -114,8 +114,8 @@ pub struct Checkpoint {
     pub tasks: u32,
     /// Its virtual time.
     pub clock: u64,
-    /// Whether it has waited for time to pass.
-    pub has_slept: bool,
+    /// How much of it it was busy.
+    pub busy: u64,
     /// Offsets of the files that it has open, outside of the workspace.
     offsets: Vec<(i32, u64)>,
     descriptors: Descriptors,
@@ -193,7 +193,7 @@ impl Checkpoint {
         program: usize,
         (name, task): (&Name, &Task),
         offsets: Vec<(i32, u64)>,
-        (prefix, tasks, clock, has_slept): (Prefix, u32, u64, bool),
+        (prefix, tasks, clock, busy): (Prefix, u32, u64, u64),
     ) -> Result<Option<Self>, TraceError> {
         let (State::Held { entry, .. }, Some(id)) = (&task.state, checkpoint_pid(name.process)) else {
             return Ok(None);
@@ -211,7 +211,7 @@ impl Checkpoint {
             children: task.children,
             tasks,
             clock,
-            has_slept,
+            busy,
             offsets,
             descriptors: task.descriptors.borrow().clone(),
             out,

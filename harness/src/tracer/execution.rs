@@ -118,8 +118,15 @@ impl<'a> Running<'a> {
             match next.map(|(name, _)| name.clone()) {
                 Some(name) => self.run(&name)?,
                 None if self.top_up(process)? => {}
+                None if std::mem::take(&mut self.world.interrupts) && self.interrupt_waiters(process)? => {
+                    self.world.interrupts = true;
+                }
                 None if sleep::run_out(self, process)? => {}
-                None => return self.collect_the_killed(),
+                None => {
+                    self.hold_a_spinner(process);
+                    self.note_next_timer(process);
+                    return self.collect_the_killed();
+                }
             }
         }
     }
@@ -154,7 +161,16 @@ impl<'a> Running<'a> {
                 Waited::Stopped(stop) => stop,
                 Waited::Asleep => {
                     task.tracee.interrupt()?;
-                    match task.tracee.wait_for_stop()? {
+                    let mut stop = task.tracee.wait_for_stop()?;
+                    // A call that is watched to its exit comes to rest there; it is made again.
+                    let registers = task.tracee.registers()?;
+                    if stop == Stop::CallExit && registers.is_to_be_made_again() {
+                        let mut again = registers;
+                        again.make_again(&registers);
+                        task.tracee.set_registers(again)?;
+                        stop = Stop::AtRest;
+                    }
+                    match stop {
                         Stop::AtRest => {
                             // Going back into the call that it slept in is not a move.
                             let idle = was_asleep && stops <= 1;
@@ -196,7 +212,11 @@ impl<'a> Running<'a> {
     pub fn step(&mut self, process: ProcessId) -> Result<Event, TraceError> {
         let mut event = match self.next_look(process.0).cloned() {
             Some(look) => self.look_again(process.0, look)?,
-            None => self.do_pending(process)?,
+            None if self.processes[process.0].polling.wait.is_some() => self.do_wait(process.0)?,
+            None => match self.waits_with_timer(process.0) {
+                Some(operation) => self.do_timer(process.0, operation)?,
+                None => self.do_pending(process)?,
+            },
         };
         if self.detail == Detail::Search {
             // What was recorded for the sake of a checkpoint is not asked for.
@@ -219,8 +239,10 @@ impl<'a> Running<'a> {
         } else {
             return Err(TraceError::Lost(format!("{process} has no operation to do")));
         };
+        self.may_time_out(process.0, &mut event.operation);
         let after_others = self.depends_on_others(&event);
         self.record(process.0, &event.operation);
+        self.processes[process.0].polling.note(&event);
         match &name {
             Some(name) if self.end_as_known(process.0, name)? => {}
             Some(_) => {
@@ -272,7 +294,7 @@ impl<'a> Running<'a> {
     }
 
     /// What a process sleeps in may have been ended by another.
-    fn wake_sleepers(&mut self, but: usize) -> Result<(), TraceError> {
+    pub(super) fn wake_sleepers(&mut self, but: usize) -> Result<(), TraceError> {
         for process in (0..self.processes.len()).filter(|other| *other != but) {
             let sleeps = self.offered(process).is_none() && self.of(process).next().is_some();
             if sleeps {
@@ -286,15 +308,21 @@ impl<'a> Running<'a> {
     /// Puts the clock of a process past all that its operation depends on: what it sees of time follows from the partial order
     /// alone, and is the same in every execution of a trace class.
     pub(super) fn advance_clock(&mut self, process: usize, operation: &Operation) -> u64 {
+        let now = self.latest_before(process, operation) + TICK;
+        self.processes[process].clock = now;
+        self.processes[process].busy += TICK;
+        now
+    }
+
+    /// The time of the latest of all that an operation depends on.
+    pub(super) fn latest_before(&self, process: usize, operation: &Operation) -> u64 {
         let before = self.order.clock_before(ProcessId(process), operation);
         // Time only moves forward along the order: of each process the latest event counts.
         let latest = before
             .iter()
             .zip(&self.times)
             .filter_map(|(&events, times)| times.get(events.checked_sub(1)? as usize));
-        let now = latest.copied().fold(self.processes[process].clock, u64::max) + TICK;
-        self.processes[process].clock = now;
-        now
+        latest.copied().fold(self.processes[process].clock, u64::max)
     }
 
     /// Which of a process's operations, from 1, the one is that is being done.
@@ -310,14 +338,21 @@ impl<'a> Running<'a> {
 
     /// Records what was done, at the time that the clock of its process shows.
     pub(super) fn record(&mut self, process: usize, operation: &Operation) {
+        self.record_at(process, operation, self.processes[process].clock);
+    }
+
+    /// Records what was done, at this time.
+    pub(super) fn record_at(&mut self, process: usize, operation: &Operation, time: u64) {
         let number = self.order.push(ProcessId(process), operation);
-        self.times[process].push(self.processes[process].clock);
+        self.times[process].push(time);
         let past = past(process, self.order.clock(number), &self.pasts);
         self.pasts[process].push(past);
+        let others = self.processes.iter_mut().enumerate().filter(|(other, _)| *other != process);
+        others.for_each(|(_, other)| other.polling.disturb(operation));
     }
 
     /// What is pending may mean something else after an operation that it conflicts with.
-    fn redo_meanings(&mut self, done: &Operation) -> Result<(), TraceError> {
+    pub(super) fn redo_meanings(&mut self, done: &Operation) -> Result<(), TraceError> {
         let changes = done.accesses.iter().any(|access| access.kind != AccessKind::Read);
         if !changes {
             return Ok(());

@@ -15,6 +15,8 @@ pub enum What {
     Random,
     /// The standard input of a process that is asked.
     Input,
+    /// A timer.
+    Timer,
 }
 
 /// An open file description: what `open` makes, and `dup` and `fork` share.
@@ -77,7 +79,7 @@ impl Description {
     pub fn object(&self) -> Option<ObjectId> {
         match self.what {
             What::Object(object) => Some(object),
-            What::Random | What::Input => None,
+            What::Random | What::Input | What::Timer => None,
         }
     }
 }
@@ -100,6 +102,13 @@ impl Descriptors {
     #[must_use]
     pub fn get(&self, descriptor: i32) -> Option<&Rc<Description>> {
         self.0.get(&descriptor).map(|found| &found.description)
+    }
+
+    /// The number of a descriptor that leads to this description.
+    #[must_use]
+    pub fn number_of(&self, description: u32) -> Option<i32> {
+        let mut all = self.0.iter();
+        all.find(|(_, descriptor)| descriptor.description.number == description).map(|(number, _)| *number)
     }
 
     /// Sets a descriptor; gives what it replaces.

@@ -134,6 +134,16 @@ impl Locks {
         }
     }
 
+    /// The processes that hold a lock, or part of it.
+    #[must_use]
+    pub fn holders_of(&self, lock: &Location) -> Vec<ProcessId> {
+        let all = self.0.iter().flat_map(|(object, all)| all.iter().map(move |held| (*object, held)));
+        let of = |(object, held): &(ObjectId, &Held)| {
+            location(*object, held.family, held.start, held.end).overlaps(lock)
+        };
+        all.filter(of).map(|(_, held)| held.process).collect()
+    }
+
     /// What [`Locks::release_all`] would touch, as accesses: empty where it holds nothing.
     #[must_use]
     pub fn accesses_of_release(&self, owner: Owner, object: Option<ObjectId>) -> Vec<Access> {

@@ -4,6 +4,7 @@
 //! call runs to its exit, its result is recorded, and the process goes on to its next operation. Calls that do not touch the
 //! workspace never stop, or are let go at once.
 
+mod alarms;
 mod apply;
 mod arch;
 mod beginning;
@@ -23,6 +24,7 @@ mod listing;
 mod locks;
 mod objects;
 mod paths;
+mod polling;
 mod program;
 mod sandbox;
 mod sleep;
@@ -31,9 +33,11 @@ mod start;
 mod stops;
 mod sys;
 mod task;
+mod timers;
 mod tracee;
 mod units;
 mod vdso;
+mod waits;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -54,6 +58,7 @@ use self::paths::Paths;
 pub use self::program::{Closure, Program};
 use self::sandbox::Sandbox;
 pub use self::sandbox::{SandboxError, WORKSPACE};
+use self::timers::Timers;
 pub use self::units::unit;
 use crate::backend::{Backend, Chooser, Detail};
 use crate::model::{Choice, Ending, Execution, Exit, Outcome, ProcessId, Status, Tree, View};
@@ -271,7 +276,10 @@ impl Tracer {
             locks,
             changes,
             mapped: BTreeMap::new(),
+            timers: Timers::default(),
+            unready: Vec::new(),
             not_covered: BTreeSet::new(),
+            interrupts: false,
             signalled: false,
             inputs: BTreeMap::new(),
         })

@@ -5,12 +5,16 @@ use syscalls::Sysno;
 use super::TraceError;
 use super::chance::{EPOCH, UPTIME};
 use super::execution::Running;
+use super::polling::Pause;
 use super::task::{Name, State};
 use super::tracee::{Registers, Tracee};
 
 /// How many timers may run out in a process between two of its operations: a program that does nothing but wait for time to pass
 /// will not do anything else.
 const MOST_TIMERS: u32 = 10_000;
+
+/// As `FUTEX_LOCK_PI`, with a deadline by either clock.
+const FUTEX_LOCK_PI2: i32 = 13;
 
 /// A sleeping call that ends by itself.
 struct Timer {
@@ -24,8 +28,34 @@ struct Timer {
 /// Lets the earliest timer of a process run out, where all its tasks sleep; whether there was one.
 pub fn run_out(running: &mut Running<'_>, process: usize) -> Result<bool, TraceError> {
     if running.of(process).any(|(_, task)| task.pending().is_some() && !task.is_held_for_input()) {
+        running.processes[process].polling.wait = None;
         return Ok(false);
     }
+    let Some(after) = until_next(running, process) else { return Ok(false) };
+    if running.is_long_enough(process, after) {
+        return Ok(false);
+    }
+    if running.processes[process].polling.holds(Pause::Sleep(after)) {
+        return Ok(false);
+    }
+    end_earliest(running, process)
+}
+
+/// Whether a process has a timer that runs out by itself.
+pub fn is_any(running: &Running<'_>, process: usize) -> bool {
+    until_next(running, process).is_some()
+}
+
+/// How long until the earliest timer of a process runs out, in nanoseconds.
+fn until_next(running: &Running<'_>, process: usize) -> Option<u64> {
+    running.of(process).next()?;
+    let armed = running.world.timers.next_due(process);
+    let armed = armed.map(|due| due.saturating_sub(running.processes[process].clock));
+    earliest(running, process).map(|timer| timer.after).into_iter().chain(armed).min()
+}
+
+/// Of the sleeping calls of a process the one that ends first.
+fn earliest(running: &Running<'_>, process: usize) -> Option<Timer> {
     let mut earliest: Option<Timer> = None;
     for (name, task) in running.of(process) {
         let State::Asleep { call, .. } = &task.state else { continue };
@@ -40,26 +70,55 @@ pub fn run_out(running: &mut Running<'_>, process: usize) -> Result<bool, TraceE
             earliest = Some(Timer { name: name.clone(), after, result, call: *call });
         }
     }
-    let Some(Timer { name, after, result, call: mut registers }) = earliest else { return Ok(false) };
-    let state = &running.processes[process];
-    if state.timers == MOST_TIMERS || running.interrupted() || running.is_long_enough(process, after) {
+    earliest
+}
+
+/// Lets the earliest timer of a process run out; whether there was one.
+pub fn end_earliest(running: &mut Running<'_>, process: usize) -> Result<bool, TraceError> {
+    let Some(next) = until_next(running, process) else { return Ok(false) };
+    if running.processes[process].timers == MOST_TIMERS || running.interrupted() {
         return Ok(false);
     }
     let state = &mut running.processes[process];
     state.timers += 1;
-    state.has_slept = true;
-    state.clock += after;
+    state.sleeps();
+    let first = earliest(running, process).filter(|first| first.after == next);
+    let state = &mut running.processes[process];
+    state.clock = (state.clock + next).max(state.not_before);
+    if running.run_out_due(process)? {
+        return Ok(true);
+    }
+    let Some(Timer { name, result, call: mut registers, .. }) = first else { return Ok(false) };
     let task = running.task(&name)?;
     task.sleeps_until = None;
+    tell_of_nothing(&task.tracee, &registers)?;
     registers.skip_with(result);
     task.tracee.set_registers(registers)?;
     task.state = State::Ready;
     Ok(true)
 }
 
+/// Where a call waits for descriptors in vain, the kernel says of each that it is not ready.
+fn tell_of_nothing(tracee: &Tracee, registers: &Registers) -> Result<(), TraceError> {
+    let [first, second, third, fourth, ..] = registers.arguments();
+    match usize::try_from(registers.call()).ok().and_then(Sysno::new) {
+        Some(Sysno::select | Sysno::pselect6) => {
+            let bytes = vec![0; (first as usize).div_ceil(64) * 8];
+            let sets = [second, third, fourth].into_iter().filter(|set| *set != 0);
+            sets.into_iter().try_for_each(|set| tracee.write(set, &bytes))?;
+        }
+        Some(Sysno::poll | Sysno::ppoll) => {
+            // `revents` of each `struct pollfd`.
+            (0..second).try_for_each(|entry| tracee.write(first + entry * 8 + 6, &[0; 2]))?;
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
 /// When the call that a task sleeps in ends by itself, in nanoseconds from `now`, and what it gives then.
 fn timeout(tracee: &Tracee, registers: &Registers, now: u64) -> Option<(u64, i64)> {
-    let [_, second, third, fourth, fifth, _] = registers.arguments();
+    let [_, second, third, fourth, fifth, sixth] = registers.arguments();
     let call = usize::try_from(registers.call()).ok().and_then(Sysno::new)?;
     let milliseconds = |count: u64| u64::try_from(count as u32 as i32).ok().map(|count| count * 1_000_000);
     let pair = |address: u64, unit: u64| {
@@ -67,6 +126,11 @@ fn timeout(tracee: &Tracee, registers: &Registers, now: u64) -> Option<(u64, i64
         Some(numbers[0].saturating_mul(1_000_000_000).saturating_add(numbers[1] * unit))
     };
     let timed_out = -i64::from(libc::ETIMEDOUT);
+    // An absolute deadline by one of two clocks.
+    let until = |address: u64, clock: u64| {
+        let begun = if clock as i32 == libc::CLOCK_REALTIME { EPOCH } else { UPTIME };
+        pair(address, 1).map(|until| (until.saturating_sub(begun + now), timed_out))
+    };
     match call {
         Sysno::poll => milliseconds(third).map(|after| (after, 0)),
         Sysno::epoll_wait | Sysno::epoll_pwait => milliseconds(fourth).map(|after| (after, 0)),
@@ -83,6 +147,18 @@ fn timeout(tracee: &Tracee, registers: &Registers, now: u64) -> Option<(u64, i64
             let begun = if realtime { EPOCH } else { UPTIME };
             pair(fourth, 1).map(|until| (until.saturating_sub(begun + now), timed_out))
         }
+        Sysno::futex if second as i32 & 127 == libc::FUTEX_LOCK_PI => {
+            pair(fourth, 1).map(|until| (until.saturating_sub(EPOCH + now), timed_out))
+        }
+        Sysno::futex if second as i32 & 127 == FUTEX_LOCK_PI2 => {
+            let realtime = second as i32 & libc::FUTEX_CLOCK_REALTIME != 0;
+            let begun = if realtime { EPOCH } else { UPTIME };
+            pair(fourth, 1).map(|until| (until.saturating_sub(begun + now), timed_out))
+        }
+        Sysno::futex_wait => until(fifth, sixth),
+        Sysno::futex_waitv => until(fourth, fifth),
+        Sysno::mq_timedsend | Sysno::mq_timedreceive => until(fifth, libc::CLOCK_REALTIME as u64),
+        Sysno::semtimedop => pair(fourth, 1).map(|after| (after, -i64::from(libc::EAGAIN))),
         Sysno::rt_sigtimedwait => pair(third, 1).map(|after| (after, -i64::from(libc::EAGAIN))),
         _ => None,
     }

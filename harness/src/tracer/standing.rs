@@ -25,10 +25,17 @@ impl Running<'_> {
         if let Some(look) = self.next_look(process) {
             return Status::Enabled(look.event.operation.clone());
         }
+        if let Some(status) = self.waits(process) {
+            return status;
+        }
+        if let Some(timer) = self.waits_with_timer(process) {
+            return Status::Enabled(timer);
+        }
         if let Some(name) = self.offered(process) {
             let task = &self.tasks[name];
             let Some((operation, _)) = task.pending() else { return Status::Finished(Exit::Status(0)) };
-            let (operation, holders) = (operation.clone(), self.holders(task, operation));
+            let (mut operation, holders) = (operation.clone(), self.holders(task, operation));
+            self.may_time_out(process, &mut operation);
             return if holders.is_empty() {
                 Status::Enabled(operation)
             } else {
@@ -41,6 +48,15 @@ impl Running<'_> {
         match (self.of(process).next(), self.processes[process].exit) {
             (None, Some(exit)) => Status::Finished(exit),
             _ => Status::Blocked { operation: self.sleeping(process), holders: Vec::new() },
+        }
+    }
+
+    /// Where a process has a timer, a lock is not waited for without fail.
+    pub(super) fn may_time_out(&self, process: usize, operation: &mut Operation) {
+        if self.processes[process].has_timer
+            && let Some(acquires) = &mut operation.acquires
+        {
+            acquires.blocking = false;
         }
     }
 

@@ -57,14 +57,15 @@ impl Running<'_> {
     pub(super) fn meaning(&mut self, name: &Name, registers: &Registers) -> Result<Decision, TraceError> {
         let task =
             self.tasks.get(name).ok_or_else(|| TraceError::Lost(format!("task {name} is not known")))?;
-        let process = name.process;
+        let state = &self.processes[name.process];
         let caller = Caller {
             tracee: &task.tracee,
-            process,
+            process: name.process,
             group: task.group,
             descriptors: &task.descriptors,
-            now: self.processes[process].clock,
-            has_slept: self.processes[process].has_slept,
+            now: state.clock,
+            busy: state.busy,
+            has_slept: state.has_slept,
         };
         Ok(decode(&mut self.world, &caller, registers))
     }
@@ -79,6 +80,7 @@ impl Running<'_> {
         };
         self.note_in_segment(name.process, entry.call(), private)?;
         let alone = self.of(name.process).nth(1).is_none();
+        let due = self.world.timers.next_due(name.process);
         let process = &mut self.processes[name.process];
         let task =
             self.tasks.get_mut(name).ok_or_else(|| TraceError::Lost(format!("task {name} is not known")))?;
@@ -94,6 +96,7 @@ impl Running<'_> {
             Decision::Answer { result, memory } => {
                 // A look at the clock moves it: a program that waits for time to pass sees it pass.
                 process.clock += TICK;
+                process.busy += TICK;
                 let put = memory.iter().try_for_each(|(address, bytes)| task.tracee.write(*address, bytes));
                 skip(if put.is_ok() { result } else { -i64::from(libc::EFAULT) }, task)?;
             }
@@ -102,15 +105,19 @@ impl Running<'_> {
                 let put = task.tracee.write(address, &bytes);
                 skip(if put.is_ok() { length as i64 } else { -i64::from(libc::EFAULT) }, task)?;
             }
-            Decision::Sleep(time) if !alone => {
-                // What other tasks do meanwhile comes first: it sleeps until its time is the earliest.
+            Decision::Sleep(time)
+                if !alone
+                    || process.polling.is_in_vain()
+                    || due.is_some_and(|due| due <= process.clock + time) =>
+            {
+                // What others do meanwhile comes first: it sleeps until its time is the earliest.
                 process.has_slept = true;
                 task.sleeps_until = Some(process.clock + time.max(TICK));
                 registers.pause();
                 task.tracee.set_registers(registers)?;
             }
             Decision::Sleep(time) => {
-                process.has_slept = true;
+                process.sleeps();
                 process.clock += time.max(TICK);
                 skip(0, task)?;
             }
@@ -127,6 +134,7 @@ impl Running<'_> {
                 return Ok(false);
             }
         }
+        self.run_out_due(name.process)?;
         Ok(true)
     }
 
@@ -157,6 +165,7 @@ impl Running<'_> {
 
     pub(super) fn on_exec(&mut self, name: &Name) -> Result<(), TraceError> {
         self.release_awaiting(name);
+        self.forget_timers(name, false);
         let task = self.task(name)?;
         let closed = task.descriptors.borrow().closed_by_exec();
         if Rc::strong_count(&task.descriptors) > 1 {
@@ -194,7 +203,7 @@ impl Running<'_> {
         self.turns += 1;
         let detail = "releases the lock".to_owned();
         let call = Call { name: "exit".into(), path: None, target: None, detail };
-        let operation = Operation { call, accesses, acquires: None };
+        let operation = Operation { call, accesses, acquires: None, awaits: false };
         let turn = self.turns;
         self.task(name)?.state = State::Ending { operation, turn };
         Ok(false)
@@ -224,6 +233,9 @@ impl Running<'_> {
     pub(super) fn forget(&mut self, name: &Name, exit: Exit) {
         self.release_awaiting(name);
         self.release_at_end(name);
+        if self.tasks.get(name).is_some_and(|task| task.group == task.tracee.id()) {
+            self.forget_timers(name, true);
+        }
         self.tasks.remove(name);
         if name.way.is_empty() {
             self.processes[name.process].exit = Some(exit);

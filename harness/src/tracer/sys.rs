@@ -3,7 +3,7 @@
 
 use std::ffi::CString;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::unistd::{ForkResult, Pid};
 
@@ -189,4 +189,56 @@ pub fn poll_status(task: Pid) -> io::Result<Option<i32>> {
         -1 => Err(io::Error::last_os_error()),
         _ => Ok(Some(status)),
     }
+}
+
+/// Sends a signal to a process.
+pub fn send_signal(process: Pid, signal: i32) -> io::Result<()> {
+    // SAFETY: kill takes numbers.
+    check(unsafe { libc::kill(process.as_raw(), signal) }.into()).map(drop)
+}
+
+/// Sends a signal as a timer does, with a value, to a process or to one task of it.
+pub fn queue_signal(process: Pid, task: Option<Pid>, signal: i32, value: u64) -> io::Result<()> {
+    // `siginfo_t` as the kernel reads it: number, error, code; then a timer's number, its overruns, and the value.
+    let mut info = [0u64; 16];
+    info[0] = u64::from(signal.cast_unsigned());
+    info[1] = u64::from(libc::SI_TIMER.cast_unsigned());
+    info[3] = value;
+    let process = process.as_raw();
+    let sent = match task {
+        // SAFETY: the kernel reads a `siginfo_t`, of 128 bytes, at the pointer.
+        Some(task) => unsafe {
+            libc::syscall(libc::SYS_rt_tgsigqueueinfo, process, task.as_raw(), signal, info.as_ptr())
+        },
+        // SAFETY: as above.
+        None => unsafe { libc::syscall(libc::SYS_rt_sigqueueinfo, process, signal, info.as_ptr()) },
+    };
+    check(sent).map(drop)
+}
+
+/// A copy of a descriptor of another process.
+pub fn descriptor_of(process: Pid, number: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: takes numbers; what it gives is a new descriptor, ours alone.
+    let handle = check(unsafe { libc::syscall(libc::SYS_pidfd_open, process.as_raw(), libc::PIDFD_THREAD) })?;
+    // SAFETY: as it says.
+    let handle = unsafe { OwnedFd::from_raw_fd(handle as RawFd) };
+    // SAFETY: takes numbers; what it gives is a new descriptor, ours alone.
+    let copy = check(unsafe { libc::syscall(libc::SYS_pidfd_getfd, handle.as_raw_fd(), number, 0) })?;
+    // SAFETY: as it says.
+    Ok(unsafe { OwnedFd::from_raw_fd(copy as RawFd) })
+}
+
+/// Makes a timer's descriptor readable, or not: arms it with a time that is past, or disarms it.
+pub fn set_timer(timer: RawFd, readable: bool) -> io::Result<()> {
+    let never = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let value = libc::timespec { tv_sec: 0, tv_nsec: readable.into() };
+    let (spec, flags) = (libc::itimerspec { it_interval: never, it_value: value }, libc::TFD_TIMER_ABSTIME);
+    // SAFETY: `spec` lives across the call; nothing is written.
+    check(unsafe { libc::timerfd_settime(timer, flags, &raw const spec, std::ptr::null_mut()) }.into())?;
+    if readable {
+        let mut looked_at = libc::pollfd { fd: timer, events: libc::POLLIN, revents: 0 };
+        // SAFETY: one entry, valid across the call. The kernel tells of the timer within microseconds.
+        check(unsafe { libc::poll(&raw mut looked_at, 1, -1) }.into())?;
+    }
+    Ok(())
 }

@@ -11,6 +11,7 @@ use super::checkpoint::Recorder;
 use super::decode::{Action, Held};
 use super::endings::Segment;
 use super::files::Descriptors;
+use super::polling::Polling;
 use super::tracee::{Registers, Tracee};
 use crate::model::{Exit, Operation};
 
@@ -152,4 +153,28 @@ pub struct Process {
     pub asked: u64,
     /// Its beginning, while that is recorded.
     pub recorder: Option<Recorder>,
+    /// What it looks at in vain, and whether it is held at that.
+    pub polling: Polling,
+    /// No sleep ends before this time: that of the change which it waited for.
+    pub not_before: u64,
+    /// How much of its time it was busy, in nanoseconds: its operations and looks at the clock.
+    pub busy: u64,
+    /// Whether it has a timer, while all that it is held at may have to wait for a lock.
+    pub has_timer: bool,
+}
+
+impl Process {
+    /// Takes note of a sleep. A beginning that is recorded ends there: what was looked at before counts for what comes after it.
+    pub fn sleeps(&mut self) {
+        self.polling.sleeps();
+        self.has_slept = true;
+        self.end_prefix();
+    }
+
+    /// Ends the beginning that is recorded.
+    pub fn end_prefix(&mut self) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.over = true;
+        }
+    }
 }

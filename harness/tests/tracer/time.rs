@@ -2,9 +2,8 @@
 
 use cooks_harness::model::{Ending, Exit, Tree};
 use cooks_harness::tracer::Program;
-use nix::fcntl::{Flock, FlockArg};
 
-use crate::support::{assert_counts, classes, files, in_turn, open, printed, process, python, shell};
+use crate::support::{files, in_turn, printed, process, python, shell};
 
 /// What a program prints that runs alone.
 #[track_caller]
@@ -74,50 +73,6 @@ fn closures_wait_in_no_time() {
         i32::from(!(timed_out && begun.elapsed().as_secs() == 86_500))
     });
     assert_eq!(in_turn(&[program], Tree::new()).outcome.exits, [Some(Exit::Status(0))]);
-}
-
-/// Tries for a lock every 0.1 s, and gives up after 5 s.
-fn polls() -> Program {
-    process(|| {
-        let mut file = open("lock");
-        for _ in 0..50 {
-            match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-                Ok(_lock) => return 0,
-                Err((refused, _)) => file = refused,
-            }
-            std::thread::sleep(std::time::Duration::from_millis(100));
-        }
-        75
-    })
-}
-
-/// The timeout of a program that polls is reachable: here the lock is never given back.
-#[test]
-fn a_poll_for_a_lock_times_out() {
-    let holder = process(|| {
-        let _lock = Flock::lock(open("lock"), FlockArg::LockExclusive).expect("a lock");
-        loop {
-            nix::unistd::pause();
-        }
-    });
-    let execution = in_turn(&[holder, polls()], files(&[("lock", "")]));
-    assert_eq!(execution.outcome.exits, [None, Some(Exit::Status(75))]);
-    let Ending::Blocked(waiting) = execution.ending else { panic!("{:?}", execution.ending) };
-    assert_eq!(waiting.len(), 1);
-}
-
-#[test]
-fn a_poll_for_a_lock_comes_to_its_end() {
-    let holder = process(|| {
-        let lock = Flock::lock(open("lock"), FlockArg::LockExclusive).expect("a lock");
-        drop(lock);
-        0
-    });
-    let seen = classes(&[holder, polls()], &files(&[("lock", "")]));
-    // The poller comes first, or is refused 0 to 50 times.
-    assert_counts("a holder and a poller", &seen, 52, 0);
-    let gave_up = seen.outcomes.iter().filter(|outcome| outcome.exits[1] == Some(Exit::Status(75)));
-    assert_eq!((seen.outcomes.len(), gave_up.count()), (2, 1));
 }
 
 /// A file's time of modification is that of the virtual clock.

@@ -211,6 +211,9 @@ impl<'a> Races<'a> {
         let mut independent: Vec<usize> =
             after.filter(|&event| !self.order.leads_to(earlier, event)).collect();
         let waited = later.waits_for();
+        if later.operation.awaits && !self.is_awaited(earlier, &independent, later) {
+            return None;
+        }
         if let Some(waited) = waited
             && self.fault != Some(Fault::HeldLocksStay)
         {
@@ -231,9 +234,17 @@ impl<'a> Races<'a> {
             process: later.process,
             operation: later.operation,
             held: later.before.is_none_or(|before| before < earlier),
-            same: waited.is_some() || self.fault == Some(Fault::AccessesStay),
+            same: waited.is_some() || later.operation.awaits || self.fault == Some(Fault::AccessesStay),
             fault: self.fault,
         })
+    }
+
+    /// Whether what an operation waits for comes all the same when it comes before event `earlier`: something that conflicts with
+    /// it, after the operation before it.
+    fn is_awaited(&self, earlier: usize, independent: &[usize], later: &Later<'a>) -> bool {
+        let before = later.before.map_or(0, |before| before + 1);
+        let others = independent.iter().copied().filter(|event| *event >= before);
+        (before..earlier).chain(others).any(|event| later.conflicting.contains(&event))
     }
 
     /// Those of the events (all after `start`) that leave the lock free for this acquisition: without the acquisitions that are

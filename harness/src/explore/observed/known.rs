@@ -136,6 +136,7 @@ impl Known {
             return Some(over.clone());
         }
         if let Some(event) = self.step(at, process)
+            && !event.operation.awaits
             && !event.operation.acquires.as_ref().is_some_and(|taken| taken.blocking)
         {
             return Some(Status::Enabled(event.operation.clone()));

@@ -49,7 +49,7 @@ fn event(line: &str) -> Event {
         _ => Access::read(Location::Status(dir)),
     };
     let exit = some(field()).map(|status| Exit::Status(status.parse().unwrap()));
-    let operation = Operation { call, accesses: vec![access], acquires: None };
+    let operation = Operation { call, accesses: vec![access], acquires: None, awaits: false };
     Event { process, task, operation, result, exit, payload: None }
 }
 

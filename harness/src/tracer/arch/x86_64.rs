@@ -100,6 +100,13 @@ impl Registers {
         self.0.rax = self.0.orig_rax;
     }
 
+    /// At the exit: whether the kernel makes the call again, having been interrupted in it.
+    #[must_use]
+    pub fn is_to_be_made_again(&self) -> bool {
+        // ERESTARTSYS, ERESTARTNOINTR, ERESTARTNOHAND, ERESTART_RESTARTBLOCK.
+        matches!(-self.result(), 512 | 513 | 514 | 516)
+    }
+
     /// At rest in a sleeping call: have it made once more, where the kernel would give `EINTR`.
     pub fn restart_if_interrupted(&mut self) -> bool {
         let interrupted = self.result() == -i64::from(libc::EINTR) && self.0.orig_rax != u64::MAX;

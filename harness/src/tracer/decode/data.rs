@@ -56,6 +56,11 @@ impl Decoder<'_> {
             What::Random | What::Input if written => return None,
             What::Input => return self.input(number),
             What::Random => return self.random(buffers),
+            What::Timer if written => return None,
+            What::Timer => {
+                let buffer = buffers.first()?.0;
+                return Some(Decision::Watch(Action::ReadTimer { description: description.number, buffer }));
+            }
         };
         if !(if written { description.writable() } else { description.readable() }) {
             return None;

@@ -10,6 +10,7 @@ mod status;
 pub mod table;
 mod tasks;
 mod time;
+mod timers;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,6 +23,7 @@ use super::laid::Changes;
 use super::locks::{Claim, Locks};
 use super::objects::Objects;
 use super::paths::{Found, Paths, Place, Resolved, Spot, Way, lossy, proc_link};
+use super::timers::Timers;
 use super::tracee::{Registers, Tracee};
 use super::units::MARK;
 use crate::model::{Access, Acquisition, Begins, Call, LockMode, ObjectId, Operation};
@@ -85,6 +87,20 @@ pub enum Action {
     OpenRandom {
         /// The flags of `open`.
         flags: i32,
+    },
+    /// A timer is opened.
+    OpenTimer {
+        /// Its clock.
+        clock: i32,
+        /// The flags of `timerfd_create`.
+        flags: i32,
+    },
+    /// How often a timer has run out is read.
+    ReadTimer {
+        /// Of which description.
+        description: u32,
+        /// Where to.
+        buffer: u64,
     },
     /// A descriptor is copied.
     Copy {
@@ -201,6 +217,8 @@ pub struct Caller<'a> {
     pub now: u64,
     /// Whether its process has waited for time to pass.
     pub has_slept: bool,
+    /// How much of that its process was busy.
+    pub busy: u64,
 }
 
 /// What is known of the workspace.
@@ -214,10 +232,16 @@ pub struct World {
     pub locks: Locks,
     /// What was changed of what was there at the beginning.
     pub changes: Changes,
+    /// Its timers.
+    pub timers: Timers,
+    /// Descriptions of timers that are readable no longer, or not yet.
+    pub unready: Vec<u32>,
     /// What the tracer cannot see or control.
     pub not_covered: BTreeSet<String>,
     /// Which objects have been mapped, by the processes in these places.
     pub mapped: BTreeMap<ObjectId, BTreeSet<usize>>,
+    /// Whether a signal was sent that may take a task out of its wait for a lock, since this was last asked.
+    pub interrupts: bool,
     /// Whether a signal was sent to another process since this was last asked.
     pub signalled: bool,
     /// What the processes are asked, by their places.
@@ -411,7 +435,10 @@ impl Decoder<'_> {
 
     fn hold(&self, path: Option<String>, detail: String, accesses: Vec<Access>, action: Action) -> Decision {
         let call = Call { name: self.name.to_owned(), path, target: None, detail };
-        Decision::Hold(Held { operation: Operation { call, accesses, acquires: None }, action })
+        Decision::Hold(Held {
+            operation: Operation { call, accesses, acquires: None, awaits: false },
+            action,
+        })
     }
 
     fn acquire(
@@ -429,6 +456,9 @@ impl Decoder<'_> {
         };
         let acquires = Some(Acquisition { lock: access.location.clone(), mode, blocking });
         let call = Call { name: self.name.to_owned(), path: Some(path), target: None, detail };
-        Decision::Hold(Held { operation: Operation { call, accesses: vec![access], acquires }, action })
+        Decision::Hold(Held {
+            operation: Operation { call, accesses: vec![access], acquires, awaits: false },
+            action,
+        })
     }
 }

@@ -32,6 +32,7 @@ impl Decoder<'_> {
 
     /// A signal to the process with this id; `None` for one that is not known.
     pub(super) fn signal(&mut self, target: Option<u64>) -> Option<Decision> {
+        self.world.interrupts = true;
         let own = ids_of(self.caller.process);
         let target = target.map(|target| target as i32);
         if !target.is_some_and(|id| id == 0 || u32::try_from(id).is_ok_and(|id| own.contains(&id))) {

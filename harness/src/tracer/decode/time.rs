@@ -1,23 +1,30 @@
-//! The clock, sleeps, random numbers.
+//! The clock, sleeps, processor time, random numbers.
 
 use super::{Decision, Decoder};
 use crate::tracer::chance::{EPOCH, UPTIME};
 
 const SECOND: u64 = 1_000_000_000;
+/// A hundredth of a second.
+const TICKS: u64 = SECOND / 100;
+/// Bytes in a `struct rusage`.
+const USAGE: usize = 144;
+/// What programs see as the most memory that they had, in KiB, and as that of the machine, in bytes.
+const RESIDENT: u64 = 16 << 10;
+const MEMORY: u64 = 8 << 30;
 
 fn answer(result: i64, memory: Vec<(u64, Vec<u8>)>) -> Decision {
     Decision::Answer { result, memory }
 }
 
 /// Seconds and the rest, as two little-endian numbers.
-fn pair(nanoseconds: u64, unit: u64) -> Vec<u8> {
+pub(super) fn pair(nanoseconds: u64, unit: u64) -> Vec<u8> {
     let (seconds, rest) = (nanoseconds / SECOND, nanoseconds % SECOND / unit);
     [seconds.to_le_bytes(), rest.to_le_bytes()].concat()
 }
 
 impl Decoder<'_> {
     pub(super) fn clock(&mut self, which: u64, address: u64) -> Option<Decision> {
-        let time = clock(which as i32, self.caller.now);
+        let time = clock(which as i32, self.caller.now, self.caller.busy);
         (address != 0).then(|| answer(0, vec![(address, pair(time, 1))]))
     }
 
@@ -36,15 +43,33 @@ impl Decoder<'_> {
         Some(Decision::Random { address, length: length as usize })
     }
 
-    pub(super) fn real_timer(&mut self) -> Option<Decision> {
-        self.note(format!("real timers ({})", self.name));
-        None
+    pub(super) fn machine(&mut self, address: u64) -> Option<Decision> {
+        Some(answer(0, vec![(address, machine(self.caller.now))]))
     }
 
     /// A sleep by a clock, for a time or until it shows a time.
     pub(super) fn sleep_by(&mut self, which: u64, flags: u64, address: u64) -> Option<Decision> {
         let absolute = flags as i32 & libc::TIMER_ABSTIME != 0;
-        self.sleep(address, absolute.then(|| clock(which as i32, self.caller.now)))
+        self.sleep(address, absolute.then(|| clock(which as i32, self.caller.now, self.caller.busy)))
+    }
+
+    /// What `times` gives: processor time in hundredths of a second, and how long the machine has been up.
+    pub(super) fn processor_times(&self, address: u64) -> Option<Decision> {
+        let ticks = |time: u64| (time / TICKS).to_le_bytes();
+        let none = ticks(0);
+        let memory = [ticks(self.caller.busy), none, none, none].concat();
+        let memory = if address == 0 { Vec::new() } else { vec![(address, memory)] };
+        Some(Decision::Answer { result: ((UPTIME + self.caller.now) / TICKS).cast_signed(), memory })
+    }
+
+    /// `struct rusage`: processor time, and a size; of what has ended, nothing.
+    pub(super) fn usage(&self, whose: i32, address: u64) -> Option<Decision> {
+        let mut bytes = vec![0; USAGE];
+        if whose != libc::RUSAGE_CHILDREN {
+            bytes[..16].copy_from_slice(&pair(self.caller.busy, 1000));
+            bytes[32..40].copy_from_slice(&RESIDENT.to_le_bytes());
+        }
+        Some(Decision::Answer { result: 0, memory: vec![(address, bytes)] })
     }
 
     /// A sleep for the time at an address, or until then where `since` says what the clock shows.
@@ -61,15 +86,26 @@ impl Decoder<'_> {
     }
 }
 
-/// What a clock shows.
-fn clock(which: i32, now: u64) -> u64 {
+/// `struct sysinfo`: how long the machine has been up, and a size that is the same everywhere.
+fn machine(now: u64) -> Vec<u8> {
+    let mut bytes = vec![0; 112];
+    let mut put = |at: usize, value: u64| bytes[at..at + 8].copy_from_slice(&value.to_le_bytes());
+    put(0, (UPTIME + now) / SECOND);
+    put(32, MEMORY);
+    put(40, MEMORY / 2);
+    put(80, 1); // processes
+    bytes[104] = 1; // bytes in a unit of memory
+    bytes
+}
+
+/// What a clock shows, `busy` being the processor time spent.
+pub(super) fn clock(which: i32, now: u64, busy: u64) -> u64 {
     match which {
         libc::CLOCK_REALTIME | libc::CLOCK_REALTIME_COARSE | libc::CLOCK_TAI => EPOCH + now,
         libc::CLOCK_MONOTONIC
         | libc::CLOCK_MONOTONIC_RAW
         | libc::CLOCK_MONOTONIC_COARSE
         | libc::CLOCK_BOOTTIME => UPTIME + now,
-        // Time that the processor spent.
-        _ => now,
+        _ => busy,
     }
 }

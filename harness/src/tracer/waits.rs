@@ -1,0 +1,134 @@
+//! Processes that poll: held before their pause ends, let go to look again, or to look in vain until they give up.
+
+use super::TraceError;
+use super::execution::Running;
+use super::polling::{MOST_ROUNDS, Pause, TASK_COST, Wait, is_look_of};
+use crate::model::{CallResult, Event, Location, Operation, ProcessId, Status};
+
+/// How far the clock moves with a look without a pause, in nanoseconds for each that was in vain before it: so that a limit in
+/// time is reached before one in looks.
+const SPIN_TICK: u64 = 10_000;
+
+impl Running<'_> {
+    /// Holds a process that looks at the same again and again without a sleep.
+    pub(super) fn hold_a_spinner(&mut self, process: usize) {
+        if self.offered(process).is_some() && self.is_look(process, None) {
+            self.processes[process].polling.holds(Pause::None);
+        }
+    }
+
+    /// Whether what a process offers only looks, at what `wait` looks at.
+    fn is_look(&self, process: usize, wait: Option<&Operation>) -> bool {
+        let pending = self.offered(process).and_then(|name| self.tasks[name].pending());
+        pending.is_some_and(|(operation, _)| is_look_of(operation, wait.unwrap_or(operation)))
+    }
+
+    /// Where a process stands that polls.
+    pub(super) fn waits(&self, process: usize) -> Option<Status> {
+        let polling = &self.processes[process].polling;
+        let operation = polling.wait.as_ref()?.operation.clone();
+        if operation.awaits && !polling.is_changed() {
+            let holders = self.lock_holders(process, &operation);
+            return Some(Status::Blocked { operation, holders });
+        }
+        Some(Status::Enabled(operation))
+    }
+
+    /// Who holds the locks that a process polls.
+    fn lock_holders(&self, process: usize, operation: &Operation) -> Vec<ProcessId> {
+        let locks = operation.accesses.iter().map(|access| &access.location);
+        let mut holders: Vec<ProcessId> = locks
+            .filter(|location| matches!(location, Location::Lock(_) | Location::RecordLock { .. }))
+            .flat_map(|location| self.world.locks.holders_of(location))
+            .filter(|holder| holder.0 != process)
+            .collect();
+        holders.sort_unstable();
+        holders.dedup();
+        holders
+    }
+
+    /// Lets a process go on that polls. Where what it looks at has changed, up to its next look; else it looks on in vain, within
+    /// this step, until it does something else, or is seen to look for ever.
+    pub(super) fn do_wait(&mut self, process: usize) -> Result<Event, TraceError> {
+        let state = &mut self.processes[process];
+        let Some(wait) = state.polling.wait.clone() else {
+            return Err(TraceError::Lost(format!("{} does not wait", ProcessId(process))));
+        };
+        let changed = state.polling.is_changed();
+        state.operations += 1;
+        let operation = wait.operation.clone();
+        self.processes[process].not_before = self.latest_before(process, &operation);
+        self.start_the_disturbed(process, &operation)?;
+        self.let_go(process, &wait)?;
+        let mut time = self.processes[process].clock;
+        let looks = if changed { 0 } else { self.look_in_vain(process, &wait, &mut time)? };
+        self.record_at(process, &operation, time);
+        let mut event = Event {
+            process: ProcessId(process),
+            task: String::new(),
+            operation,
+            result: CallResult::Value(looks),
+            exit: None,
+            payload: None,
+        };
+        if let Status::Finished(exit) = self.status(process) {
+            event.exit = Some(exit);
+        }
+        self.redo_meanings(&event.operation)?;
+        self.wake_sleepers(process)?;
+        Ok(event)
+    }
+
+    /// Ends a pause.
+    fn let_go(&mut self, process: usize, wait: &Wait) -> Result<(), TraceError> {
+        let state = &mut self.processes[process];
+        state.polling.wait = None;
+        state.polling.let_go = true;
+        match wait.pause {
+            Pause::None => {
+                state.clock = state.clock.max(state.not_before);
+                Ok(())
+            }
+            Pause::Sleep(_) => self.settle_after(process),
+        }
+    }
+
+    /// Lets a process look on. Gives how many looks there were; `time` becomes that of the last one.
+    fn look_in_vain(&mut self, process: usize, wait: &Wait, time: &mut u64) -> Result<i64, TraceError> {
+        let (mut looks, mut rounds) = (0i64, 0);
+        let tasks = self.processes[process].tasks;
+        loop {
+            let state = &self.processes[process];
+            if let Some(next) = state.polling.wait.clone() {
+                if !is_look_of(&next.operation, &wait.operation) {
+                    break;
+                }
+                rounds += 1;
+                let cost = rounds + TASK_COST * u64::from(state.tasks - tasks);
+                if cost >= MOST_ROUNDS || (rounds > 1 && state.polling.is_known_to_be_endless()) {
+                    self.processes[process].polling.is_endless();
+                    break;
+                }
+                self.let_go(process, &next)?;
+            } else if self.is_look(process, Some(&wait.operation)) {
+                let Some(name) = self.offered(process).cloned() else { break };
+                looks += 1;
+                if wait.pause == Pause::None {
+                    self.processes[process].clock += SPIN_TICK * looks.cast_unsigned();
+                }
+                let event = self.execute(&name)?;
+                // It is part of this operation, and makes nothing.
+                self.processes[process].operations -= 1;
+                *time = self.processes[process].clock;
+                self.processes[process].polling.note(&event);
+                self.settle_after(process)?;
+            } else {
+                break;
+            }
+            if self.interrupted() {
+                return Err(TraceError::Interrupted);
+            }
+        }
+        Ok(looks)
+    }
+}

@@ -1,0 +1,215 @@
+//! Processes that poll: a look that fails and changes nothing is no new state, and both ends of a wait are reached.
+
+use std::collections::BTreeSet;
+
+use cooks_harness::model::{Ending, Exit, ProcessId, Tree};
+use cooks_harness::tracer::Program;
+use nix::fcntl::{Flock, FlockArg};
+
+use crate::support::{
+    Follow, Seen, assert_counts, classes, create, execution, files, in_turn, load, open, process, python,
+    schedules, shell, store, tracer,
+};
+
+/// Looks every 0.1 s until `found` is true, at most so often. Gives 75 where it gives up.
+fn polls(most: usize, found: impl Fn() -> bool + Send + Sync + 'static) -> Program {
+    process(move || {
+        for _ in 0..most {
+            if found() {
+                return 0;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(100));
+        }
+        75
+    })
+}
+
+/// Tries for a `flock`, and gives it up at its end.
+fn polls_flock(most: usize) -> Program {
+    process(move || {
+        let mut file = open("lock");
+        for _ in 0..most {
+            match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+                Ok(_lock) => return 0,
+                Err((refused, _)) => file = refused,
+            }
+            std::thread::sleep(std::time::Duration::from_millis(100));
+        }
+        75
+    })
+}
+
+fn holds_flock() -> Program {
+    process(|| {
+        drop(Flock::lock(open("lock"), FlockArg::LockExclusive).expect("a lock"));
+        0
+    })
+}
+
+fn exits(seen: &Seen) -> BTreeSet<Vec<Option<i32>>> {
+    let status = |exit: &Option<Exit>| match exit {
+        Some(Exit::Status(status)) => Some(*status),
+        _ => None,
+    };
+    seen.outcomes.iter().map(|outcome| outcome.exits.iter().map(status).collect()).collect()
+}
+
+#[test]
+fn a_poller_gets_the_lock_in_time_or_too_late() {
+    let seen = classes(&[holds_flock(), polls_flock(50)], &files(&[("lock", "")]));
+    // The poller comes first; or is refused never, once or twice before the lock is free; or gives up.
+    assert_counts("a holder and a poller", &seen, 5, 0);
+    assert_eq!(exits(&seen), [vec![Some(0), Some(0)], vec![Some(0), Some(75)]].into());
+}
+
+#[test]
+fn two_pollers_share_a_lock() {
+    let seen = classes(&[polls_flock(50), polls_flock(50)], &files(&[("lock", "")]));
+    // Who comes first; and the other is refused never, once or twice before the lock is free, or gives up.
+    assert_counts("two pollers", &seen, 8, 0);
+    assert_eq!(
+        exits(&seen),
+        [vec![Some(0), Some(0)], vec![Some(0), Some(75)], vec![Some(75), Some(0)]].into()
+    );
+}
+
+/// Makes a lock file, or a directory, and removes it again.
+fn holds(make: fn() -> bool, remove: fn()) -> Program {
+    process(move || {
+        if make() {
+            remove();
+        }
+        0
+    })
+}
+
+fn make_directory() -> bool {
+    std::fs::create_dir("lock").is_ok()
+}
+
+#[test]
+fn lock_files_and_directories_are_polled() {
+    let remove_file = || std::fs::remove_file("lock").expect("a file");
+    let file = classes(&[holds(|| create("lock"), remove_file), polls(50, || create("lock"))], &Tree::new());
+    let remove_directory = || std::fs::remove_dir("lock").expect("a directory");
+    let directory =
+        classes(&[holds(make_directory, remove_directory), polls(50, make_directory)], &Tree::new());
+    for (what, seen) in [("a lock file", &file), ("a lock directory", &directory)] {
+        // As above.
+        assert_counts(what, seen, 5, 0);
+        assert_eq!(exits(seen), [vec![Some(0), Some(0)], vec![Some(0), Some(75)]].into(), "{what}");
+    }
+}
+
+#[test]
+fn a_file_that_is_to_come_is_polled() {
+    let writer = process(|| {
+        std::fs::write("new", "x").expect("a file");
+        std::fs::rename("new", "ready").expect("a name");
+        0
+    });
+    let seen = classes(&[writer, polls(50, || std::fs::exists("ready").unwrap_or(false))], &Tree::new());
+    assert_counts("a file that is to come", &seen, 4, 0);
+    assert_eq!(exits(&seen), [vec![Some(0), Some(0)], vec![Some(0), Some(75)]].into());
+}
+
+#[test]
+fn python_and_shell_poll() {
+    let program = "
+import fcntl, sys, time
+file = open('lock', 'r+')
+end = time.monotonic() + 5
+while time.monotonic() < end:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        sys.exit(0)
+    except BlockingIOError:
+        time.sleep(0.1)
+sys.exit(75)
+";
+    let seen = classes(&[holds_flock(), python(program)], &files(&[("lock", "")]));
+    assert_counts("a poller in Python", &seen, 5, 0);
+    assert_eq!(exits(&seen), [vec![Some(0), Some(0)], vec![Some(0), Some(75)]].into());
+    let script = "i=0; while ! mkdir lock 2>&-; do i=$((i+1)); [ $i = 20 ] && exit 75; sleep 0.1; done";
+    let holder = holds(make_directory, || std::fs::remove_dir("lock").expect("a directory"));
+    let seen = classes(&[holder, shell(script)], &Tree::new());
+    assert_counts("a poller in shell", &seen, 5, 0);
+    assert_eq!(exits(&seen), [vec![Some(0), Some(0)], vec![Some(0), Some(75)]].into());
+}
+
+/// Without a sleep, looks are taken for polling after many that are the same.
+#[test]
+fn whoever_spins_is_let_look_in_vain_as_well() {
+    let spinner = process(|| {
+        let begun = std::time::Instant::now();
+        let variable = open("variable");
+        while begun.elapsed().as_secs() < 5 {
+            if load(&variable) == b'1' {
+                return 0;
+            }
+        }
+        75
+    });
+    let writer = process(|| {
+        store(&open("variable"), b'1');
+        0
+    });
+    let seen = classes(&[writer, spinner], &files(&[("variable", "0")]));
+    // The open and 71 looks at the variable are the first 72: before each of them the other may come, or behind them, in time
+    // or too late.
+    assert_counts("a spinner", &seen, 73, 0);
+    assert_eq!(exits(&seen), [vec![Some(0), Some(0)], vec![Some(0), Some(75)]].into());
+}
+
+#[test]
+fn every_schedule_shows_the_same() {
+    for most in [3, 50] {
+        let programs = [holds_flock(), polls_flock(most)];
+        let initial = files(&[("lock", "")]);
+        assert_eq!(schedules(&programs, &initial).outcomes, classes(&programs, &initial).outcomes);
+        let programs = [polls_flock(most), polls_flock(most)];
+        assert_eq!(schedules(&programs, &initial).outcomes, classes(&programs, &initial).outcomes);
+    }
+}
+
+fn holds_for_ever() -> Program {
+    process(|| {
+        let _lock = Flock::lock(open("lock"), FlockArg::LockExclusive).expect("a lock");
+        loop {
+            nix::unistd::pause();
+        }
+    })
+}
+
+#[test]
+fn a_poller_without_a_limit_waits_for_ever() {
+    let seen = classes(&[holds_for_ever(), polls_flock(usize::MAX)], &files(&[("lock", "")]));
+    // The poller comes first, and the holder waits alone; or the holder does.
+    assert_counts("a poller without a limit", &seen, 0, 2);
+    assert_eq!(seen.endings, [vec![ProcessId(0)], vec![ProcessId(0), ProcessId(1)]].into());
+    let execution = in_turn(&[holds_for_ever(), polls_flock(usize::MAX)], files(&[("lock", "")]));
+    let Ending::Blocked(waiting) = execution.ending else { panic!("{:?}", execution.ending) };
+    assert_eq!(
+        (waiting[1].operation.call.path.as_deref(), &waiting[1].holders[..]),
+        (Some("lock"), &[ProcessId(0)][..])
+    );
+    // Where the lock comes free after all, it is had.
+    let seen = classes(&[holds_flock(), polls_flock(usize::MAX)], &files(&[("lock", "")]));
+    // As with a limit; where it looked for ever it is in time as well.
+    assert_counts("a poller without a limit and a holder", &seen, 5, 0);
+    assert_eq!(exits(&seen), [vec![Some(0), Some(0)]].into());
+}
+
+/// What a schedule gives does not depend on whether a process begins from its checkpoint.
+#[test]
+fn polls_replay() {
+    let programs = [holds_flock(), polls_flock(50)];
+    let initial = files(&[("lock", "")]);
+    let mut one = tracer(&programs, initial.clone());
+    for schedule in classes(&programs, &initial).schedules {
+        let first = execution(&mut one, &mut Follow(&schedule));
+        for _ in 0..3 {
+            assert_eq!(execution(&mut one, &mut Follow(&schedule)), first);
+        }
+    }
+}
