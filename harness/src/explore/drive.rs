@@ -1,7 +1,7 @@
 use std::ops::ControlFlow;
 
 use super::Strategy;
-use crate::backend::{Backend, Chooser};
+use crate::backend::{Backend, Chooser, Detail};
 use crate::model::{Choice, Cut, Ending, Execution, View};
 
 /// How many executions there were, by how they ended.
@@ -68,7 +68,7 @@ pub fn explore<S: Strategy + ?Sized, B: Backend>(
 ) -> Result<Exploration, B::Error> {
     let mut counts = Counts::default();
     while strategy.begin() {
-        let execution = run(strategy, backend, max_steps)?;
+        let execution = run(strategy, backend, max_steps, Detail::Search)?;
         counts.add(&execution);
         if seen(&execution).is_break() {
             return Ok(Exploration { counts, exhaustive: false });
@@ -78,7 +78,8 @@ pub fn explore<S: Strategy + ?Sized, B: Backend>(
     Ok(Exploration { counts, exhaustive })
 }
 
-/// Runs one execution of a strategy that has begun it, and tells it. One that it does not own ends as redundant.
+/// Runs one execution of a strategy that has begun it, and tells it. One that it does not own ends as redundant. Events are
+/// recorded in the detail that the strategy needs, `least` at the least.
 ///
 /// # Errors
 /// Those of the backend.
@@ -86,8 +87,9 @@ pub fn run<S: Strategy + ?Sized, B: Backend>(
     strategy: &mut S,
     backend: &mut B,
     max_steps: usize,
+    least: Detail,
 ) -> Result<Execution, B::Error> {
-    let detail = strategy.detail();
+    let detail = strategy.detail().max(least);
     let mut execution = backend.execute(&mut Steering { strategy, max_steps }, detail)?;
     strategy.end(&execution);
     if !strategy.owns(&execution) {

@@ -13,6 +13,7 @@ mod livelock;
 mod lost_update;
 mod normalize;
 mod serial;
+mod taken;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]

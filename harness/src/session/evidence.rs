@@ -11,7 +11,7 @@ use crate::model::{Anomaly, Choice, CriticalStep, Cut, Ending, Event, Execution,
 use crate::oracle::{CheckRun, Normalize, versions};
 use crate::report::words;
 use crate::tracer::{Program, Tracer};
-use crate::witness::{Divergence, FORMAT, Recorded, Recording, Witness, compare, compare_outcomes};
+use crate::witness::{Divergence, FORMAT, Recorded, Recording, Witness, compare, compare_outcomes, quoted};
 
 /// How often an anomaly is run again before it is reported.
 pub(super) const REPLAYS: u32 = 3;
@@ -62,6 +62,18 @@ fn run_again(
 }
 
 impl Session<'_> {
+    /// Runs an execution that was recorded with the bytes that calls moved a second time, and holds the two against each other,
+    /// byte for byte.
+    pub(super) fn verify(&mut self, execution: &Execution) -> Result<(), SessionError> {
+        let again = run_again(&mut self.tracer, &self.afterwards, &execution.schedule)?;
+        let differs = difference(execution, &again.execution, self.serial.rules())
+            .or_else(|| other_bytes(execution, &again.execution));
+        match differs {
+            Some(divergence) => Err(SessionError::Divergence(Box::new(divergence))),
+            None => Ok(()),
+        }
+    }
+
     /// Runs the schedule of an anomaly again, so many times, and compares each with the first run, event by event.
     pub(super) fn gather_evidence(
         &mut self,
@@ -119,6 +131,15 @@ fn difference(first: &Execution, second: &Execution, rules: &Normalize) -> Optio
         return Some(Divergence { step: Some(step), what: "the event".into(), expected, actual });
     }
     compare_outcomes(&rules.outcome(&first.outcome), &rules.outcome(&second.outcome))
+}
+
+/// Where two runs of one schedule, otherwise the same, move other bytes.
+fn other_bytes(first: &Execution, second: &Execution) -> Option<Divergence> {
+    let mut pairs = first.trace.iter().zip(&second.trace).enumerate();
+    let (step, (a, b)) = pairs.find(|(_, (a, b))| a.payload != b.payload)?;
+    let what = format!("the bytes of {}: {}", a.process, words::event(a));
+    let side = |event: &Event| event.payload.as_ref().map_or_else(|| "none".into(), |it| quoted(&it.bytes));
+    Some(Divergence { step: Some(step), what, expected: side(a), actual: side(b) })
 }
 
 /// What an execution may depend on that the tracer does not fix.

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use super::{Progress, Session, SessionError};
+use crate::backend::Detail;
 use crate::explore::{Bounded, Dfs, Dpor, Observed, Pct, Pos, RandomWalk, Reversal, Strategy, run};
 use crate::model::Kind;
 use crate::report::{End, Finding, words};
@@ -103,9 +104,14 @@ impl Session<'_> {
             if let Some(end) = self.bound_that_is_reached() {
                 return Ok(end);
             }
-            let mut execution = run(strategy, &mut self.tracer, max_steps)?;
+            let verifies = self.verifies_next();
+            let least = if verifies { Detail::Evidence } else { Detail::Search };
+            let mut execution = run(strategy, &mut self.tracer, max_steps, least)?;
             self.counts.add(&execution);
             let check = self.afterwards.finish(&mut self.tracer, &mut execution)?;
+            if verifies {
+                self.verify(&execution)?;
+            }
             self.judge(&execution, check.as_ref())?;
             progress(Progress {
                 counts: self.counts,
@@ -128,6 +134,16 @@ impl Session<'_> {
         } else {
             End::Preemptions
         })
+    }
+
+    /// Whether the next execution is one of those that are run twice.
+    fn verifies_next(&mut self) -> bool {
+        self.unverified += 1;
+        let verifies = self.job.scenario.verify.is_some_and(|each| self.unverified >= each);
+        if verifies {
+            self.unverified = 0;
+        }
+        verifies
     }
 
     /// Whether what was found can be left at that. A process that fails, a torn file and strange output are often but symptoms: the

@@ -12,3 +12,4 @@ mod search;
 mod shards;
 mod stopping;
 mod support;
+mod verify;
