@@ -45,13 +45,26 @@ pub(super) struct Again {
     pub(super) recording: Recording,
 }
 
+/// How the processes of an execution that is run again begin.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Begin {
+    /// From the checkpoints that there are.
+    AsKept,
+    /// Afresh: what they do before their first operation is done again.
+    Afresh,
+}
+
 fn run_again(
     tracer: &mut Tracer,
     afterwards: &Afterwards,
     schedule: &[Choice],
+    begin: Begin,
 ) -> Result<Again, SessionError> {
     let mut following = Following { schedule, recorded: Vec::new() };
-    let mut execution = tracer.execute(&mut following, Detail::Evidence)?;
+    let mut execution = match begin {
+        Begin::AsKept => tracer.execute(&mut following, Detail::Evidence)?,
+        Begin::Afresh => tracer.execute_afresh(&mut following, Detail::Evidence)?,
+    };
     let check = afterwards.finish(tracer, &mut execution)?;
     let recording = Recording {
         schedule: following.recorded,
@@ -62,10 +75,10 @@ fn run_again(
 }
 
 impl Session<'_> {
-    /// Runs an execution that was recorded with the bytes that calls moved a second time, and holds the two against each other,
-    /// byte for byte.
+    /// Runs an execution that was recorded with the bytes that calls moved a second time, without checkpoints, and holds the two
+    /// against each other, byte for byte.
     pub(super) fn verify(&mut self, execution: &Execution) -> Result<(), SessionError> {
-        let again = run_again(&mut self.tracer, &self.afterwards, &execution.schedule)?;
+        let again = run_again(&mut self.tracer, &self.afterwards, &execution.schedule, Begin::Afresh)?;
         let differs = difference(execution, &again.execution, self.serial.rules())
             .or_else(|| other_bytes(execution, &again.execution));
         match differs {
@@ -80,7 +93,7 @@ impl Session<'_> {
         execution: &Execution,
         times: u32,
     ) -> Result<Again, SessionError> {
-        let mut evidence = run_again(&mut self.tracer, &self.afterwards, &execution.schedule)?;
+        let mut evidence = run_again(&mut self.tracer, &self.afterwards, &execution.schedule, Begin::AsKept)?;
         let mut round = 1;
         loop {
             if let Some(divergence) = difference(execution, &evidence.execution, self.serial.rules()) {
@@ -90,7 +103,7 @@ impl Session<'_> {
                 return Ok(evidence);
             }
             round += 1;
-            evidence = run_again(&mut self.tracer, &self.afterwards, &execution.schedule)?;
+            evidence = run_again(&mut self.tracer, &self.afterwards, &execution.schedule, Begin::AsKept)?;
         }
     }
 
@@ -172,7 +185,7 @@ pub fn replay(
     let (afterwards, others) = Afterwards::of(&witness.scenario);
     let mut tracer = Tracer::new(programs, &others, witness.initial.clone(), Arc::clone(stop))?;
     let schedule: Vec<Choice> = witness.recording.schedule.iter().map(|recorded| recorded.choice).collect();
-    let again = run_again(&mut tracer, &afterwards, &schedule)?;
+    let again = run_again(&mut tracer, &afterwards, &schedule, Begin::AsKept)?;
     let mut divergence = compare(&witness.recording, &again.recording, &rules);
     if witness.recording.ending == Ending::Cut(Cut::Steps)
         && again.recording.ending == witness.recording.ending

@@ -5,6 +5,7 @@
 mod catalogue;
 mod diagnose;
 mod find;
+mod hostile;
 mod input;
 mod machine;
 mod oracles;
