@@ -12,7 +12,7 @@ pub trait Chooser {
 }
 
 /// How much of each event to record.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub enum Detail {
     /// What the search needs.
     #[default]

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub(crate) use compare::quoted;
 pub use compare::{Divergence, check_step, compare, compare_outcomes};
 
 use crate::model::{Anomaly, Call, Choice, CriticalStep, Ending, Outcome, ProcessId, Tree, Verdict, View};

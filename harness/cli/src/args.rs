@@ -207,6 +207,9 @@ pub struct Search {
     /// Steps that one execution may have; past it: livelock
     #[arg(long, value_name = "N")]
     pub max_steps: Option<u64>,
+    /// Run each Nth execution twice and compare the two byte for byte; a difference is a divergence (exit code 5)
+    #[arg(long, value_name = "N")]
+    pub verify: Option<u64>,
     /// Go on after the first anomaly, and report each distinct one (else it ends there, or a little later where that may be a symptom)
     #[arg(long)]
     pub all: bool,
@@ -239,6 +242,9 @@ pub struct RunSearch {
     /// Steps that one execution may have; past it: livelock
     #[arg(long, value_name = "N")]
     pub max_steps: Option<u64>,
+    /// Run each Nth execution twice and compare the two byte for byte; a difference is a divergence (exit code 5)
+    #[arg(long, value_name = "N")]
+    pub verify: Option<u64>,
 }
 
 /// How to tell.

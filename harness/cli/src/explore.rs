@@ -98,6 +98,7 @@ fn scenario(args: &Explore) -> Result<Scenario, Failure> {
         time_limit: time_limit(search.time_limit)?,
         max_steps: search.max_steps,
         all: search.all,
+        verify: search.verify,
         equivalence: equivalence(search.equivalence),
         processes: args.processes.0.iter().map(process).collect::<Result<_, _>>()?,
         ..Scenario::default()

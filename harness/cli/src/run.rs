@@ -78,6 +78,7 @@ fn job(name: &str, args: &Run) -> Result<Job, Failure> {
     scenario.max_executions = search.max_executions.or(scenario.max_executions);
     scenario.time_limit = time_limit(search.time_limit)?.or(scenario.time_limit);
     scenario.max_steps = search.max_steps.or(scenario.max_steps);
+    scenario.verify = search.verify.or(scenario.verify);
     let mut job = input::job(scenario, tree)?;
     input::share(&mut job, args.shard, &args.share)
         .map_err(|failure| failure.of(&format!("scenario {name}")))?;

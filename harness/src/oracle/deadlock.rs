@@ -54,6 +54,13 @@ impl Oracle for Deadlock {
 
 fn summary(waiting: &[&Waiting], is_cycle: bool) -> String {
     let first = waiting[0];
+    if waiting.iter().all(|waiter| waiter.operation.acquires.is_none()) {
+        let who: Vec<_> = waiting.iter().map(|waiter| waiter.process).collect();
+        let wait = if who.len() == 1 { "waits" } else { "wait" };
+        let call = &first.operation.call;
+        let detail = if call.detail.is_empty() { String::new() } else { format!(" {}", call.detail) };
+        return format!("{} {wait} for ever ({}{detail})", list(&who, 4), call.name);
+    }
     if !is_cycle {
         let who: Vec<_> =
             waiting.iter().map(|waiter| format!("{} for {}", waiter.process, name(waiter))).collect();

@@ -4,7 +4,7 @@ use super::evidence::{Marks, clip, list, shown, sorted};
 use super::explain::explain;
 use super::history::{Deed, History, Touch};
 use super::normalize::json_of;
-use super::{Aborts, Case, Oracle, lost_update, torn};
+use super::{Aborts, Case, Oracle, lost_update, taken, torn};
 use crate::model::{AccessKind, Anomaly, Ending, Event, Exit, Kind, ProcessId, Units};
 
 /// Finds complete executions whose outcome no serial order gives, and says in which way it is wrong.
@@ -20,12 +20,12 @@ impl Oracle for Serializability {
         let history = History::of(case.initial, &case.execution.trace);
         let trace = &case.execution.trace;
         let allowed = case.serial.aborts() == Aborts::Allow;
-        let mut anomaly = failure(&compared, &history, trace, allowed)
+        let mut anomaly = failure(&compared, &history, trace, allowed, MAY_GIVE_UP)
             .or_else(|| torn::find(&compared, &history))
             .or_else(|| lost_update::find(&compared, &history))
             .or_else(|| left_behind(&compared, &history))
             .or_else(|| dirty_read(&compared, &history, trace))
-            .or_else(|| failure(&compared, &history, trace, false))
+            .or_else(|| failure(&compared, &history, trace, false, HAD_AN_EFFECT))
             .unwrap_or_else(|| non_serializable(trace));
         anomaly.explanation.extend(explain(&who(case), &compared));
         Some(anomaly)
@@ -40,6 +40,12 @@ fn who(case: &Case<'_>) -> String {
         format!("all {} serial orders run", case.serial.runs().len())
     }
 }
+
+/// What to say of a process that gave up, where that counts as a failure.
+const MAY_GIVE_UP: &str = "If it may give up where a lock is taken: --aborts allow accepts that.";
+/// The same where it may, unless it had an effect.
+const HAD_AN_EFFECT: &str = "--aborts allow accepts what gives up without an effect; this left something. \
+    --ignore and --canon leave out what does not count.";
 
 /// The user's own check of the final workspace.
 #[derive(Clone, Copy, Debug)]
@@ -69,12 +75,13 @@ impl Oracle for Check {
 }
 
 /// The first process that ended as it does in no serial order: by a signal, or, unless giving up is allowed, with a status
-/// other than 0.
+/// other than 0. `advice` is for one that gave up because it found a lock taken.
 fn failure(
     compared: &Compared<'_>,
     history: &History,
     trace: &[Event],
     signals_only: bool,
+    advice: &str,
 ) -> Option<Anomaly> {
     let fails = |process: ProcessId, command: usize, exit: Exit| match exit {
         Exit::Status(0) => false,
@@ -93,7 +100,9 @@ fn failure(
         Exit::Signal(signal) => format!("{whose} is killed by signal {signal}"),
         Exit::Status(_) => format!("{whose} fails ({exit}), which no serial order lets it"),
     };
-    let mut anomaly = of_reader(Kind::ProcessFailure, what, &[process], history, trace);
+    let of_taken = taken::find(&what, advice, process, trace);
+    let mut anomaly =
+        of_taken.unwrap_or_else(|| of_reader(Kind::ProcessFailure, what, &[process], history, trace));
     let units = Units::of(trace);
     let of_command = |step: &usize| {
         let unit = units.at(*step);

@@ -14,6 +14,7 @@ mod lost_update;
 mod normalize;
 mod remembered;
 mod serial;
+mod taken;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]

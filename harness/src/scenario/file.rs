@@ -92,9 +92,14 @@ impl Scenario {
         if self.processes.is_empty() {
             return fail("process", "there is no process: add a `[[process]]` table with `command = \"…\"`");
         }
-        for (key, bound) in [("max-executions", self.max_executions), ("max-steps", self.max_steps)] {
+        let bounds = [
+            ("max-executions", self.max_executions, "nothing would be run"),
+            ("max-steps", self.max_steps, "nothing would be run"),
+            ("verify", self.verify, "leave it out, or give 1 to run every execution twice"),
+        ];
+        for (key, bound, why) in bounds {
             if bound == Some(0) {
-                return Err((key, format!("`{key}` is 0: nothing would be run")));
+                return Err((key, format!("`{key}` is 0: {why}")));
             }
         }
         if self.time_limit.is_some_and(|limit| !limit.is_finite() || limit <= 0.0) {
@@ -190,6 +195,7 @@ time-limit = 60
 max-steps = 500
 all = true
 equivalence = "trace"
+verify = 10
 
 [[process]]
 command = "python3 agent.py a"
@@ -218,7 +224,7 @@ blocked = 4
             (scenario.seed, scenario.preemptions, scenario.max_executions, scenario.max_steps),
             (Some(7), Some(3), Some(1000), Some(500))
         );
-        assert_eq!((scenario.time_limit, scenario.all), (Some(60.0), true));
+        assert_eq!((scenario.time_limit, scenario.all, scenario.verify), (Some(60.0), true, Some(10)));
         let then = vec!["python3 agent.py c".to_owned(), "true".to_owned()];
         let first = Process { then, ..Program::Command("python3 agent.py a".into()).into() };
         let requests = vec!["add a".to_owned(), "list".to_owned()];
@@ -253,7 +259,7 @@ blocked = 4
                 format!("\nwhatever = 3\n{process}"),
                 "s.toml:2: unknown key `whatever`; there are: name, summary, dir, \
                 setup, canon, ignore, unordered, check, final, aborts, strategy, seed, depth, preemptions, max-executions, \
-                time-limit, max-steps, all, equivalence, process, expect",
+                time-limit, max-steps, all, equivalence, verify, process, expect",
             ),
             (
                 format!("strategy = \"dporr\"\n{process}"),
@@ -318,6 +324,10 @@ blocked = 4
                 "s.toml:1: a process has either `command` or `closure`, not both",
             ),
             (format!("max-steps = 0\n{process}"), "s.toml:1: `max-steps` is 0: nothing would be run"),
+            (
+                format!("verify = 0\n{process}"),
+                "s.toml:1: `verify` is 0: leave it out, or give 1 to run every execution twice",
+            ),
             (
                 format!("time-limit = -1\n{process}"),
                 "s.toml:1: `time-limit` is a number of seconds greater than 0",

@@ -80,6 +80,9 @@ pub struct Scenario {
     /// Which executions count as the same.
     #[serde(default, skip_serializing_if = "is_default")]
     pub equivalence: Equivalence,
+    /// Of how many executions one is run twice, to see whether it is the same, byte for byte.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verify: Option<u64>,
     /// The processes, A first.
     #[serde(default, rename = "process")]
     pub processes: Vec<Process>,

@@ -11,7 +11,7 @@ use crate::model::{Anomaly, Choice, CriticalStep, Cut, Ending, Event, Execution,
 use crate::oracle::{CheckRun, Normalize, versions};
 use crate::report::words;
 use crate::tracer::{Program, Tracer};
-use crate::witness::{Divergence, FORMAT, Recorded, Recording, Witness, compare, compare_outcomes};
+use crate::witness::{Divergence, FORMAT, Recorded, Recording, Witness, compare, compare_outcomes, quoted};
 
 /// How often an anomaly is run again before it is reported.
 pub(super) const REPLAYS: u32 = 3;
@@ -45,13 +45,26 @@ pub(super) struct Again {
     pub(super) recording: Recording,
 }
 
+/// How the processes of an execution that is run again begin.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Begin {
+    /// From the checkpoints that there are.
+    AsKept,
+    /// Afresh: what they do before their first operation is done again.
+    Afresh,
+}
+
 fn run_again(
     tracer: &mut Tracer,
     afterwards: &Afterwards,
     schedule: &[Choice],
+    begin: Begin,
 ) -> Result<Again, SessionError> {
     let mut following = Following { schedule, recorded: Vec::new() };
-    let mut execution = tracer.execute(&mut following, Detail::Evidence)?;
+    let mut execution = match begin {
+        Begin::AsKept => tracer.execute(&mut following, Detail::Evidence)?,
+        Begin::Afresh => tracer.execute_afresh(&mut following, Detail::Evidence)?,
+    };
     let check = afterwards.finish(tracer, &mut execution)?;
     let recording = Recording {
         schedule: following.recorded,
@@ -62,13 +75,28 @@ fn run_again(
 }
 
 impl Session<'_> {
+    /// Runs an execution again with the bytes that calls moved, and then without checkpoints, and holds all of them against each
+    /// other, byte for byte.
+    pub(super) fn verify(&mut self, execution: &Execution) -> Result<(), SessionError> {
+        let mut run = |begin| run_again(&mut self.tracer, &self.afterwards, &execution.schedule, begin);
+        let (first, second) = (run(Begin::AsKept)?.execution, run(Begin::Afresh)?.execution);
+        let rules = self.serial.rules();
+        let differs = difference(execution, &first, rules)
+            .or_else(|| difference(&first, &second, rules))
+            .or_else(|| other_bytes(&first, &second));
+        match differs {
+            Some(divergence) => Err(SessionError::Divergence(Box::new(divergence))),
+            None => Ok(()),
+        }
+    }
+
     /// Runs the schedule of an anomaly again, so many times, and compares each with the first run, event by event.
     pub(super) fn gather_evidence(
         &mut self,
         execution: &Execution,
         times: u32,
     ) -> Result<Again, SessionError> {
-        let mut evidence = run_again(&mut self.tracer, &self.afterwards, &execution.schedule)?;
+        let mut evidence = run_again(&mut self.tracer, &self.afterwards, &execution.schedule, Begin::AsKept)?;
         let mut round = 1;
         loop {
             if let Some(divergence) = difference(execution, &evidence.execution, self.serial.rules()) {
@@ -78,7 +106,7 @@ impl Session<'_> {
                 return Ok(evidence);
             }
             round += 1;
-            evidence = run_again(&mut self.tracer, &self.afterwards, &execution.schedule)?;
+            evidence = run_again(&mut self.tracer, &self.afterwards, &execution.schedule, Begin::AsKept)?;
         }
     }
 
@@ -121,6 +149,15 @@ fn difference(first: &Execution, second: &Execution, rules: &Normalize) -> Optio
     compare_outcomes(&rules.outcome(&first.outcome), &rules.outcome(&second.outcome))
 }
 
+/// Where two runs of one schedule, otherwise the same, move other bytes.
+fn other_bytes(first: &Execution, second: &Execution) -> Option<Divergence> {
+    let mut pairs = first.trace.iter().zip(&second.trace).enumerate();
+    let (step, (a, b)) = pairs.find(|(_, (a, b))| a.payload != b.payload)?;
+    let what = format!("the bytes of {}: {}", a.process, words::event(a));
+    let side = |event: &Event| event.payload.as_ref().map_or_else(|| "none".into(), |it| quoted(&it.bytes));
+    Some(Divergence { step: Some(step), what, expected: side(a), actual: side(b) })
+}
+
 /// What an execution may depend on that the tracer does not fix.
 fn environment() -> BTreeMap<String, String> {
     let uname = nix::sys::utsname::uname();
@@ -151,7 +188,7 @@ pub fn replay(
     let (afterwards, others) = Afterwards::of(&witness.scenario);
     let mut tracer = Tracer::new(programs, &others, witness.initial.clone(), Arc::clone(stop))?;
     let schedule: Vec<Choice> = witness.recording.schedule.iter().map(|recorded| recorded.choice).collect();
-    let again = run_again(&mut tracer, &afterwards, &schedule)?;
+    let again = run_again(&mut tracer, &afterwards, &schedule, Begin::AsKept)?;
     let mut divergence = compare(&witness.recording, &again.recording, &rules);
     if witness.recording.ending == Ending::Cut(Cut::Steps)
         && again.recording.ending == witness.recording.ending

@@ -121,6 +121,8 @@ struct Session<'a> {
     /// The anomalies found, as they were before their schedules were made simpler.
     known: BTreeSet<Identity>,
     counts: Counts,
+    /// How many executions there were since one was run twice, where some are.
+    unverified: u64,
     findings: Vec<Finding>,
     witnesses: Vec<Witness>,
     begun: Instant,
@@ -182,6 +184,7 @@ impl<'a> Session<'a> {
             judged: BTreeSet::new(),
             known: BTreeSet::new(),
             counts: Counts::default(),
+            unverified: 0,
             findings: Vec::new(),
             witnesses: Vec::new(),
             begun,

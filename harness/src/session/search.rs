@@ -95,6 +95,9 @@ impl Session<'_> {
             drop(bench);
             self.counts.add(&execution);
             self.not_covered.extend(seen.not_covered);
+            if self.verifies_next() {
+                self.verify(&execution)?;
+            }
             self.judge(&execution, seen.check.as_ref())?;
             progress(Progress {
                 counts: self.counts,
@@ -117,6 +120,16 @@ impl Session<'_> {
         } else {
             End::Preemptions
         })
+    }
+
+    /// Whether the next execution is one of those that are run twice.
+    fn verifies_next(&mut self) -> bool {
+        self.unverified += 1;
+        let verifies = self.job.scenario.verify.is_some_and(|each| self.unverified >= each);
+        if verifies {
+            self.unverified = 0;
+        }
+        verifies
     }
 
     /// Whether what was found can be left at that. A process that fails, a torn file and strange output are often but symptoms: the

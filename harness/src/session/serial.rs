@@ -1,6 +1,7 @@
 //! The serial runs: the processes one after another, in every order or in those that matter.
 
 use super::{ALL_ORDERS, Session, SessionError};
+use crate::backend::Backend;
 use crate::explore::{Merge, Picked, Serial, count_of_merges, next_merge};
 use crate::model::{Ending, Execution, Exit, Outcome, ProcessId};
 use crate::oracle::{Order, SerialRun, orders};
@@ -28,7 +29,9 @@ impl Session<'_> {
             self.run_whole(&backward)?;
         }
         if self.serial.runs().is_empty() {
-            let why = "in each of them a process waits for one that has not begun".to_owned();
+            let why = "in each of them a process waits for what does not come";
+            let notes = self.tracer.not_covered();
+            let why = if notes.is_empty() { why.to_owned() } else { format!("{why} ({})", notes.join("; ")) };
             return Err(SessionError::NoSerialOrder(why));
         }
         self.refuse_what_is_not_found()

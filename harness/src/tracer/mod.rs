@@ -23,6 +23,7 @@ mod laid;
 mod listing;
 mod locks;
 mod objects;
+mod output;
 mod paths;
 mod polling;
 mod program;
@@ -85,6 +86,14 @@ pub enum TraceError {
         process: ProcessId,
         /// What.
         what: String,
+    },
+    /// A process makes children and threads without end.
+    #[error("{process} has {most} children and threads at once and makes more: a fork bomb is not explored")]
+    TooManyTasks {
+        /// Who.
+        process: ProcessId,
+        /// How many it may have.
+        most: usize,
     },
     /// The tracer has lost track of a process.
     #[error("lost track of a process: {0}")]
@@ -354,6 +363,22 @@ impl Tracer {
             execution.ending = Ending::Complete;
         }
         Ok(execution)
+    }
+
+    /// Runs an execution without the checkpoints that are kept: every process is started, and does all that it does once more.
+    ///
+    /// # Errors
+    /// Those of [`Backend::execute`].
+    pub fn execute_afresh(
+        &mut self,
+        chooser: &mut dyn Chooser,
+        detail: Detail,
+    ) -> Result<Execution, TraceError> {
+        let none = self.beginnings.iter().map(|_| Beginning::None).collect();
+        let kept = std::mem::replace(&mut self.beginnings, none);
+        let execution = self.execute(chooser, detail);
+        self.beginnings = kept;
+        execution
     }
 
     /// Runs an execution; its outcome is what there is when it ends, however it does.

@@ -36,7 +36,7 @@ pub enum Program {
 }
 
 /// Characters that mean something to a shell, so that a command with any of them needs one.
-const FOR_A_SHELL: &str = "|&;<>()$`\\\"'*?[]#~=%{}!\n";
+const FOR_A_SHELL: &str = "|&;<>()$`\\\"'*?[]#~%{}!\n";
 
 impl Program {
     /// A closure as a process.
@@ -47,7 +47,8 @@ impl Program {
     /// A command as a user types it: run directly when it is plain words, by `sh -c` when it needs a shell.
     #[must_use]
     pub fn parse(command: &str) -> Self {
-        let needs_a_shell = command.contains(|letter| FOR_A_SHELL.contains(letter));
+        let assigns = command.split_whitespace().next().is_some_and(|first| first.contains('='));
+        let needs_a_shell = assigns || command.contains(|letter| FOR_A_SHELL.contains(letter));
         Self::Command(if needs_a_shell {
             vec!["sh".into(), "-c".into(), command.into()]
         } else {
@@ -129,6 +130,7 @@ mod tests {
             ("python3 agent.py A", vec!["python3", "agent.py", "A"]),
             ("cat x | wc", vec!["sh", "-c", "cat x | wc"]),
             ("echo 'a b'", vec!["sh", "-c", "echo 'a b'"]),
+            ("sed -i s/a=1/a=2/ conf", vec!["sed", "-i", "s/a=1/a=2/", "conf"]),
             ("A=1 env", vec!["sh", "-c", "A=1 env"]),
         ] {
             let Program::Command(parsed) = Program::parse(command) else { panic!("a closure?") };

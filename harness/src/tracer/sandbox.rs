@@ -21,7 +21,7 @@ use nix::unistd::{ForkResult, Pid};
 
 use super::copies::Template;
 use super::ids::template_pid;
-use super::input::{Feeding, Pipe};
+use super::output::Output;
 use super::program::Program;
 use super::start::{Prepared, begin, environment};
 use super::sys;
@@ -60,20 +60,12 @@ pub struct Sandbox {
     zygote: Pid,
     init: Tracee,
     gate: OwnedFd,
-    outputs: Vec<Output>,
+    pub(super) outputs: Vec<Output>,
     /// Of each program, its parts: the place of the first among those that the init knows, and what to call them.
     parts: Vec<(usize, Vec<String>)>,
     /// Of each part that has been started.
     templates: Vec<OnceCell<Template>>,
     root: OwnedFd,
-}
-
-/// Where a program's standard output and error go: files in memory; and the pipe that its standard input is, where it is asked.
-#[derive(Debug)]
-struct Output {
-    out: File,
-    err: File,
-    input: Option<Pipe>,
 }
 
 impl Sandbox {
@@ -281,50 +273,6 @@ impl Sandbox {
     #[must_use]
     pub fn init(&self) -> Pid {
         self.init.id()
-    }
-
-    /// Makes it so that a program has written this.
-    ///
-    /// # Errors
-    /// Those of writing a file in memory.
-    pub fn set_output(&self, program: usize, out: &[u8], err: &[u8]) -> io::Result<()> {
-        let Output { out: stdout, err: stderr, .. } = &self.outputs[program];
-        for (file, bytes) in [(stdout, out), (stderr, err)] {
-            file.set_len(0)?;
-            file.write_all_at(bytes, 0)?;
-        }
-        Ok(())
-    }
-
-    /// Adds to what a program has written.
-    ///
-    /// # Errors
-    /// Those of writing a file in memory.
-    pub fn append_output(&self, program: usize, out: &[u8], err: &[u8]) -> io::Result<()> {
-        let ([out_end, err_end], Output { out: stdout, err: stderr, .. }) =
-            (self.lengths(program)?, &self.outputs[program]);
-        stdout.write_all_at(out, out_end)?;
-        stderr.write_all_at(err, err_end)
-    }
-
-    /// How much a program has written to its standard output and error.
-    ///
-    /// # Errors
-    /// Those of asking for the size of a file in memory.
-    pub fn lengths(&self, program: usize) -> io::Result<[u64; 2]> {
-        Ok([self.outputs[program].out.metadata()?.len(), self.outputs[program].err.metadata()?.len()])
-    }
-
-    /// What a program wrote to its standard output and error since it was launched.
-    ///
-    /// # Errors
-    /// Those of reading a file in memory.
-    pub fn output(&self, program: usize) -> io::Result<(Vec<u8>, Vec<u8>)> {
-        let whole = |file: &File| {
-            let mut bytes = vec![0; usize::try_from(file.metadata()?.len()).unwrap_or(0)];
-            file.read_exact_at(&mut bytes, 0).map(|()| bytes)
-        };
-        Ok((whole(&self.outputs[program].out)?, whole(&self.outputs[program].err)?))
     }
 }
 

@@ -66,9 +66,13 @@ impl Running<'_> {
             State::Asleep { call, .. } => usize::try_from(call.call()).ok().and_then(syscalls::Sysno::new),
             _ => None,
         });
-        let name = asleep.map_or("a system call", |call| call.name());
-        let call =
-            Call { name: name.to_owned(), detail: "waits for something outside".into(), ..Call::default() };
+        let stopped = self.of(process).any(|(_, task)| matches!(task.state, State::Suspended));
+        let (name, detail) = match asleep {
+            None if stopped => ("stop", "by a signal, until it is continued"),
+            None => ("a system call", "waits for something outside"),
+            Some(call) => (call.name(), "waits for something outside"),
+        };
+        let call = Call { name: name.to_owned(), detail: detail.into(), ..Call::default() };
         Operation { call, ..Operation::default() }
     }
 

@@ -13,7 +13,11 @@ use super::execution::Running;
 use super::ids::first_pid;
 use super::task::{Name, State, Task};
 use super::tracee::{Registers, Resume, Stop, Tracee};
-use crate::model::{Call, Exit, Operation};
+use crate::model::{Call, Exit, Operation, ProcessId};
+
+/// How many tasks (children and threads) a process may have at once: as many as the descriptors of the controller allow with which
+/// it watches them.
+const MOST_TASKS: usize = 256;
 
 impl Running<'_> {
     /// Deals with a stop; whether the task goes on.
@@ -41,7 +45,10 @@ impl Running<'_> {
                 let task = self.task(name)?;
                 task.tracee.resume(Resume::Listening, 0)?;
                 task.state = State::Suspended;
-                self.world.not_covered.insert("stopping and continuing by job control".into());
+                let process = ProcessId(name.process);
+                self.world
+                    .not_covered
+                    .insert(format!("{process} is stopped by a signal, until it is continued"));
                 return Ok(false);
             }
             Stop::Gone(exit) => {
@@ -79,7 +86,8 @@ impl Running<'_> {
             _ => false,
         };
         self.note_in_segment(name.process, entry.call(), private)?;
-        let alone = self.of(name.process).nth(1).is_none();
+        let tasks = self.of(name.process).count();
+        let alone = tasks == 1;
         let due = self.world.timers.next_due(name.process);
         let process = &mut self.processes[name.process];
         let task =
@@ -90,7 +98,11 @@ impl Running<'_> {
             task.tracee.set_registers(registers)
         };
         match decision {
-            Decision::Pass => {}
+            Decision::Pass => {
+                if let Some(result) = self.drop_output(name, &entry)? {
+                    skip(result, self.task(name)?)?;
+                }
+            }
             Decision::Close(numbers) => self.close_descriptors(name, &numbers)?,
             Decision::Watch(action) => task.watched = Some(action),
             Decision::Answer { result, memory } => {
@@ -120,6 +132,9 @@ impl Running<'_> {
                 process.sleeps();
                 process.clock += time.max(TICK);
                 skip(0, task)?;
+            }
+            Decision::Fork if tasks >= MOST_TASKS => {
+                return Err(TraceError::TooManyTasks { process: ProcessId(name.process), most: MOST_TASKS });
             }
             Decision::Fork => {
                 let next = first_pid(name.process) + process.tasks;

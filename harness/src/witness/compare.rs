@@ -100,7 +100,6 @@ fn end(ending: &Ending) -> String {
     }
 }
 
-/// The first part of two outcomes that differs.
 /// The first difference between what a recording left and what a replay of it leaves.
 #[must_use]
 pub fn compare_outcomes(expected: &Outcome, actual: &Outcome) -> Option<Divergence> {
@@ -147,7 +146,7 @@ fn entry(entry: Option<&Entry>) -> String {
 }
 
 /// Content as text; of long content the beginning, and its length.
-fn quoted(bytes: &[u8]) -> String {
+pub(crate) fn quoted(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     match text.char_indices().nth(CONTENT) {
         Some((end, _)) => {

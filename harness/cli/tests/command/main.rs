@@ -5,6 +5,7 @@
 mod catalogue;
 mod diagnose;
 mod find;
+mod hostile;
 mod input;
 mod machine;
 mod oracles;
@@ -13,3 +14,4 @@ mod shards;
 mod stopping;
 mod support;
 mod units;
+mod verify;
