@@ -21,6 +21,7 @@ use nix::unistd::{ForkResult, Pid};
 
 use super::copies::Template;
 use super::ids::template_pid;
+use super::input::{Feeding, Pipe};
 use super::output::Output;
 use super::program::Program;
 use super::start::{Prepared, begin, environment};

@@ -79,7 +79,13 @@ impl Decoder<'_> {
         Some(Decision::Watch(Action::OpenTimer { clock: clock as i32, flags: flags as i32 }))
     }
 
-    pub(super) fn arm_open_timer(&mut self, number: u64, flags: u64, value: u64, old: u64) -> Option<Decision> {
+    pub(super) fn arm_open_timer(
+        &mut self,
+        number: u64,
+        flags: u64,
+        value: u64,
+        old: u64,
+    ) -> Option<Decision> {
         self.arm(self.timer_of(number)?, flags as i32 & libc::TFD_TIMER_ABSTIME != 0, value, old)
     }
 
