@@ -161,7 +161,8 @@ mod tests {
             let call = begins.map_or_else(Call::default, |begins| Call::beginning(begins, String::new()));
             let loud = !silent || done + 2 < 2 * units;
             let access = Access::write(Location::Listing(ObjectId::Initial(0)));
-            Some(Operation { call, accesses: if loud { vec![access] } else { Vec::new() }, acquires: None })
+            let accesses = if loud { vec![access] } else { Vec::new() };
+            Some(Operation { call, accesses, ..Operation::default() })
         }
 
         fn run(&self, merge: &mut Merge<'_>) -> Execution {
