@@ -100,7 +100,7 @@ impl Strategy for Dfs {
     fn end(&mut self, _execution: &Execution) {}
 
     fn name(&self) -> Vec<usize> {
-        self.stack.iter().filter_map(|level| level.chosen()).map(|process| process.0).collect()
+        self.stack.iter().filter_map(Level::chosen).map(|process| process.0).collect()
     }
 
     fn ahead(&self, wanted: &mut dyn FnMut(&[usize]) -> bool) -> Option<Box<dyn Strategy + Send>> {

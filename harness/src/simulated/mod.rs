@@ -17,7 +17,7 @@ pub use self::world::Initial;
 use self::world::World;
 use crate::backend::{Backend, Chooser, Detail};
 use crate::model::{
-    Choice, Ending, Event, Execution, Exit, Operation, Outcome, ProcessId, Status, View, Waiting,
+    Access, Choice, Ending, Event, Execution, Exit, Operation, Outcome, ProcessId, Status, View, Waiting,
 };
 
 /// Scripted processes and the state that they start from.
@@ -116,10 +116,17 @@ impl<'p> Run<'p> {
         }
     }
 
-    /// Whether what an operation awaits, if it does, has come.
+    /// Whether what an operation awaits, if it does, has come: a change since its process last looked at that.
     fn has_come(&self, process: ProcessId, operation: &Operation) -> bool {
-        let since = self.trace.iter().rev().take_while(|event| event.process != process);
-        !operation.awaits || since.into_iter().any(|event| event.operation.conflicts(operation))
+        let looks = |event: &&Event| {
+            let seen = |access: &Access| {
+                operation.accesses.iter().any(|awaited| awaited.location.overlaps(&access.location))
+            };
+            event.process == process && event.operation.accesses.iter().any(seen)
+        };
+        let mut since = self.trace.iter().rev().take_while(|event| !looks(event));
+        !operation.awaits
+            || since.any(|event| event.process != process && event.operation.conflicts(operation))
     }
 
     fn step(&mut self, id: ProcessId) {

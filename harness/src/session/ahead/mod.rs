@@ -218,7 +218,7 @@ impl<T: Send, E: Send> Ahead<'_, T, E> {
                 return Err(error);
             }
             match self.shared.find(&name) {
-                Found::Run(record) => return self.take(strategy, bench, record?),
+                Found::Run(record) => return self.take(strategy, bench, (*record)?),
                 Found::Runs if self.stop.load(Ordering::Relaxed) => break,
                 Found::Runs if self.help(bench) => {}
                 Found::Runs => self.shared.wait_for(&name),

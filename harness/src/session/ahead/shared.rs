@@ -26,7 +26,7 @@ pub(super) struct Offer {
 /// How the search comes by an execution.
 pub(super) enum Found<T, E> {
     /// It was run.
-    Run(Result<Record<T>, E>),
+    Run(Box<Result<Record<T>, E>>),
     /// Somebody runs it.
     Runs,
     /// Nobody has begun it: it is for the search to run it, and noted that it does.
@@ -170,7 +170,7 @@ impl<T, E> Shared<T, E> {
         if let Some(record) = state.records.remove(name) {
             state.steps -= steps(&record);
             self.changed.notify_all();
-            return Found::Run(record);
+            return Found::Run(Box::new(record));
         }
         if let Some(found) = state.running.get_mut(name) {
             *found = true;
