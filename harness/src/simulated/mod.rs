@@ -16,9 +16,7 @@ pub use self::words::*;
 pub use self::world::Initial;
 use self::world::World;
 use crate::backend::{Backend, Chooser, Detail};
-use crate::model::{
-    Access, Choice, Ending, Event, Execution, Exit, Operation, Outcome, ProcessId, Status, View, Waiting,
-};
+use crate::model::{Choice, Ending, Event, Execution, Exit, Outcome, ProcessId, Status, View, Waiting};
 
 /// Scripted processes and the state that they start from.
 ///
@@ -107,26 +105,9 @@ impl<'p> Run<'p> {
     fn status(&self, process: ProcessId) -> Status {
         match self.plan(process) {
             None => Status::Finished(Exit::Status(0)),
-            Some(Plan { operation, holders, .. })
-                if holders.is_empty() && self.has_come(process, &operation) =>
-            {
-                Status::Enabled(operation)
-            }
+            Some(Plan { operation, holders, .. }) if holders.is_empty() => Status::Enabled(operation),
             Some(Plan { operation, holders, .. }) => Status::Blocked { operation, holders },
         }
-    }
-
-    /// Whether what an operation awaits, if it does, has come: a change since its process last looked at that.
-    fn has_come(&self, process: ProcessId, operation: &Operation) -> bool {
-        let looks = |event: &&Event| {
-            let seen = |access: &Access| {
-                operation.accesses.iter().any(|awaited| awaited.location.overlaps(&access.location))
-            };
-            event.process == process && event.operation.accesses.iter().any(seen)
-        };
-        let mut since = self.trace.iter().rev().take_while(|event| !looks(event));
-        !operation.awaits
-            || since.any(|event| event.process != process && event.operation.conflicts(operation))
     }
 
     fn step(&mut self, id: ProcessId) {

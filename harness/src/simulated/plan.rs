@@ -53,11 +53,6 @@ impl Plan {
         self
     }
 
-    fn awaits(mut self) -> Self {
-        self.operation.awaits = true;
-        self
-    }
-
     fn gives(mut self, value: i64, into: Register) -> Self {
         self.result = CallResult::Value(value);
         (self.value, self.into) = (value, Some(into));
@@ -116,7 +111,6 @@ impl Planner<'_> {
         use Instruction as I;
         match instruction {
             I::Load { file, .. }
-            | I::Await { file }
             | I::Store { file, .. }
             | I::Increment { file }
             | I::Lock { file, .. }
@@ -160,7 +154,6 @@ impl Planner<'_> {
             Instruction::Load { into, .. } => Plan::new("pread64", path, vec![Access::read(data(object))])
                 .gives(content, *into)
                 .moves(content, false),
-            Instruction::Await { .. } => Plan::new("sleep", path, vec![Access::read(data(object))]).awaits(),
             Instruction::Store { value, .. } => {
                 let value = self.process.value(value);
                 Plan::new("pwrite64", path, vec![Access::write(data(object))])

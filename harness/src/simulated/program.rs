@@ -120,8 +120,6 @@ pub enum Instruction {
     Jump { left: Expr, is: Ordering, right: Expr, to: usize },
     /// Reads a file by descriptor.
     Load { file: Expr, into: Register },
-    /// Waits until another process has changed a file since this one's operation before, by descriptor.
-    Await { file: Expr },
     /// Writes a file by descriptor.
     Store { file: Expr, value: Expr },
     /// Adds 1 to what a file holds, indivisibly.

@@ -29,12 +29,6 @@ pub fn load(file: impl Into<Expr>, into: Register) -> Instruction {
     Instruction::Load { file: file.into(), into }
 }
 
-/// Waits for a change by descriptor.
-#[must_use]
-pub fn await_change(file: impl Into<Expr>) -> Instruction {
-    Instruction::Await { file: file.into() }
-}
-
 /// Writes by descriptor.
 #[must_use]
 pub fn store(file: impl Into<Expr>, value: impl Into<Expr>) -> Instruction {

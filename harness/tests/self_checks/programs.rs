@@ -2,9 +2,9 @@
 
 use cooks_harness::explore::SplitMix64;
 use cooks_harness::simulated::{
-    Expr, Initial, Instruction, Program, Simulation, await_change, create, increment, jump_if, list, load,
-    lock, lock_shared, open, open_truncate, read_name, reg, rename, set, stat, store, try_lock,
-    try_lock_shared, unlink, unlock, write_name,
+    Expr, Initial, Instruction, Program, Simulation, create, increment, jump_if, list, load, lock,
+    lock_shared, open, open_truncate, read_name, reg, rename, set, stat, store, try_lock, try_lock_shared,
+    unlink, unlock, write_name,
 };
 
 /// What a program is about, so that what can conflict often does.
@@ -14,7 +14,6 @@ pub enum Theme {
     Locks,
     Names,
     Mixed,
-    Waits,
 }
 
 /// Past the end of any program: a jump there ends the process.
@@ -97,8 +96,6 @@ impl Draw {
     fn operation(&mut self) -> Instruction {
         match self.theme {
             Theme::Data => self.on_data(),
-            Theme::Waits if self.random.below(3) == 0 => await_change(self.fixed()),
-            Theme::Waits => self.on_data(),
             Theme::Locks if self.random.below(4) > 0 => self.on_locks(),
             Theme::Locks => self.on_data(),
             Theme::Names => self.on_names(),
