@@ -389,7 +389,11 @@ impl Drop for Running<'_> {
                 break;
             }
             left.retain(|tracee| match tracee.poll() {
-                Ok(None) => true,
+                Ok(None) => {
+                    // One whose last stop was told already, as that of a task about to end, stands there until it is let go.
+                    let _ = tracee.resume(Resume::Freely, 0);
+                    true
+                }
                 Ok(Some(Stop::Gone(_))) | Err(_) => false,
                 Ok(Some(_)) => tracee.resume(Resume::Freely, 0).is_ok(),
             });
