@@ -67,6 +67,7 @@ impl From<SessionError> for Failure {
         let code = match &error {
             SessionError::Trace(TraceError::Interrupted) => INTERRUPTED,
             SessionError::Trace(TraceError::Sandbox(_) | TraceError::Forbidden(_)) => CANNOT_TRACE,
+            SessionError::Trace(TraceError::NotUnderstood { .. }) => USAGE,
             SessionError::Trace(_) => INTERNAL,
             SessionError::Divergence(_) => DIVERGENCE,
             _ => USAGE,

@@ -40,8 +40,10 @@ pub enum Location {
     },
     /// Size, times and number of links.
     Status(ObjectId),
-    /// Mode, owner and extended attributes.
+    /// Mode and owner.
     Mode(ObjectId),
+    /// Extended attributes.
+    Attributes(ObjectId),
     /// Who holds the `flock` of a file.
     Lock(ObjectId),
     /// Who holds the record locks (POSIX and open-file-description locks) on bytes `start..end` of a file.
@@ -91,6 +93,7 @@ pub(crate) enum Key {
     Data(ObjectId),
     Status(ObjectId),
     Mode(ObjectId),
+    Attributes(ObjectId),
     Lock(ObjectId),
     RecordLock(ObjectId),
 }
@@ -104,6 +107,7 @@ impl Key {
             Location::Data { object, .. } => Self::Data(*object),
             Location::Status(object) => Self::Status(*object),
             Location::Mode(object) => Self::Mode(*object),
+            Location::Attributes(object) => Self::Attributes(*object),
             Location::Lock(object) => Self::Lock(*object),
             Location::RecordLock { object, .. } => Self::RecordLock(*object),
         }

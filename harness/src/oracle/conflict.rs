@@ -164,7 +164,7 @@ fn rank(a: &Event, b: &Event) -> Option<u8> {
     let ranks = clashes.map(|access| match access.location {
         Location::Data { .. } | Location::Name { .. } => 0,
         Location::Lock(_) | Location::RecordLock { .. } => 1,
-        Location::Listing(_) | Location::Mode(_) | Location::Status(_) => 2,
+        Location::Listing(_) | Location::Mode(_) | Location::Attributes(_) | Location::Status(_) => 2,
     });
     ranks.min()
 }

@@ -1,14 +1,16 @@
 //! Doing an operation, and what its result changes in what the tracer knows.
 
+use std::os::unix::fs::FileExt;
 use std::rc::Rc;
 
 use nix::errno::Errno;
+use nix::sys::stat::{FileStat, stat};
 
 use super::TraceError;
 use super::chance::EPOCH;
 use super::decode::Action;
 use super::execution::Running;
-use super::files::{Description, Descriptor, Listed, What};
+use super::files::{Description, Descriptor, What};
 use super::locks::Owner;
 use super::objects::{DEVICE, DIRECTORY_SIZE, inode_shown};
 use super::task::{Name, State, Task};
@@ -56,9 +58,8 @@ impl Running<'_> {
     /// Has the kernel make the call (or makes it, where it is ours to make), and gives its result.
     fn call(&mut self, name: &Name, action: &Action, entry: Registers) -> Result<i64, TraceError> {
         match action {
-            Action::List { description, buffer, length } => {
-                let (description, buffer, length) = (Rc::clone(description), *buffer, *length);
-                let result = self.list(name, &description, buffer, length)?;
+            Action::List { description, buffer, length, old } => {
+                let result = self.list(name, description, (*buffer, *length), *old)?;
                 let mut registers = entry;
                 registers.skip_with(result);
                 self.task(name)?.tracee.set_registers(registers)?;
@@ -119,19 +120,35 @@ impl Running<'_> {
 
     /// The bytes that a call moved, where they are asked for.
     fn payload(&mut self, name: &Name, action: &Action, result: i64) -> Result<Option<Payload>, TraceError> {
-        let Action::Transfer { description, at, written, buffers, .. } = action else { return Ok(None) };
-        let Ok(mut left) = usize::try_from(result) else { return Ok(None) };
+        let Ok(moved) = usize::try_from(result) else { return Ok(None) };
         if self.detail != Detail::Evidence && !self.is_recording(name.process) {
             return Ok(None);
         }
-        let tracee = &self.task(name)?.tracee;
-        let mut bytes = Vec::new();
-        for (address, length) in buffers {
-            let part = left.min(*length);
-            bytes.extend(tracee.read(*address, part)?);
-            left -= part;
-        }
-        Ok(Some(Payload { path: description.path.clone(), written: *written, offset: *at, bytes }))
+        let task = self.task(name)?;
+        let (path, bytes, offset, written) = match action {
+            Action::Transfer { description, at, written, buffers, .. } => {
+                let mut bytes = Vec::new();
+                for (address, length) in buffers {
+                    let part = (moved - bytes.len()).min(*length);
+                    bytes.extend(task.tracee.read(*address, part)?);
+                }
+                (description.path.clone(), bytes, *at, *written)
+            }
+            Action::Moved { seen: (number, at, written), .. } => {
+                let Some(description) = task.descriptors.borrow().get(*number).map(Rc::clone) else {
+                    return Ok(None);
+                };
+                let link = format!("/proc/{}/fd/{number}", task.tracee.id());
+                if !std::fs::metadata(&link).is_ok_and(|of| of.is_file()) {
+                    return Ok(None);
+                }
+                let mut bytes = vec![0; moved];
+                std::fs::File::open(link)?.read_exact_at(&mut bytes, *at)?;
+                (description.path.clone(), bytes, *at, *written)
+            }
+            _ => return Ok(None),
+        };
+        Ok(Some(Payload { path, written, offset, bytes }))
     }
 
     /// Takes up what the end of a call changes. `operation` is what it was, where it was one.
@@ -149,6 +166,9 @@ impl Running<'_> {
                 self.world.objects.touch(*object, now, name.process, number);
             }
         }
+        for access in operation.iter().flat_map(|operation| &operation.accesses) {
+            self.note_change_of_mapped(name.process, access);
+        }
         // Closing frees the descriptor even where it tells of an error.
         if let Action::Close(numbers) = action {
             return self.close_descriptors(name, numbers);
@@ -160,7 +180,10 @@ impl Running<'_> {
             Action::Open { object, path, flags } => {
                 let object = match object {
                     Some(object) => *object,
-                    None => self.made(name, path)?,
+                    None => {
+                        let link = format!("/proc/{}/fd/{result}", self.task(name)?.tracee.id());
+                        self.made(name, stat(link.as_str()).ok())
+                    }
                 };
                 let append = flags & libc::O_APPEND != 0;
                 self.opened(name, result as i32, What::Object(object), path.clone(), append, *flags)?;
@@ -180,7 +203,7 @@ impl Running<'_> {
                     description.listing.replace(None);
                 }
             }
-            Action::Resync(numbers) => self.resync(name, numbers)?,
+            Action::Moved { between, .. } => self.resync(name, between)?,
             Action::Transfer { description, at, moves: true, .. } => {
                 description.offset.set(at + result.cast_unsigned());
             }
@@ -189,7 +212,8 @@ impl Running<'_> {
                 self.fix_status(name, *object, time, *buffer, *extended)?;
             }
             Action::Make { path } => {
-                self.made(name, path)?;
+                let status = self.world.paths.status(path).ok();
+                self.made(name, status);
             }
             Action::Lock { claim, mode, .. } => {
                 self.world.locks.take(claim, *mode, ProcessId(name.process));
@@ -197,6 +221,15 @@ impl Running<'_> {
             Action::Unlock(claim) => self.world.locks.release(claim),
             Action::SetTime { object, time } => {
                 self.world.objects.set_time(*object, time.unwrap_or(EPOCH + now));
+            }
+            Action::Space(buffer) => self.task(name)?.tracee.write(buffer + 16, &space())?,
+            Action::Map(object) => {
+                self.world.mapped.entry(*object).or_default().insert(name.process);
+            }
+            Action::OwnDescriptors { numbers, closes } => self.own_descriptors(name, numbers, *closes)?,
+            Action::Unknown(what) => {
+                let process = ProcessId(name.process);
+                return Err(TraceError::NotUnderstood { process, what: what.clone() });
             }
             Action::None
             | Action::Transfer { .. }
@@ -218,18 +251,18 @@ impl Running<'_> {
         Ok(())
     }
 
-    /// The object that the present operation has made, at a path.
-    fn made(&mut self, name: &Name, path: &str) -> Result<ObjectId, TraceError> {
+    /// The object that the present operation has made, with what the file system says of it.
+    fn made(&mut self, name: &Name, status: Option<FileStat>) -> ObjectId {
         let process = u16::try_from(name.process).unwrap_or(u16::MAX);
         let operation = self.processes[name.process].operations;
         let object = ObjectId::Made { process, operation };
-        if let Ok(status) = self.world.paths.status(path) {
+        if let Some(status) = status {
             let is_directory = status.st_mode & libc::S_IFMT == libc::S_IFDIR;
             self.world.objects.made(status.st_ino, object, is_directory);
             let (now, number) = (self.processes[name.process].clock, self.number(name.process));
             self.world.objects.touch(object, now, name.process, number);
         }
-        Ok(object)
+        object
     }
 
     fn opened(
@@ -246,6 +279,7 @@ impl Running<'_> {
             number: self.descriptions,
             what,
             path,
+            flags,
             append: append.into(),
             offset: 0.into(),
             listing: None.into(),
@@ -261,6 +295,32 @@ impl Running<'_> {
         if let Some(description) = table.get(from).map(Rc::clone) {
             table.set(to, Descriptor { description, close_on_exec });
         }
+        Ok(())
+    }
+
+    /// A change of a file that another process has mapped may show in that mapping.
+    fn note_change_of_mapped(&mut self, process: usize, access: &Access) {
+        let Access { location: Location::Data { object, .. }, kind: AccessKind::Write } = access else {
+            return;
+        };
+        let mapped = self.world.mapped.get(object);
+        if mapped.is_some_and(|by| by.iter().any(|other| *other != process)) {
+            let what = "reads through a mapping of a file that another process changes";
+            self.world.not_covered.insert(what.into());
+        }
+    }
+
+    fn own_descriptors(&mut self, name: &Name, numbers: &[i32], closes: bool) -> Result<(), TraceError> {
+        let task = self.task(name)?;
+        let mut own = task.descriptors.borrow().clone();
+        for number in numbers {
+            if closes {
+                own.remove(*number);
+            } else {
+                own.set_close_on_exec(*number, true);
+            }
+        }
+        task.descriptors = Rc::new(own.into());
         Ok(())
     }
 
@@ -322,65 +382,6 @@ impl Running<'_> {
         Ok(())
     }
 
-    /// Gives a directory's entries, sorted by name.
-    fn list(&mut self, name: &Name, of: &Description, buffer: u64, length: usize) -> Result<i64, TraceError> {
-        if of.listing.borrow().is_none() {
-            let listed = self.listing(name, of)?;
-            of.listing.replace(Some(listed));
-        }
-        let mut bytes = Vec::new();
-        let mut listing = of.listing.borrow_mut();
-        let Some(left) = listing.as_mut() else { return Ok(0) };
-        let mut given = 0;
-        for entry in left.iter() {
-            let record = record(entry, of.offset.get() + given + 1);
-            if bytes.len() + record.len() > length {
-                break;
-            }
-            bytes.extend(record);
-            given += 1;
-        }
-        if given == 0 && !left.is_empty() {
-            return Ok(-i64::from(libc::EINVAL));
-        }
-        left.drain(..given as usize);
-        of.offset.set(of.offset.get() + given);
-        self.task(name)?.tracee.write(buffer, &bytes)?;
-        Ok(bytes.len() as i64)
-    }
-
-    fn listing(&mut self, name: &Name, of: &Description) -> Result<Vec<Listed>, TraceError> {
-        let task = self.task(name)?.tracee.id();
-        let numbers = self.task(name)?.descriptors.borrow().numbers_in(0, i32::MAX);
-        let number = numbers.into_iter().find(|number| {
-            self.tasks[name].descriptors.borrow().get(*number).is_some_and(|other| other.number == of.number)
-        });
-        let Some(number) = number else { return Ok(Vec::new()) };
-        let path = format!("/proc/{task}/fd/{number}");
-        let mut listed = Vec::new();
-        for entry in std::fs::read_dir(&path)? {
-            let entry = entry?;
-            use std::os::unix::ffi::OsStringExt;
-            use std::os::unix::fs::{DirEntryExt, FileTypeExt};
-            let kind = entry.file_type()?;
-            let kind = match () {
-                () if kind.is_dir() => libc::DT_DIR,
-                () if kind.is_symlink() => libc::DT_LNK,
-                () if kind.is_fifo() => libc::DT_FIFO,
-                () if kind.is_socket() => libc::DT_SOCK,
-                () => libc::DT_REG,
-            };
-            let inode = inode_shown(self.world.objects.of(entry.ino()));
-            listed.push(Listed { name: entry.file_name().into_vec(), inode, kind });
-        }
-        let own = of.object().map_or(0, inode_shown);
-        for dots in [".", ".."] {
-            listed.push(Listed { name: dots.into(), inode: own, kind: libc::DT_DIR });
-        }
-        listed.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(listed)
-    }
-
     /// Closes descriptors, with the locks that go with them.
     pub(super) fn close_descriptors(&mut self, name: &Name, numbers: &[i32]) -> Result<(), TraceError> {
         let task = &self.tasks[name];
@@ -388,7 +389,7 @@ impl Running<'_> {
         let group = Owner::Process(task.group.as_raw());
         for number in numbers {
             let last = table.last_references(&[*number]);
-            if let Some(object) = table.get(*number).and_then(|description| description.object()) {
+            if let Some(object) = table.get(*number).and_then(|description| description.with_posix_locks()) {
                 self.world.locks.release_all(group, Some(object));
             }
             for description in last {
@@ -471,15 +472,11 @@ fn shown(operation: &Operation, result: i64) -> CallResult {
     }
 }
 
-/// A `struct linux_dirent64`.
-fn record(entry: &Listed, next: u64) -> Vec<u8> {
-    let length = (19 + entry.name.len() + 1).next_multiple_of(8);
-    let mut bytes = Vec::with_capacity(length);
-    bytes.extend(entry.inode.to_le_bytes());
-    bytes.extend(next.to_le_bytes());
-    bytes.extend((length as u16).to_le_bytes());
-    bytes.push(entry.kind);
-    bytes.extend(&entry.name);
-    bytes.resize(length, 0);
-    bytes
+/// What programs are told of the workspace's file system from its third field on: blocks, free ones, free ones for all; inodes, free
+/// ones; its id.
+fn space() -> Vec<u8> {
+    [1u64 << 20, 1 << 20, 1 << 20, 1 << 20, 1 << 20, DEVICE]
+        .iter()
+        .flat_map(|number| number.to_le_bytes())
+        .collect()
 }

@@ -136,7 +136,9 @@ impl Running<'_> {
             return Ok(());
         }
         let name = Name { process, way: Vec::new() };
-        let alone = self.of(process).count() == 1;
+        // A copy would have the mapping of a file of this execution.
+        let maps = self.world.mapped.values().any(|by| by.contains(&process));
+        let alone = self.of(process).count() == 1 && !maps;
         let Some(task) = self.tasks.get(&name).filter(|_| alone) else { return Ok(()) };
         let state = &self.processes[process];
         let looked = state.recorder.as_ref().map_or(0, |recorder| recorder.prefix.looks.len());

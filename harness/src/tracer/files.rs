@@ -26,6 +26,8 @@ pub struct Description {
     pub what: What,
     /// The path it was opened by, relative to the workspace.
     pub path: String,
+    /// The flags of `open` that it was opened with.
+    pub flags: i32,
     /// Whether each write goes to the end.
     pub append: Cell<bool>,
     /// The file offset.
@@ -46,6 +48,30 @@ pub struct Listed {
 }
 
 impl Description {
+    /// Whether it stands for a path alone (`O_PATH`).
+    #[must_use]
+    pub fn is_path(&self) -> bool {
+        self.flags & libc::O_PATH != 0
+    }
+
+    /// Whether it can be read from.
+    #[must_use]
+    pub fn readable(&self) -> bool {
+        !self.is_path() && self.flags & libc::O_ACCMODE != libc::O_WRONLY
+    }
+
+    /// Whether it can be written to.
+    #[must_use]
+    pub fn writable(&self) -> bool {
+        !self.is_path() && self.flags & libc::O_ACCMODE != libc::O_RDONLY
+    }
+
+    /// The object of which closing a descriptor of this drops the POSIX locks.
+    #[must_use]
+    pub fn with_posix_locks(&self) -> Option<ObjectId> {
+        self.object().filter(|_| !self.is_path())
+    }
+
     /// The object, where it is of one.
     #[must_use]
     pub fn object(&self) -> Option<ObjectId> {
@@ -141,6 +167,7 @@ mod tests {
             number,
             what: What::Random,
             path: String::new(),
+            flags: 0,
             append: false.into(),
             offset: 0.into(),
             listing: None.into(),

@@ -15,6 +15,7 @@ use crate::workspace;
 #[derive(Debug, Default)]
 pub struct Changes {
     names: BTreeSet<(u32, String)>,
+    /// Objects of which the mode or attributes were changed.
     modes: BTreeSet<u32>,
     data: BTreeSet<u32>,
 }
@@ -27,7 +28,8 @@ impl Changes {
                 Location::Name { dir: ObjectId::Initial(dir), name } => {
                     self.names.insert((*dir, name.clone()));
                 }
-                Location::Mode(ObjectId::Initial(object)) => {
+                Location::Mode(ObjectId::Initial(object))
+                | Location::Attributes(ObjectId::Initial(object)) => {
                     self.modes.insert(*object);
                 }
                 Location::Data { object: ObjectId::Initial(object), .. } => {

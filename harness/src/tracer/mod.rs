@@ -5,6 +5,7 @@
 //! workspace never stop, or are let go at once.
 
 mod apply;
+mod arch;
 mod beginning;
 mod chance;
 mod checkpoint;
@@ -18,6 +19,7 @@ mod filter;
 mod ids;
 mod input;
 mod laid;
+mod listing;
 mod locks;
 mod objects;
 mod paths;
@@ -69,6 +71,16 @@ pub enum TraceError {
     /// A system call of the controller's own failed.
     #[error("a system call failed: {0}")]
     System(io::Error),
+    /// A process did something that may touch the workspace in a way that nobody here knows.
+    #[error(
+        "process {process} makes {what}, and this version does not know what that does to the workspace: have it do without"
+    )]
+    NotUnderstood {
+        /// Which process.
+        process: ProcessId,
+        /// What.
+        what: String,
+    },
     /// The tracer has lost track of a process.
     #[error("lost track of a process: {0}")]
     Lost(String),
@@ -244,6 +256,7 @@ impl Tracer {
             objects,
             locks,
             changes,
+            mapped: BTreeMap::new(),
             not_covered: BTreeSet::new(),
             signalled: false,
             inputs: BTreeMap::new(),

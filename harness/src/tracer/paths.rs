@@ -24,6 +24,19 @@ pub struct Resolved {
     pub place: Place,
 }
 
+/// A path to follow.
+#[derive(Debug)]
+pub struct Way<'a> {
+    /// The absolute path of the directory that it is relative to.
+    pub base: &'a str,
+    /// The path.
+    pub path: &'a str,
+    /// Whether a last link is followed.
+    pub follow_last: bool,
+    /// Whether `base` is taken for the root: neither an absolute path nor `..` leads out of it.
+    pub within: bool,
+}
+
 /// Where a path leads.
 #[derive(Debug)]
 pub enum Place {
@@ -112,10 +125,17 @@ impl Paths {
         fstatat(self.root.as_fd(), path, flags)
     }
 
-    /// Follows a path from `base`, an absolute path, as the kernel would for the processes under test.
-    pub fn resolve(&self, objects: &mut Objects, base: &str, path: &str, follow_last: bool) -> Resolved {
-        let mut walk = Walk { paths: self, objects, accesses: Vec::new(), at: Vec::new(), links: 0 };
-        let place = walk.begin(base, path, follow_last);
+    /// Follows a path as the kernel would for the processes under test.
+    pub fn resolve(&self, objects: &mut Objects, way: &Way<'_>) -> Resolved {
+        let base = names(way.base);
+        let root = if way.within { base.clone() } else { Vec::new() };
+        let mut walk = Walk { paths: self, objects, accesses: Vec::new(), at: Vec::new(), root, links: 0 };
+        if way.within {
+            walk.at.clone_from(&base);
+        }
+        let from_base = !way.path.starts_with('/') && !way.within;
+        let ahead = if from_base { [base, names(way.path)].concat() } else { names(way.path) };
+        let place = walk.walk(ahead, way.follow_last || ends_as_directory(way.path));
         Resolved { accesses: walk.accesses, place }
     }
 }
@@ -125,55 +145,66 @@ struct Walk<'a> {
     paths: &'a Paths,
     objects: &'a mut Objects,
     accesses: Vec<Access>,
-    /// The names from the workspace down to where the walk is, none of them a link.
+    /// The names from the root of the file system down to where the walk is, none of those in the workspace a link.
     at: Vec<String>,
+    /// What is taken for the root.
+    root: Vec<String>,
     links: usize,
 }
 
 impl Walk<'_> {
-    fn begin(&mut self, base: &str, path: &str, follow_last: bool) -> Place {
-        let absolute = if path.starts_with('/') { path.to_owned() } else { format!("{base}/{path}") };
-        let (absolute, trailing) = tidy(&absolute);
-        let Some(rest) = inside(&absolute) else { return Place::Outside(absolute) };
-        let names: Vec<String> = rest.split('/').filter(|name| !name.is_empty()).map(str::to_owned).collect();
-        self.at.clear();
-        self.walk(names, follow_last || trailing)
-    }
-
-    /// Follows names from the directory where the walk is.
-    fn walk(&mut self, names: Vec<String>, follow_last: bool) -> Place {
-        let mut directory = match self.directory() {
-            Ok(directory) => directory,
-            Err(_) => return Place::Nowhere,
-        };
-        let count = names.len();
-        for (number, name) in names.iter().enumerate() {
-            let last = number + 1 == count;
-            self.accesses.push(Access::read(Location::Name { dir: directory, name: name.clone() }));
+    /// Follows names from where the walk is.
+    fn walk(&mut self, mut ahead: Vec<String>, mut follow_last: bool) -> Place {
+        ahead.reverse();
+        // The directory where the walk is, where it has just been looked up.
+        let mut known = None;
+        while let Some(name) = ahead.pop() {
+            let directory = match (known.take(), self.here()) {
+                (known @ Some(_), _) => known,
+                (None, Some(path)) => match self.paths.status(&path) {
+                    Ok(status) => Some(self.objects.of(status.st_ino)),
+                    Err(_) => return Place::Nowhere,
+                },
+                (None, None) => None,
+            };
+            if name == ".." {
+                if self.at.len() > self.root.len() {
+                    self.at.pop();
+                }
+                continue;
+            }
             self.at.push(name.clone());
-            let path = self.at.join("/");
+            let (Some(directory), Some(path)) = (directory, self.here()) else { continue };
+            self.accesses.push(Access::read(Location::Name { dir: directory, name: name.clone() }));
+            let last = ahead.is_empty();
             let status = match self.paths.status(&path) {
                 Ok(status) => status,
                 Err(Errno::ENOENT) if last => {
-                    return Place::Inside(Spot { path, name: Some((directory, name.clone())), found: None });
+                    return Place::Inside(Spot { path, name: Some((directory, name)), found: None });
                 }
                 Err(_) => return Place::Nowhere,
             };
-            let object = self.objects.of(status.st_ino);
             let kind = status.st_mode & libc::S_IFMT;
             if kind == libc::S_IFLNK && (!last || follow_last) {
-                return self.follow(&path, &names[number + 1..], follow_last);
-            }
-            if last {
-                let found = Some(Found { object, status });
-                return Place::Inside(Spot { path, name: Some((directory, name.clone())), found });
-            }
-            if kind != libc::S_IFDIR {
+                let Some(target) = self.link(&path) else { return Place::Nowhere };
+                follow_last |= last && ends_as_directory(&target);
+                ahead.extend(names(&target).into_iter().rev());
+            } else if last {
+                let found = Some(Found { object: self.objects.of(status.st_ino), status });
+                return Place::Inside(Spot { path, name: Some((directory, name)), found });
+            } else if kind == libc::S_IFDIR {
+                known = Some(self.objects.of(status.st_ino));
+            } else {
                 return Place::Nowhere;
             }
-            directory = object;
         }
-        let path = if self.at.is_empty() { ".".to_owned() } else { self.at.join("/") };
+        self.end()
+    }
+
+    /// The walk has ended at a directory that no name was looked up for last, or outside.
+    fn end(&mut self) -> Place {
+        let Some(path) = self.here() else { return Place::Outside(format!("/{}", self.at.join("/"))) };
+        let path = if path.is_empty() { ".".to_owned() } else { path };
         match self.paths.status(&path) {
             Ok(status) => {
                 let found = Some(Found { object: self.objects.of(status.st_ino), status });
@@ -183,40 +214,38 @@ impl Walk<'_> {
         }
     }
 
-    /// Goes on where the link at `path` leads, then along the names that are left.
-    fn follow(&mut self, path: &str, rest: &[String], follow_last: bool) -> Place {
+    /// Goes to where the target of the link at `path` begins; gives the target. `None` where it cannot be followed.
+    fn link(&mut self, path: &str) -> Option<String> {
         self.links += 1;
         if self.links > MOST_LINKS {
-            return Place::Nowhere;
+            return None;
         }
-        let target = match readlinkat(self.paths.root.as_fd(), path) {
-            Ok(target) => lossy(target.into_vec()),
-            Err(_) => return Place::Nowhere,
-        };
-        self.at.pop();
-        let base = [&[WORKSPACE.to_owned()], &self.at[..]].concat().join("/");
-        let onward = [std::slice::from_ref(&target), rest].concat().join("/");
-        self.begin(&base, &onward, follow_last)
+        let target = lossy(readlinkat(self.paths.root.as_fd(), path).ok()?.into_vec());
+        if target.starts_with('/') {
+            self.at.clone_from(&self.root);
+        } else {
+            self.at.pop();
+        }
+        Some(target)
     }
 
-    fn directory(&mut self) -> Result<ObjectId, Errno> {
-        self.paths.status(&self.at.join("/")).map(|status| self.objects.of(status.st_ino))
+    /// Where the walk is, relative to the workspace, if it is in it.
+    fn here(&self) -> Option<String> {
+        let mut at = self.at.iter();
+        let mut workspace = WORKSPACE.split('/').skip(1);
+        let within = workspace.all(|name| at.next().is_some_and(|here| here == name));
+        within.then(|| at.as_slice().join("/"))
     }
 }
 
-/// An absolute path without `.`, `..` and doubled slashes, by the text alone; and whether it ended with a slash.
-fn tidy(path: &str) -> (String, bool) {
-    let mut names: Vec<&str> = Vec::new();
-    for name in path.split('/') {
-        match name {
-            "" | "." => {}
-            ".." => {
-                names.pop();
-            }
-            name => names.push(name),
-        }
-    }
-    (format!("/{}", names.join("/")), path.ends_with('/') && path.len() > 1)
+/// The names in a path, without `.`.
+fn names(path: &str) -> Vec<String> {
+    path.split('/').filter(|name| !matches!(*name, "" | ".")).map(str::to_owned).collect()
+}
+
+/// Whether a path can only lead to a directory, by its end: a last link is followed then.
+fn ends_as_directory(path: &str) -> bool {
+    path.ends_with('/') || path.ends_with("/.")
 }
 
 /// Text of bytes; what is not UTF-8 is shown as U+FFFD.
@@ -235,17 +264,72 @@ pub fn proc_link(link: &str) -> io::Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{inside, tidy};
+    use std::fs::{self, File};
+    use std::os::unix::fs::symlink;
+
+    use super::{Objects, Paths, Place, WORKSPACE, Way, inside};
+
+    /// Where a path leads in a workspace with `d/f`, links to it, and one that leads out: the path found, with `!` for nothing
+    /// there; and how many names were looked up.
+    fn leads(base: &str, path: &str, follow_last: bool, within: bool) -> (String, usize) {
+        let folder = tempfile::tempdir().expect("a temporary directory");
+        let at = |name: &str| folder.path().join(name);
+        fs::create_dir_all(at("d/e")).expect("d");
+        File::create(at("d/f")).expect("f");
+        symlink("d", at("to-d")).expect("to-d");
+        symlink("d/e", at("to-e")).expect("to-e");
+        symlink(format!("{WORKSPACE}/d/f"), at("to-f")).expect("to-f");
+        symlink("/etc", at("out")).expect("out");
+        symlink("round", at("round")).expect("round");
+        let paths = Paths::new(File::open(folder.path()).expect("the folder").into());
+        let base = format!("{WORKSPACE}{base}");
+        let resolved =
+            paths.resolve(&mut Objects::default(), &Way { base: &base, path, follow_last, within });
+        let place = match resolved.place {
+            Place::Inside(spot) if spot.found.is_some() => spot.path,
+            Place::Inside(spot) => format!("{}!", spot.path),
+            Place::Outside(path) => path,
+            Place::Nowhere => "nowhere".into(),
+        };
+        (place, resolved.accesses.len())
+    }
 
     #[test]
-    fn paths_are_tidied_by_their_text() {
-        for (path, tidied) in [
-            ("/dev/shm/workspace/./a//b/../c", "/dev/shm/workspace/a/c"),
-            ("/..", "/"),
-            ("/dev/shm/workspace/", "/dev/shm/workspace"),
+    fn a_path_leads_where_the_kernel_goes() {
+        for (path, place, names) in [
+            ("./d//f", "d/f", 2),
+            ("d/../d/f", "d/f", 3),
+            ("d/none", "d/none!", 2),
+            ("none/f", "nowhere", 1),
+            ("none/../d/f", "nowhere", 1),
+            ("d/f/../f", "nowhere", 2),
+            // `..` goes up from where a link leads, not from the link.
+            ("to-e/../f", "d/f", 4),
+            ("to-f", "d/f", 3),
+            ("d/..", ".", 1),
+            ("..", "/dev/shm", 0),
+            ("../workspace/d", "d", 1),
+            ("/dev/shm/workspace/d", "d", 1),
+            ("out/hosts", "/etc/hosts", 1),
+            ("round", "nowhere", 41),
         ] {
-            assert_eq!(tidy(path).0, tidied);
+            assert_eq!(leads("", path, true, false), (place.into(), names), "{path}");
         }
+        assert_eq!(leads("", "to-d", false, false), ("to-d".into(), 1));
+        assert_eq!(leads("", "to-d/", false, false), ("d".into(), 2));
+        assert_eq!(leads("/d", "f", true, false), ("d/f".into(), 2));
+    }
+
+    #[test]
+    fn a_directory_can_stand_for_the_root() {
+        for (path, place) in [("/f", "d/f"), ("../../f", "d/f"), ("..", "d"), ("e/../f", "d/f")] {
+            assert_eq!(leads("/d", path, true, true).0, place, "{path}");
+        }
+        assert_eq!(leads("", "out", true, true).0, "etc!");
+    }
+
+    #[test]
+    fn what_is_in_the_workspace_is_known_by_its_path() {
         assert_eq!(inside("/dev/shm/workspace"), Some(""));
         assert_eq!(inside("/dev/shm/workspace/a"), Some("a"));
         assert_eq!(inside("/dev/shm/workspaces"), None);

@@ -9,6 +9,7 @@ use nix::sys::ptrace;
 use nix::sys::uio::{RemoteIoVec, process_vm_readv, process_vm_writev};
 use nix::unistd::Pid;
 
+pub use super::arch::Registers;
 use super::sys;
 pub use super::sys::Resume;
 use crate::model::Exit;
@@ -72,85 +73,6 @@ pub struct Tracee {
     call: File,
     /// `/proc/TASK/stat`.
     state: File,
-}
-
-/// The registers of a system call.
-#[derive(Clone, Copy, Debug)]
-pub struct Registers(libc::user_regs_struct);
-
-impl Registers {
-    /// The call's number.
-    #[must_use]
-    pub fn call(&self) -> u64 {
-        self.0.orig_rax
-    }
-
-    /// The call's arguments.
-    #[must_use]
-    pub fn arguments(&self) -> [u64; 6] {
-        [self.0.rdi, self.0.rsi, self.0.rdx, self.0.r10, self.0.r8, self.0.r9]
-    }
-
-    /// At the exit: what it gives back, an error as its negative number.
-    #[must_use]
-    pub fn result(&self) -> i64 {
-        self.0.rax.cast_signed()
-    }
-
-    /// The stack pointer.
-    #[must_use]
-    pub fn stack(&self) -> u64 {
-        self.0.rsp
-    }
-
-    /// At the entry: skip the call, and give this back.
-    pub fn skip_with(&mut self, result: i64) {
-        self.0.orig_rax = u64::MAX;
-        self.0.rax = result.cast_unsigned();
-    }
-
-    /// At the entry: sleep until a signal comes, in place of the call.
-    pub fn pause(&mut self) {
-        self.0.orig_rax = libc::SYS_pause as u64;
-    }
-
-    /// At the entry: make the call with another argument.
-    pub fn replace_argument(&mut self, number: usize, value: u64) {
-        match number {
-            0 => self.0.rdi = value,
-            1 => self.0.rsi = value,
-            2 => self.0.rdx = value,
-            3 => self.0.r10 = value,
-            4 => self.0.r8 = value,
-            _ => self.0.r9 = value,
-        }
-    }
-
-    /// At the entry: make another call.
-    pub fn call_instead(&mut self, call: libc::c_long, arguments: [u64; 3]) {
-        self.0.orig_rax = call.cast_unsigned();
-        [self.0.rdi, self.0.rsi, self.0.rdx] = arguments;
-        [self.0.r10, self.0.r8, self.0.r9] = [0; 3];
-    }
-
-    /// At the exit: go back to the entry, to make the call once more.
-    pub fn make_again(&mut self, entry: &Self) {
-        // The instruction `syscall` is two bytes long.
-        *self = *entry;
-        self.0.rip -= 2;
-        self.0.rax = self.0.orig_rax;
-    }
-
-    /// At rest in a sleeping call: have it made once more, where the kernel would give `EINTR`.
-    pub fn restart_if_interrupted(&mut self) -> bool {
-        let interrupted = self.result() == -i64::from(libc::EINTR) && self.0.orig_rax != u64::MAX;
-        if interrupted {
-            self.0.rip -= 2;
-            self.0.rax = self.0.orig_rax;
-            self.0.orig_rax = u64::MAX;
-        }
-        interrupted
-    }
 }
 
 impl Tracee {
@@ -350,7 +272,7 @@ impl Tracee {
     /// # Errors
     /// Where it is gone.
     pub fn registers(&self) -> io::Result<Registers> {
-        Ok(Registers(ptrace::getregs(self.task)?))
+        Registers::of(self.task)
     }
 
     /// Sets the registers of a stopped task.
@@ -358,7 +280,7 @@ impl Tracee {
     /// # Errors
     /// Where it is gone.
     pub fn set_registers(&self, registers: Registers) -> io::Result<()> {
-        ptrace::setregs(self.task, registers.0).map_err(Into::into)
+        registers.set(self.task)
     }
 
     /// Reads its memory; short where the memory ends.

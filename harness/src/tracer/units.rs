@@ -137,6 +137,7 @@ impl Running<'_> {
             number: self.descriptions,
             what: What::Input,
             path: String::new(),
+            flags: libc::O_RDONLY,
             append: false.into(),
             offset: 0.into(),
             listing: None.into(),

@@ -1,5 +1,7 @@
 //! Where the functions of the vDSO are, and what to put in their place. Pure: works on the bytes of the image.
 
+use super::arch::{CLOCKS, refusal, system_call};
+
 /// Code to put at an offset of the image.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Stub {
@@ -7,24 +9,6 @@ pub struct Stub {
     pub offset: usize,
     /// Machine code.
     pub code: Vec<u8>,
-}
-
-/// The functions that read a clock, with the system call that does the same.
-const CLOCKS: [(&str, u32); 4] = [
-    ("__vdso_clock_gettime", libc::SYS_clock_gettime as u32),
-    ("__vdso_gettimeofday", libc::SYS_gettimeofday as u32),
-    ("__vdso_time", libc::SYS_time as u32),
-    ("__vdso_clock_getres", libc::SYS_clock_getres as u32),
-];
-
-/// `mov eax, NUMBER; syscall; ret`
-fn system_call(number: u32) -> Vec<u8> {
-    [&[0xb8][..], &number.to_le_bytes(), &[0x0f, 0x05, 0xc3]].concat()
-}
-
-/// `mov rax, -ENOSYS; ret`: the C library then makes the system call itself.
-fn refusal() -> Vec<u8> {
-    [&[0x48, 0xc7, 0xc0][..], &(-libc::ENOSYS).to_le_bytes(), &[0xc3]].concat()
 }
 
 /// The stubs for an image, of which at least the headers, the dynamic symbols and their names lie within `image`.

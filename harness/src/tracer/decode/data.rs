@@ -2,61 +2,53 @@
 
 use std::rc::Rc;
 
-use syscalls::Sysno;
-
 use super::names::whole;
 use super::{Action, Decision, Decoder, Held, descriptor};
 use crate::model::{Access, Location, ObjectId};
 use crate::tracer::files::{Description, What};
 use crate::tracer::input::is_nonblocking;
 
+/// The flags of `preadv2` and `pwritev2` that Linux 6.18 has.
+const KNOWN_FLAGS: i32 = 0x1ff;
+
+/// A read or write.
+#[derive(Clone, Copy)]
+pub(super) struct Transfer {
+    /// By which descriptor.
+    pub number: i32,
+    /// Where, if not at the file offset.
+    pub at: Option<u64>,
+    /// Whether it writes.
+    pub written: bool,
+    /// `RWF_…`
+    pub flags: i32,
+}
+
 impl Decoder<'_> {
-    /// `None` where the call is of another kind, or on something else than the workspace.
-    pub(super) fn data_call(&mut self, call: Sysno) -> Option<Decision> {
-        let [a, b, c, d, ..] = self.arguments;
-        let pass = Some(Decision::Pass);
-        match call {
-            Sysno::read => self.transfer(a, &[(b, c as usize)], None, false).or(pass),
-            Sysno::write => self.transfer(a, &[(b, c as usize)], None, true).or(pass),
-            Sysno::pread64 => self.transfer(a, &[(b, c as usize)], Some(d), false).or(pass),
-            Sysno::pwrite64 => self.transfer(a, &[(b, c as usize)], Some(d), true).or(pass),
-            Sysno::readv => self.transfer_vector(a, b, c, None, false).or(pass),
-            Sysno::writev => self.transfer_vector(a, b, c, None, true).or(pass),
-            Sysno::preadv | Sysno::preadv2 => self.transfer_vector(a, b, c, offset_of(d), false).or(pass),
-            Sysno::pwritev | Sysno::pwritev2 => self.transfer_vector(a, b, c, offset_of(d), true).or(pass),
-            Sysno::lseek => self.seek(descriptor(a), c as i32).or(pass),
-            Sysno::mmap => self.map().or(pass),
-            Sysno::sendfile => Some(self.between(descriptor(b), descriptor(a))),
-            Sysno::copy_file_range | Sysno::splice => Some(self.between(descriptor(a), descriptor(c))),
-            Sysno::tee | Sysno::vmsplice => pass,
-            _ => None,
-        }
+    pub(super) fn read(&mut self, number: u64, buffer: (u64, u64), at: Option<u64>) -> Option<Decision> {
+        let how = Transfer { number: descriptor(number), at, written: false, flags: 0 };
+        self.transfer(&how, &[(buffer.0, buffer.1 as usize)])
     }
 
-    fn transfer_vector(
-        &mut self,
-        number: u64,
-        vector: u64,
-        count: u64,
-        at: Option<u64>,
-        written: bool,
-    ) -> Option<Decision> {
-        self.caller.descriptors.borrow().get(descriptor(number))?;
+    pub(super) fn write(&mut self, number: u64, buffer: (u64, u64), at: Option<u64>) -> Option<Decision> {
+        let how = Transfer { number: descriptor(number), at, written: true, flags: 0 };
+        self.transfer(&how, &[(buffer.0, buffer.1 as usize)])
+    }
+
+    /// `readv` and its like.
+    pub(super) fn vector(&mut self, how: Transfer, vector: u64, count: u64) -> Option<Decision> {
+        self.caller.descriptors.borrow().get(how.number)?;
+        if how.flags & !KNOWN_FLAGS != 0 {
+            return Some(self.unknown(format!("{} with flags {:#x}", self.name, how.flags)));
+        }
         let numbers = self.caller.tracee.read_numbers(vector, (count as usize).min(1024) * 2).ok()?;
         let buffers: Vec<(u64, usize)> =
             numbers.as_chunks::<2>().0.iter().map(|[address, length]| (*address, *length as usize)).collect();
-        self.transfer(number, &buffers, at, written)
+        self.transfer(&how, &buffers)
     }
 
-    /// A read or write at the file offset, or at a given one.
-    fn transfer(
-        &mut self,
-        number: u64,
-        buffers: &[(u64, usize)],
-        at: Option<u64>,
-        written: bool,
-    ) -> Option<Decision> {
-        let number = descriptor(number);
+    fn transfer(&mut self, how: &Transfer, buffers: &[(u64, usize)]) -> Option<Decision> {
+        let Transfer { number, at, written, flags } = *how;
         let description = Rc::clone(self.caller.descriptors.borrow().get(number)?);
         let object = match description.what {
             What::Object(object) => object,
@@ -64,8 +56,12 @@ impl Decoder<'_> {
             What::Input => return self.input(number),
             What::Random => return self.random(buffers),
         };
-        let length: u64 = buffers.iter().map(|(_, length)| *length as u64).sum();
-        let appends = written && description.append.get();
+        if !(if written { description.writable() } else { description.readable() }) {
+            return None;
+        }
+        let length = buffers.iter().fold(0u64, |sum, (_, length)| sum.saturating_add(*length as u64));
+        let appends = written && (description.append.get() && flags & libc::RWF_NOAPPEND == 0)
+            || written && flags & libc::RWF_APPEND != 0;
         let (start, accesses) = if written {
             let size = self.size_of(number)?;
             let start = if appends { size } else { at.unwrap_or(description.offset.get()) };
@@ -94,7 +90,7 @@ impl Decoder<'_> {
         Some(Decision::Hold(Held { operation, action: Action::Ask }))
     }
 
-    fn seek(&mut self, number: i32, whence: i32) -> Option<Decision> {
+    pub(super) fn seek(&mut self, number: i32, whence: i32) -> Option<Decision> {
         let description = Rc::clone(self.caller.descriptors.borrow().get(number)?);
         let action = Action::Seek(Rc::clone(&description));
         match (whence, description.object()) {
@@ -107,39 +103,46 @@ impl Decoder<'_> {
         }
     }
 
-    fn map(&mut self) -> Option<Decision> {
-        let [_, _, protection, flags, number, _] = self.arguments;
-        let (description, object) = self.description(descriptor(number))?;
-        let shared = flags as i32 & libc::MAP_TYPE != libc::MAP_PRIVATE;
-        if shared && protection as i32 & libc::PROT_WRITE != 0 {
+    /// A mapping of a file: a read of its content. What is read and written through it later is not seen.
+    pub(super) fn map(&mut self, protection: u64, flags: u64, number: i32) -> Option<Decision> {
+        let (description, object) = self.description(number)?;
+        let private = flags as i32 & libc::MAP_TYPE == libc::MAP_PRIVATE;
+        if !private && (protection as i32 & libc::PROT_WRITE != 0 || description.writable()) {
             self.note(format!("writes through a shared mapping of {}", description.path));
-        } else {
-            self.note(format!("reads through a mapping of {} after it was made", description.path));
         }
         let accesses = vec![Access::read(whole(object))];
-        Some(self.hold(Some(description.path.clone()), String::new(), accesses, Action::None))
+        Some(self.hold(Some(description.path.clone()), String::new(), accesses, Action::Map(object)))
     }
 
-    /// A copy by the kernel from one descriptor to another.
-    fn between(&mut self, from: i32, to: i32) -> Decision {
-        let (source, target) = (self.description(from), self.description(to));
+    /// A copy by the kernel of at most `length` bytes from one descriptor to another; each with where the offset is that is
+    /// used instead of the file's, or 0.
+    pub(super) fn between(&mut self, from: (i32, u64), to: (i32, u64), length: u64) -> Option<Decision> {
+        let (source, target) = (self.description(from.0), self.description(to.0));
+        let start = |of: &Description, pointer: u64| match pointer {
+            0 => Some(of.offset.get()),
+            pointer => self.caller.tracee.read_numbers(pointer, 1).ok()?.first().copied(),
+        };
         let mut accesses = Vec::new();
-        if let Some((_, object)) = &source {
-            accesses.push(Access::read(whole(*object)));
+        let mut seen = None;
+        if let Some((of, object)) = &source {
+            let start = start(of, from.1)?;
+            let end = start.saturating_add(length);
+            accesses.push(Access::read(Location::Data { object: *object, start, end }));
+            seen = Some((from.0, start, false));
         }
-        if let Some((_, object)) = &target {
-            accesses.extend([Access::write(whole(*object)), Access::join(Location::Status(*object))]);
+        if let Some((of, object)) = &target {
+            let start = start(of, to.1)?;
+            accesses.extend(written_to(*object, self.size_of(to.0)?, start, length, of.append.get()));
+            seen = Some((to.0, start, true));
         }
         let path = |side: &Option<(Rc<Description>, ObjectId)>| side.as_ref().map(|(of, _)| of.path.clone());
-        if accesses.is_empty() {
-            return Decision::Pass;
-        }
-        let mut decision =
-            self.hold(path(&source), String::new(), accesses, Action::Resync([from, to].into()));
+        let (from_path, to_path) = (path(&source), path(&target));
+        let action = Action::Moved { between: [from.0, to.0], seen: seen? };
+        let mut decision = self.hold(from_path, format!("{length} bytes"), accesses, action);
         if let Decision::Hold(held) = &mut decision {
-            held.operation.call.target = path(&target);
+            held.operation.call.target = to_path;
         }
-        decision
+        Some(decision)
     }
 
     /// Random bytes, read from a device.
@@ -150,7 +153,7 @@ impl Decoder<'_> {
 }
 
 /// An offset argument of which -1 means "the file offset".
-fn offset_of(argument: u64) -> Option<u64> {
+pub(super) fn offset_of(argument: u64) -> Option<u64> {
     (argument != u64::MAX).then_some(argument)
 }
 

@@ -2,36 +2,53 @@
 
 use std::rc::Rc;
 
-use syscalls::Sysno;
-
+use super::names::whole;
 use super::{Action, Decision, Decoder, descriptor};
-use crate::model::Access;
+use crate::model::{Access, Location};
 use crate::tracer::locks::Owner;
 
+/// Commands of `ioctl` that are about a terminal and fail elsewhere: programs ask by them whether a file is one.
+pub const TERMINAL: &[u32] = &[libc::TCGETS as u32, libc::TIOCGWINSZ as u32];
+
+const CLOSE_ON_EXEC: u32 = libc::FIOCLEX as u32;
+const KEEP_ON_EXEC: u32 = libc::FIONCLEX as u32;
+const DO_NOT_BLOCK: u32 = libc::FIONBIO as u32;
+const SIGNAL: u32 = libc::FIOASYNC as u32;
+const BYTES_LEFT: u32 = libc::FIONREAD as u32;
+const SIZE: u32 = libc::FIOQSIZE as u32;
+const GET_FLAGS: u32 = libc::FS_IOC_GETFLAGS as u32;
+const SET_FLAGS: u32 = libc::FS_IOC_SETFLAGS as u32;
+const CLONE: u32 = libc::FICLONE as u32;
+const CLONE_RANGE: u32 = libc::FICLONERANGE as u32;
+// Those that the C library does not name: FIGETBSZ, FIDEDUPERANGE, FS_IOC_FSGETXATTR, FS_IOC_FSSETXATTR, FIFREEZE, FITHAW.
+const BLOCK_SIZE: u32 = 2;
+const DEDUPE_RANGE: u32 = 0xc018_9436;
+const GET_ATTRIBUTES: u32 = 0x801c_581f;
+const SET_ATTRIBUTES: u32 = 0x401c_5820;
+const FREEZE: u32 = 0xc004_5877;
+const THAW: u32 = 0xc004_5878;
+
 impl Decoder<'_> {
-    pub(super) fn descriptor_call(&mut self, call: Sysno) -> Option<Decision> {
-        let [a, b, c, ..] = self.arguments;
-        match call {
-            Sysno::close => Some(self.close(vec![descriptor(a)])),
-            Sysno::close_range => {
-                let (first, last) = (descriptor(a).max(0), i32::try_from(b as u32).unwrap_or(i32::MAX));
-                let numbers = self.caller.descriptors.borrow().numbers_in(first, last);
-                if c as u32 & libc::CLOSE_RANGE_CLOEXEC == 0 {
-                    return Some(self.close(numbers));
-                }
-                for number in numbers {
-                    self.caller.descriptors.borrow_mut().set_close_on_exec(number, true);
-                }
-                Some(Decision::Pass)
-            }
-            Sysno::dup => Some(self.copy(descriptor(a), None, false)),
-            Sysno::dup2 if a == b => Some(Decision::Pass),
-            Sysno::dup2 => Some(self.copy(descriptor(a), Some(descriptor(b)), false)),
-            Sysno::dup3 => {
-                Some(self.copy(descriptor(a), Some(descriptor(b)), c as i32 & libc::O_CLOEXEC != 0))
-            }
-            _ => Some(Decision::Pass),
+    pub(super) fn close_range(&mut self, first: u64, last: u64, flags: u32) -> Option<Decision> {
+        let (first, last) = (descriptor(first).max(0), i32::try_from(last as u32).unwrap_or(i32::MAX));
+        let numbers = self.caller.descriptors.borrow().numbers_in(first, last);
+        let closes = flags & libc::CLOSE_RANGE_CLOEXEC == 0;
+        let shared = Rc::strong_count(self.caller.descriptors) > 1;
+        if flags & libc::CLOSE_RANGE_UNSHARE != 0 && shared {
+            // The others keep theirs open, so that nothing is released.
+            return Some(Decision::Watch(Action::OwnDescriptors { numbers, closes }));
         }
+        if closes {
+            return Some(self.close(numbers));
+        }
+        for number in numbers {
+            self.caller.descriptors.borrow_mut().set_close_on_exec(number, true);
+        }
+        None
+    }
+
+    pub(super) fn dup2(&mut self, from: i32, onto: i32) -> Option<Decision> {
+        (from != onto).then(|| self.copy(from, Some(onto), false))
     }
 
     /// What closing these descriptors releases.
@@ -46,14 +63,15 @@ impl Decoder<'_> {
             .collect();
         if with_posix {
             let group = Owner::Process(self.caller.group.as_raw());
-            for object in numbers.iter().filter_map(|number| table.get(*number)?.object()) {
+            let locked = numbers.iter().filter_map(|number| table.get(*number)?.with_posix_locks());
+            for object in locked {
                 accesses.extend(self.world.locks.accesses_of_release(group, Some(object)));
             }
         }
         accesses
     }
 
-    fn close(&mut self, numbers: Vec<i32>) -> Decision {
+    pub(super) fn close(&mut self, numbers: Vec<i32>) -> Decision {
         let released = self.releases(&numbers, true);
         let path = numbers
             .iter()
@@ -68,7 +86,7 @@ impl Decoder<'_> {
     }
 
     /// A copy, onto a given number where there is one: what that led to is closed.
-    fn copy(&mut self, from: i32, onto: Option<i32>, close_on_exec: bool) -> Decision {
+    pub(super) fn copy(&mut self, from: i32, onto: Option<i32>, close_on_exec: bool) -> Decision {
         let known = |number: i32| self.caller.descriptors.borrow().get(number).map(Rc::clone);
         let (source, replaced) = (known(from), onto.and_then(known));
         if source.is_none() && replaced.is_none() {
@@ -108,5 +126,33 @@ impl Decoder<'_> {
             }
             _ => Some(self.record_lock().unwrap_or(Decision::Pass)),
         }
+    }
+
+    /// `ioctl`. The file system of the workspace refuses most of them; one that it takes and that is not known ends the
+    /// exploration.
+    pub(super) fn device(&mut self, number: i32, command: u32, argument: u64) -> Option<Decision> {
+        if let CLOSE_ON_EXEC | KEEP_ON_EXEC = command {
+            let close = command == CLOSE_ON_EXEC;
+            return Some(Decision::Watch(Action::CloseOnExec { descriptor: number, close }));
+        }
+        let (description, object) = self.description(number)?;
+        let accesses = match command {
+            DO_NOT_BLOCK | SIGNAL | BLOCK_SIZE => return None,
+            BYTES_LEFT | SIZE | DEDUPE_RANGE => vec![Access::read(whole(object))],
+            GET_FLAGS | GET_ATTRIBUTES => vec![Access::read(Location::Mode(object))],
+            SET_FLAGS | SET_ATTRIBUTES => vec![Access::write(Location::Mode(object))],
+            CLONE => return self.between((descriptor(argument), 0), (number, 0), u64::MAX),
+            CLONE_RANGE => {
+                let [source, ..] = self.caller.tracee.read_numbers(argument, 1).ok()?[..] else {
+                    return None;
+                };
+                return self.between((descriptor(source), 0), (number, 0), u64::MAX);
+            }
+            FREEZE | THAW => {
+                return Some(Decision::Answer { result: -i64::from(libc::EPERM), memory: Vec::new() });
+            }
+            _ => return Some(self.unknown(format!("ioctl {command:#x} on {}", description.path))),
+        };
+        Some(self.hold(Some(description.path.clone()), format!("{command:#x}"), accesses, Action::None))
     }
 }

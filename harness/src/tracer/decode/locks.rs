@@ -15,6 +15,9 @@ impl Decoder<'_> {
     pub(super) fn flock(&mut self) -> Option<Decision> {
         let [number, command, ..] = self.arguments;
         let (description, object) = self.description(descriptor(number))?;
+        if description.is_path() {
+            return None;
+        }
         let owner = Owner::Description(description.number);
         let claim = Claim { object, family: Family::Flock, owner, start: 0, end: u64::MAX };
         let path = description.path.clone();
@@ -106,6 +109,9 @@ impl Decoder<'_> {
             libc::F_WRLCK => LockMode::Exclusive,
             _ => return Some(self.unlock(path, format!("{family} unlock {range}"), claim)),
         };
+        if !(if mode == LockMode::Shared { description.readable() } else { description.writable() }) {
+            return None;
+        }
         let without_blocking = match command {
             libc::F_SETLKW => Some((1, libc::F_SETLK as u64)),
             libc::F_OFD_SETLKW => Some((1, libc::F_OFD_SETLK as u64)),

@@ -1,30 +1,31 @@
 //! What a system call means: whether it is an operation, what it touches, what to do when it is done.
 //!
-//! One file for each kind of call. What is not known here is reported, and passes.
+//! One file for each kind of call; `table` says which call is of which kind. One that is not in it ends the exploration.
 
 mod data;
 mod descriptors;
 mod locks;
 mod names;
 mod status;
+pub mod table;
+mod tasks;
 mod time;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use nix::unistd::Pid;
-use syscalls::Sysno;
-
+use self::table::Treatment;
 use super::files::{Description, Descriptors};
 use super::input::Feed;
 use super::laid::Changes;
 use super::locks::{Claim, Locks};
 use super::objects::Objects;
-use super::paths::{Paths, Place, Resolved, lossy, proc_link};
+use super::paths::{Found, Paths, Place, Resolved, Spot, Way, lossy, proc_link};
 use super::tracee::{Registers, Tracee};
 use super::units::MARK;
 use crate::model::{Access, Acquisition, Begins, Call, LockMode, ObjectId, Operation};
+use nix::unistd::Pid;
 
 /// What to do at the entry of a call.
 #[derive(Debug)]
@@ -103,8 +104,13 @@ pub enum Action {
     Close(Vec<i32>),
     /// A file offset is set to the result.
     Seek(Rc<Description>),
-    /// The offsets of these descriptors have moved; the kernel knows how far.
-    Resync(Vec<i32>),
+    /// Bytes were moved by the kernel between descriptors: their offsets are what the kernel says.
+    Moved {
+        /// The descriptors.
+        between: [i32; 2],
+        /// Which one's bytes tell what was moved, where in its file, and whether they were written there.
+        seen: (i32, u64, bool),
+    },
     /// Bytes were moved.
     Transfer {
         /// By which description.
@@ -140,6 +146,8 @@ pub enum Action {
         buffer: u64,
         /// How much fits.
         length: usize,
+        /// Whether in the layout of `getdents`.
+        old: bool,
     },
     /// A lock is asked for.
     Lock {
@@ -163,6 +171,19 @@ pub enum Action {
         /// To when; `None` for now.
         time: Option<u64>,
     },
+    /// What was told of the free space of the workspace, at this address, is to be the same everywhere.
+    Space(u64),
+    /// An object is mapped into memory.
+    Map(ObjectId),
+    /// The descriptors are no longer shared with other tasks, and then these are closed, or are to be closed by exec.
+    OwnDescriptors {
+        /// Which.
+        numbers: Vec<i32>,
+        /// Whether they are closed now.
+        closes: bool,
+    },
+    /// Nobody here knows what the call does: where it does not fail, that is the end of the exploration.
+    Unknown(String),
 }
 
 /// What a task is, as far as the meaning of its calls goes.
@@ -175,7 +196,7 @@ pub struct Caller<'a> {
     /// The id of the first task of its thread group.
     pub group: Pid,
     /// Its descriptors.
-    pub descriptors: &'a RefCell<Descriptors>,
+    pub descriptors: &'a Rc<RefCell<Descriptors>>,
     /// The virtual time that it sees, in nanoseconds since the execution began.
     pub now: u64,
     /// Whether its process has waited for time to pass.
@@ -195,6 +216,8 @@ pub struct World {
     pub changes: Changes,
     /// What the tracer cannot see or control.
     pub not_covered: BTreeSet<String>,
+    /// Which objects have been mapped, by the processes in these places.
+    pub mapped: BTreeMap<ObjectId, BTreeSet<usize>>,
     /// Whether a signal was sent to another process since this was last asked.
     pub signalled: bool,
     /// What the processes are asked, by their places.
@@ -202,7 +225,8 @@ pub struct World {
 }
 
 /// The decoder of one call.
-struct Decoder<'a> {
+#[derive(Debug)]
+pub struct Decoder<'a> {
     world: &'a mut World,
     caller: &'a Caller<'a>,
     name: &'static str,
@@ -211,17 +235,47 @@ struct Decoder<'a> {
 
 /// What the call at whose entry the task stands means in the present state.
 pub fn decode(world: &mut World, caller: &Caller<'_>, registers: &Registers) -> Decision {
-    let Some(call) = usize::try_from(registers.call()).ok().and_then(Sysno::new) else {
-        world.not_covered.insert(format!("system call {} (not known)", registers.call()));
-        return Decision::Pass;
+    let number = registers.call();
+    let Some(row) = table::row(number) else {
+        return Decision::Watch(Action::Unknown(format!("system call {number}")));
     };
-    let mut decoder = Decoder { world, caller, name: call.name(), arguments: registers.arguments() };
-    decoder.mark(call).or_else(|| decoder.decode(call)).unwrap_or(Decision::Pass)
+    let arguments = registers.arguments();
+    let mut decoder = Decoder { world, caller, name: row.name, arguments };
+    match row.treatment {
+        Treatment::Local => Decision::Pass,
+        Treatment::Decoded(meaning) => meaning(&mut decoder, arguments).unwrap_or(Decision::Pass),
+        Treatment::Refused(error) => Decision::Answer { result: -i64::from(error), memory: Vec::new() },
+        Treatment::Reported(what) => {
+            decoder.note(what.to_owned());
+            Decision::Pass
+        }
+    }
 }
 
 /// The descriptor number that an argument holds.
 fn descriptor(argument: u64) -> i32 {
     argument as u32 as i32
+}
+
+/// A path to one of the caller's own descriptors, or to its current directory: which one, and the rest of the path.
+fn own_link(path: &str) -> Option<(i32, &str)> {
+    let standard = [("/dev/stdin", 0), ("/dev/stdout", 1), ("/dev/stderr", 2)];
+    if let Some((_, number)) = standard.iter().find(|(name, _)| *name == path) {
+        return Some((*number, ""));
+    }
+    let rest = match path.strip_prefix("/dev/fd/") {
+        Some(rest) => rest,
+        None => {
+            let own = path.strip_prefix("/proc/self/").or_else(|| path.strip_prefix("/proc/thread-self/"))?;
+            match own.strip_prefix("cwd") {
+                Some("") => return Some((libc::AT_FDCWD, "")),
+                Some(rest) => return Some((libc::AT_FDCWD, rest.strip_prefix('/')?)),
+                None => own.strip_prefix("fd/")?,
+            }
+        }
+    };
+    let (number, rest) = rest.split_once('/').unwrap_or((rest, ""));
+    Some((number.parse().ok()?, rest))
 }
 
 /// Whether these flags leave a last link to be followed.
@@ -230,118 +284,17 @@ fn follows(flags: u64) -> bool {
 }
 
 impl Decoder<'_> {
-    /// `None` where the call fails before it looks at anything that is shared, and so passes.
-    fn decode(&mut self, call: Sysno) -> Option<Decision> {
-        let [a, b, c, d, e, _] = self.arguments;
-        let here = libc::AT_FDCWD;
-        match call {
-            Sysno::open => self.open(here, a, b as i32),
-            Sysno::openat => self.open(descriptor(a), b, c as i32),
-            Sysno::openat2 => self.open_how(),
-            Sysno::creat => self.open(here, a, libc::O_CREAT | libc::O_WRONLY | libc::O_TRUNC),
-            Sysno::stat => self.status(here, a, true, b, false),
-            Sysno::lstat => self.status(here, a, false, b, false),
-            Sysno::newfstatat => self.status_at(descriptor(a), b, d as i32, c, false),
-            Sysno::statx => self.status_at(descriptor(a), b, c as i32, e, true),
-            Sysno::fstat => self.status_of(descriptor(a), b, false),
-            Sysno::access => self.look(here, a, true),
-            Sysno::faccessat => self.look(descriptor(a), b, true),
-            Sysno::faccessat2 => self.look(descriptor(a), b, follows(d)),
-            Sysno::readlink => self.look(here, a, false),
-            Sysno::readlinkat => self.look(descriptor(a), b, false),
-            Sysno::getxattr => self.look(here, a, true),
-            Sysno::lgetxattr | Sysno::llistxattr => self.look(here, a, false),
-            Sysno::listxattr => self.look(here, a, true),
-            Sysno::chdir => self.look(here, a, true),
-            Sysno::execve => self.exec(here, a),
-            Sysno::execveat => self.exec(descriptor(a), b),
-            Sysno::unlink => self.remove(here, a, false),
-            Sysno::rmdir => self.remove(here, a, true),
-            Sysno::unlinkat => self.remove(descriptor(a), b, c as i32 & libc::AT_REMOVEDIR != 0),
-            Sysno::rename => self.rename((here, a), (here, b), 0),
-            Sysno::renameat => self.rename((descriptor(a), b), (descriptor(c), d), 0),
-            Sysno::renameat2 => self.rename((descriptor(a), b), (descriptor(c), d), e as u32),
-            Sysno::link => self.link((here, a), (here, b), false),
-            Sysno::linkat => {
-                self.link((descriptor(a), b), (descriptor(c), d), e as i32 & libc::AT_SYMLINK_FOLLOW != 0)
-            }
-            Sysno::symlink => self.make(here, b, Some(a)),
-            Sysno::symlinkat => self.make(descriptor(b), c, Some(a)),
-            Sysno::mkdir | Sysno::mknod => self.make(here, a, None),
-            Sysno::mkdirat | Sysno::mknodat => self.make(descriptor(a), b, None),
-            Sysno::chmod | Sysno::chown | Sysno::setxattr | Sysno::removexattr => {
-                self.change_mode(here, a, true)
-            }
-            Sysno::lchown | Sysno::lsetxattr | Sysno::lremovexattr => self.change_mode(here, a, false),
-            Sysno::fchmodat => self.change_mode(descriptor(a), b, true),
-            Sysno::fchmodat2 => self.change_mode_at(descriptor(a), b, d),
-            Sysno::fchownat => self.change_mode_at(descriptor(a), b, e),
-            Sysno::fchmod | Sysno::fchown | Sysno::fsetxattr | Sysno::fremovexattr => {
-                self.change_mode_of(descriptor(a))
-            }
-            Sysno::truncate => self.truncate(a, b),
-            Sysno::ftruncate => self.truncate_of(descriptor(a), b),
-            Sysno::fallocate => self.allocate(),
-            Sysno::utime | Sysno::utimes => self.set_times(here, a, b),
-            Sysno::futimesat => self.set_times(descriptor(a), b, c),
-            Sysno::utimensat => self.set_times(descriptor(a), b, c),
-            Sysno::getdents64 => self.list(),
-            Sysno::flock => self.flock(),
-            Sysno::fsync | Sysno::fdatasync | Sysno::sync_file_range => self.sync(),
-            Sysno::fcntl => self.control(),
-            Sysno::close | Sysno::close_range | Sysno::dup | Sysno::dup2 | Sysno::dup3 | Sysno::fchdir => {
-                self.descriptor_call(call)
-            }
-            Sysno::fgetxattr | Sysno::flistxattr => self.look_of(descriptor(a)),
-            Sysno::clone | Sysno::clone3 | Sysno::fork | Sysno::vfork => Some(Decision::Fork),
-            Sysno::sync | Sysno::syncfs | Sysno::memfd_secret => Some(Decision::Pass),
-            _ => self.data_call(call).or_else(|| self.time_call(call)).or_else(|| self.unseen(call)),
-        }
-    }
-
     /// What [`crate::unit`] does.
-    fn mark(&self, call: Sysno) -> Option<Decision> {
-        let path = match call {
-            Sysno::readlink => self.arguments[0],
-            Sysno::readlinkat => self.arguments[1],
-            _ => return None,
-        };
+    fn mark(&self, path: u64) -> Option<Decision> {
         let is_mark = self.caller.tracee.read_text(path).is_ok_and(|path| path == MARK.as_bytes());
         let call = Call::beginning(Begins::Mark, String::new());
         let operation = Operation { call, ..Operation::default() };
         is_mark.then_some(Decision::Hold(Held { operation, action: Action::Mark }))
     }
 
-    /// Calls that reach outside of what is scheduled.
-    fn unseen(&mut self, call: Sysno) -> Option<Decision> {
-        match call {
-            Sysno::io_uring_setup => {
-                // Programs fall back to calls that can be seen.
-                return Some(Decision::Answer { result: -i64::from(libc::ENOSYS), memory: Vec::new() });
-            }
-            Sysno::connect | Sysno::bind => {
-                let family = self.caller.tracee.read(self.arguments[1], 2).ok()?;
-                let family = u16::from_le_bytes([*family.first()?, *family.get(1)?]);
-                let what = if i32::from(family) == libc::AF_UNIX { "a Unix socket" } else { "the network" };
-                self.note(format!("{what} ({})", call.name()));
-            }
-            Sysno::inotify_init
-            | Sysno::inotify_init1
-            | Sysno::inotify_add_watch
-            | Sysno::inotify_rm_watch => {
-                self.note("file watches (inotify)".into());
-            }
-            Sysno::kill | Sysno::tkill | Sysno::tgkill => {
-                let target = self.arguments[0] as i32;
-                let own = crate::tracer::ids::ids_of(self.caller.process);
-                if target != 0 && !u32::try_from(target).is_ok_and(|target| own.contains(&target)) {
-                    self.note(format!("signals to other processes ({})", call.name()));
-                    self.world.signalled = true;
-                }
-            }
-            _ => self.note(format!("system call {}", call.name())),
-        }
-        Some(Decision::Pass)
+    /// What is not known here: where the kernel takes it, nobody can say what it did.
+    fn unknown(&self, what: String) -> Decision {
+        Decision::Watch(Action::Unknown(what))
     }
 
     fn note(&mut self, what: String) {
@@ -360,22 +313,74 @@ impl Decoder<'_> {
         self.caller.tracee.read_text(address).ok().map(lossy)
     }
 
-    /// Where the path at an address leads, from the directory that a descriptor is of.
-    fn resolve(&mut self, base: i32, address: u64, follow_last: bool) -> Option<(String, Resolved)> {
-        let path = self.path(address)?;
-        let from = if path.starts_with('/') {
-            String::new()
-        } else {
-            let task = self.caller.tracee.id();
-            let link = if base == libc::AT_FDCWD {
-                format!("/proc/{task}/cwd")
+    /// Whether a call is on what a descriptor is of, by an empty path.
+    fn is_itself(&self, base: i32, address: u64, flags: u64) -> bool {
+        flags as i32 & libc::AT_EMPTY_PATH != 0
+            && base != libc::AT_FDCWD
+            && (address == 0 || self.path(address).is_some_and(|path| path.is_empty()))
+    }
+
+    /// Where the path at an address leads, from the directory that a descriptor is of, with the flags of the `…at` calls.
+    fn resolve_at(&mut self, base: i32, address: u64, flags: u64) -> Option<Resolved> {
+        if self.is_itself(base, address, flags) {
+            return self.itself(base);
+        }
+        let path = self.path(address).filter(|_| address != 0);
+        let empty = flags as i32 & libc::AT_EMPTY_PATH != 0;
+        match path {
+            Some(path) if !path.is_empty() => self.follow(base, &path, follows(flags), false),
+            Some(_) | None if empty => self.follow(base, ".", true, false),
+            _ => None,
+        }
+    }
+
+    /// The same where a last link is followed, or is not.
+    fn resolve(&mut self, base: i32, address: u64, follow_last: bool) -> Option<Resolved> {
+        self.resolve_at(base, address, if follow_last { 0 } else { libc::AT_SYMLINK_NOFOLLOW as u64 })
+    }
+
+    /// Follows a path from the directory that a descriptor is of; `within`: never out of that.
+    fn follow(&mut self, base: i32, path: &str, follow_last: bool, within: bool) -> Option<Resolved> {
+        let absolute = path.starts_with('/') && !within;
+        if absolute && let Some((number, rest)) = own_link(path) {
+            if !rest.is_empty() {
+                return self.follow(number, rest, follow_last, false);
+            }
+            let there = if number == libc::AT_FDCWD {
+                self.follow(number, ".", true, false)
             } else {
-                format!("/proc/{task}/fd/{base}")
+                self.itself(number)
             };
-            proc_link(&link).ok()?
+            if follow_last && there.is_some() {
+                return there;
+            }
+        }
+        let base = if absolute { String::new() } else { self.directory(base)? };
+        let way = Way { base: &base, path, follow_last, within };
+        Some(self.world.paths.resolve(&mut self.world.objects, &way))
+    }
+
+    /// What a descriptor of the workspace is of, as if a path had led there.
+    fn itself(&mut self, number: i32) -> Option<Resolved> {
+        let (description, object) = self.description(number)?;
+        let link = format!("/proc/{}/fd/{number}", self.caller.tracee.id());
+        let status = nix::sys::stat::stat(link.as_str()).ok()?;
+        let found = Some(Found { object, status });
+        let place = Place::Inside(Spot { path: description.path.clone(), name: None, found });
+        Some(Resolved { accesses: Vec::new(), place })
+    }
+
+    /// The absolute path of a directory: the current one, or that of a descriptor. `None` where there is none, or no longer.
+    fn directory(&self, base: i32) -> Option<String> {
+        let task = self.caller.tracee.id();
+        let link = if base == libc::AT_FDCWD {
+            format!("/proc/{task}/cwd")
+        } else {
+            format!("/proc/{task}/fd/{base}")
         };
-        let resolved = self.world.paths.resolve(&mut self.world.objects, &from, &path, follow_last);
-        Some((path, resolved))
+        let path = proc_link(&link).ok()?;
+        let gone = || nix::sys::stat::stat(link.as_str()).is_ok_and(|status| status.st_nlink == 0);
+        (!path.ends_with(" (deleted)") || !gone()).then_some(path)
     }
 
     /// An operation on the path where a lookup led; where the lookup saw nothing of the workspace, nobody's business.

@@ -1,6 +1,6 @@
 //! Calls on names: open, look, make, remove, rename, exec.
 
-use super::{Action, Decision, Decoder, descriptor};
+use super::{Action, Decision, Decoder};
 use crate::model::{Access, Location, ObjectId};
 use crate::tracer::paths::{Found, Place, Resolved, Spot};
 
@@ -26,21 +26,41 @@ pub(super) fn emptied(found: &Found) -> Vec<Access> {
     vec![data, Access::join(Location::Status(found.object))]
 }
 
+/// The flags of `open` that count with `O_PATH`.
+const PATH_FLAGS: i32 = libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW | libc::O_CLOEXEC;
+/// The ways of `openat2` to resolve a path: all that Linux 6.18 has, and the one that takes a directory for the root.
+const KNOWN_RESOLVE: u64 = 0x3f;
+const IN_ROOT: u64 = libc::RESOLVE_IN_ROOT;
+
 impl Decoder<'_> {
-    pub(super) fn open_how(&mut self) -> Option<Decision> {
-        let [base, path, how, ..] = self.arguments;
-        let flags = *self.caller.tracee.read_numbers(how, 1).ok()?.first()?;
-        self.open(descriptor(base), path, flags as i32)
+    /// `openat2`: its flags are in memory, with how to resolve the path.
+    pub(super) fn open_how(&mut self, base: i32, address: u64, how: u64, size: u64) -> Option<Decision> {
+        let numbers = self.caller.tracee.read_numbers(how, 3).ok()?;
+        let (flags, resolve) = (numbers[0], numbers[2]);
+        if size > 24 || resolve & !KNOWN_RESOLVE != 0 {
+            return Some(self.unknown(format!("openat2 with resolve flags {resolve:#x} and size {size}")));
+        }
+        self.open_within(base, address, flags as i32, resolve & IN_ROOT != 0)
     }
 
     pub(super) fn open(&mut self, base: i32, address: u64, flags: i32) -> Option<Decision> {
-        if flags & libc::O_TMPFILE == libc::O_TMPFILE {
-            // Nobody else sees it before it gets a name.
-            return Some(Decision::Pass);
-        }
+        self.open_within(base, address, flags, false)
+    }
+
+    fn open_within(&mut self, base: i32, address: u64, flags: i32, within: bool) -> Option<Decision> {
+        // Of the flags of a descriptor that stands for a path alone, only these count.
+        let flags = if flags & libc::O_PATH == 0 { flags } else { flags & PATH_FLAGS };
+        let unnamed = flags & libc::O_TMPFILE == libc::O_TMPFILE;
         let (creates, exclusive) = (flags & libc::O_CREAT != 0, flags & libc::O_EXCL != 0);
         let follow = flags & libc::O_NOFOLLOW == 0 && !(creates && exclusive);
-        let (_, resolved) = self.resolve(base, address, follow)?;
+        let path = self.path(address)?;
+        let resolved = self.follow(base, &path, follow, within)?;
+        if let (true, Place::Inside(spot)) = (unnamed, &resolved.place) {
+            // Nobody else sees it before it gets a name.
+            let path = format!("{}/(unnamed)", spot.path);
+            let action = Action::Open { object: None, path, flags };
+            return Some(self.on_path(resolved, &open_words(flags), Vec::new(), action));
+        }
         let writes = flags & libc::O_ACCMODE != libc::O_RDONLY;
         let empties = flags & libc::O_TRUNC != 0 && writes;
         let (more, object) = match &resolved.place {
@@ -54,7 +74,9 @@ impl Decoder<'_> {
                     if found.kind() == libc::S_IFIFO {
                         self.note("FIFOs in the workspace".into());
                     }
-                    more.push(Access::read(Location::Mode(found.object)));
+                    if flags & libc::O_PATH == 0 {
+                        more.push(Access::read(Location::Mode(found.object)));
+                    }
                     if empties && found.kind() == libc::S_IFREG {
                         more.extend(emptied(found));
                     }
@@ -78,6 +100,7 @@ impl Decoder<'_> {
         if flags & libc::O_ACCMODE != libc::O_RDONLY {
             self.note_outside(&path);
         }
+        self.note_others(&path);
         if unseen {
             Decision::Pass
         } else {
@@ -93,9 +116,27 @@ impl Decoder<'_> {
         }
     }
 
+    /// What `/proc` says of other processes is not scheduled.
+    fn note_others(&mut self, path: &str) {
+        let Some(rest) = path.strip_prefix("/proc/") else { return };
+        let number: Option<u32> = rest.split('/').next().and_then(|name| name.parse().ok());
+        let own = crate::tracer::ids::ids_of(self.caller.process);
+        if rest == "locks" || number.is_some_and(|number| !own.contains(&number)) {
+            self.note("what /proc says of other processes".into());
+        }
+    }
+
     /// A call that only looks at what a path leads to.
     pub(super) fn look(&mut self, base: i32, address: u64, follow: bool) -> Option<Decision> {
-        let (_, resolved) = self.resolve(base, address, follow)?;
+        self.look_at(base, address, if follow { 0 } else { libc::AT_SYMLINK_NOFOLLOW as u64 })
+    }
+
+    /// The same with flags.
+    pub(super) fn look_at(&mut self, base: i32, address: u64, flags: u64) -> Option<Decision> {
+        if self.is_itself(base, address, flags) {
+            return self.look_of(base);
+        }
+        let resolved = self.resolve_at(base, address, flags)?;
         let more = match &resolved.place {
             Place::Inside(Spot { found: Some(found), name: Some(_), .. }) => {
                 vec![Access::read(Location::Mode(found.object))]
@@ -106,14 +147,26 @@ impl Decoder<'_> {
     }
 
     /// The same by a descriptor.
-    pub(super) fn look_of(&mut self, number: i32) -> Option<Decision> {
+    fn look_of(&mut self, number: i32) -> Option<Decision> {
         let (description, object) = self.description(number)?;
         let accesses = vec![Access::read(Location::Mode(object))];
         Some(self.hold(Some(description.path.clone()), String::new(), accesses, Action::None))
     }
 
-    pub(super) fn exec(&mut self, base: i32, address: u64) -> Option<Decision> {
-        let (_, resolved) = self.resolve(base, address, true)?;
+    /// A look at what a link says; or a mark.
+    pub(super) fn link_target(&mut self, base: i32, address: u64) -> Option<Decision> {
+        let flags = (libc::AT_SYMLINK_NOFOLLOW | libc::AT_EMPTY_PATH) as u64;
+        self.mark(address).or_else(|| self.look_at(base, address, flags))
+    }
+
+    /// The path of the current directory: it depends on the names that lead there.
+    pub(super) fn current_directory(&mut self) -> Option<Decision> {
+        let resolved = self.follow(libc::AT_FDCWD, ".", true, false)?;
+        Some(self.on_path(resolved, "", Vec::new(), Action::None))
+    }
+
+    pub(super) fn exec(&mut self, base: i32, address: u64, flags: u64) -> Option<Decision> {
+        let resolved = self.resolve_at(base, address, flags)?;
         let mut more = match &resolved.place {
             Place::Inside(Spot { found: Some(found), .. }) => {
                 vec![Access::read(Location::Mode(found.object)), Access::read(whole(found.object))]
@@ -130,7 +183,7 @@ impl Decoder<'_> {
     }
 
     pub(super) fn remove(&mut self, base: i32, address: u64, directory: bool) -> Option<Decision> {
-        let (_, resolved) = self.resolve(base, address, false)?;
+        let resolved = self.resolve(base, address, false)?;
         let mut more = Vec::new();
         match &resolved.place {
             Place::Outside(path) => self.note_outside(&path.clone()),
@@ -152,8 +205,13 @@ impl Decoder<'_> {
     }
 
     pub(super) fn rename(&mut self, from: (i32, u64), to: (i32, u64), flags: u32) -> Option<Decision> {
-        let (_, source) = self.resolve(from.0, from.1, false)?;
-        let (_, target) = self.resolve(to.0, to.1, false)?;
+        let known = libc::RENAME_NOREPLACE | libc::RENAME_EXCHANGE | libc::RENAME_WHITEOUT;
+        if flags & !known != 0 {
+            return Some(self.unknown(format!("renameat2 with flags {flags:#x}")));
+        }
+        let mut action = Action::None;
+        let source = self.resolve(from.0, from.1, false)?;
+        let target = self.resolve(to.0, to.1, false)?;
         // In the order in which the kernel finds out: both lookups, then what changes.
         let mut more = if source_is_missing(&source) { Vec::new() } else { target.accesses };
         for place in [&source.place, &target.place] {
@@ -169,12 +227,15 @@ impl Decoder<'_> {
                 _ => false,
             };
             if let (Some(moved), false) = (&source.found, keeps || lacks || same) {
+                if flags & libc::RENAME_WHITEOUT != 0 {
+                    action = Action::Make { path: source.path.clone() };
+                }
                 more.extend(name_changes(source));
                 more.extend(name_changes(target));
                 more.push(Access::join(Location::Status(moved.object)));
                 if let Some(replaced) = &target.found {
                     more.push(Access::join(Location::Status(replaced.object)));
-                    if replaced.kind() == libc::S_IFDIR {
+                    if replaced.kind() == libc::S_IFDIR && flags & libc::RENAME_EXCHANGE == 0 {
                         more.push(Access::read(Location::Listing(replaced.object)));
                     }
                 }
@@ -188,18 +249,22 @@ impl Decoder<'_> {
         let words = match flags {
             libc::RENAME_EXCHANGE => "exchange",
             libc::RENAME_NOREPLACE => "do not replace",
+            flags if flags & libc::RENAME_WHITEOUT != 0 => "leave a whiteout",
             _ => "",
         };
-        let mut decision = self.on_path(source, words, more, Action::None);
+        let mut decision = self.on_path(source, words, more, action);
         if let Decision::Hold(held) = &mut decision {
             held.operation.call.target = target_path;
         }
         Some(decision)
     }
 
-    pub(super) fn link(&mut self, from: (i32, u64), to: (i32, u64), follow: bool) -> Option<Decision> {
-        let (_, source) = self.resolve(from.0, from.1, follow)?;
-        let (_, target) = self.resolve(to.0, to.1, false)?;
+    pub(super) fn link(&mut self, from: (i32, u64), to: (i32, u64), flags: u64) -> Option<Decision> {
+        let follow = flags as i32 & libc::AT_SYMLINK_FOLLOW != 0;
+        let empty = flags & libc::AT_EMPTY_PATH as u64;
+        let no_follow = if follow { 0 } else { libc::AT_SYMLINK_NOFOLLOW as u64 };
+        let source = self.resolve_at(from.0, from.1, empty | no_follow)?;
+        let target = self.resolve(to.0, to.1, false)?;
         let mut more = target.accesses;
         let mut target_path = None;
         match (&source.place, &target.place) {
@@ -223,7 +288,7 @@ impl Decoder<'_> {
 
     /// A new directory, FIFO or symbolic link.
     pub(super) fn make(&mut self, base: i32, address: u64, target: Option<u64>) -> Option<Decision> {
-        let (_, resolved) = self.resolve(base, address, false)?;
+        let resolved = self.resolve(base, address, false)?;
         let target = target.and_then(|target| self.path(target));
         let (more, action) = match &resolved.place {
             Place::Inside(spot) if spot.found.is_none() => {

@@ -2,10 +2,44 @@
 
 use std::rc::Rc;
 
-use super::names::{emptied, whole};
-use super::{Action, Decision, Decoder, descriptor};
-use crate::model::{Access, Location, ObjectId};
+use super::names::emptied;
+use super::{Action, Decision, Decoder};
+use crate::model::{Access, AccessKind, Location, ObjectId};
 use crate::tracer::paths::{Place, Spot};
+
+/// The modes of `fallocate` that Linux 6.18 has.
+const ALLOCATIONS: i32 = 0xfb;
+/// Those that put zeros where there was something.
+const EMPTYING: i32 = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_ZERO_RANGE | WRITE_ZEROES;
+const WRITE_ZEROES: i32 = 0x80;
+
+/// The time of modification that a call asks for.
+#[derive(Clone, Copy)]
+enum Asked {
+    /// As it is.
+    Leave,
+    /// That of the call.
+    Now,
+    /// In nanoseconds since 1970.
+    At(u64),
+}
+
+fn allocation_words(mode: i32) -> &'static str {
+    match mode {
+        mode if mode & libc::FALLOC_FL_COLLAPSE_RANGE != 0 => " taken out",
+        mode if mode & libc::FALLOC_FL_INSERT_RANGE != 0 => " put in",
+        mode if mode & EMPTYING != 0 => " made zeros",
+        mode if mode & libc::FALLOC_FL_KEEP_SIZE != 0 => ", same size",
+        _ => "",
+    }
+}
+
+/// What a call on an extended attribute touches.
+fn attribute(object: ObjectId, with_mode: bool, changes: bool) -> Vec<Access> {
+    let locations = [Some(Location::Attributes(object)), with_mode.then_some(Location::Mode(object))];
+    let kind = if changes { AccessKind::Write } else { AccessKind::Read };
+    locations.into_iter().flatten().map(|location| Access { location, kind }).collect()
+}
 
 impl Decoder<'_> {
     /// Of a directory, times are all that changes with its names of what programs are told. Who has never waited for time to pass
@@ -24,16 +58,19 @@ impl Decoder<'_> {
         [Access::write(Location::Status(object))].into_iter().chain(mode).collect()
     }
 
-    /// `stat` and its like by path.
-    pub(super) fn status(
+    /// `stat` and its like, by path or by descriptor.
+    pub(super) fn status_at(
         &mut self,
         base: i32,
         address: u64,
-        follow: bool,
+        flags: u64,
         buffer: u64,
         extended: bool,
     ) -> Option<Decision> {
-        let (_, resolved) = self.resolve(base, address, follow)?;
+        if self.is_itself(base, address, flags) {
+            return self.status_of(base, buffer, extended);
+        }
+        let resolved = self.resolve_at(base, address, flags)?;
         let (more, action) = match &resolved.place {
             Place::Inside(Spot { found: Some(found), .. }) => {
                 (self.looks_at(found.object), Action::Status { object: found.object, buffer, extended })
@@ -41,24 +78,6 @@ impl Decoder<'_> {
             _ => (Vec::new(), Action::None),
         };
         Some(self.on_path(resolved, "", more, action))
-    }
-
-    /// The same with flags, by path or by descriptor.
-    pub(super) fn status_at(
-        &mut self,
-        base: i32,
-        address: u64,
-        flags: i32,
-        buffer: u64,
-        extended: bool,
-    ) -> Option<Decision> {
-        let by_descriptor = flags & libc::AT_EMPTY_PATH != 0
-            && base != libc::AT_FDCWD
-            && (address == 0 || self.path(address).is_some_and(|path| path.is_empty()));
-        if by_descriptor {
-            return self.status_of(base, buffer, extended);
-        }
-        self.status(base, address, flags & libc::AT_SYMLINK_NOFOLLOW == 0, buffer, extended)
     }
 
     /// The same by descriptor.
@@ -69,12 +88,25 @@ impl Decoder<'_> {
         Some(self.hold(Some(description.path.clone()), String::new(), accesses, action))
     }
 
-    pub(super) fn change_mode(&mut self, base: i32, address: u64, follow: bool) -> Option<Decision> {
-        let (_, resolved) = self.resolve(base, address, follow)?;
+    /// A change of mode or owner, by path or by descriptor.
+    pub(super) fn change_mode_at(&mut self, base: i32, address: u64, flags: u64) -> Option<Decision> {
+        if self.is_itself(base, address, flags) {
+            return self.change_mode_of(base);
+        }
+        self.change(base, address, flags, |object| vec![Access::write(Location::Mode(object))])
+    }
+
+    /// A change of something about what a path leads to.
+    fn change(
+        &mut self,
+        base: i32,
+        address: u64,
+        flags: u64,
+        accesses: impl Fn(ObjectId) -> Vec<Access>,
+    ) -> Option<Decision> {
+        let resolved = self.resolve_at(base, address, flags)?;
         let more = match &resolved.place {
-            Place::Inside(Spot { found: Some(found), .. }) => {
-                vec![Access::write(Location::Mode(found.object))]
-            }
+            Place::Inside(Spot { found: Some(found), .. }) => accesses(found.object),
             Place::Outside(path) => {
                 self.note_outside(&path.clone());
                 Vec::new()
@@ -84,13 +116,54 @@ impl Decoder<'_> {
         Some(self.on_path(resolved, "", more, Action::None))
     }
 
-    /// The same with flags, by path or by descriptor.
-    pub(super) fn change_mode_at(&mut self, base: i32, address: u64, flags: u64) -> Option<Decision> {
-        let by_descriptor = flags as i32 & libc::AT_EMPTY_PATH != 0 && base != libc::AT_FDCWD;
-        if by_descriptor && self.path(address).is_none_or(|path| path.is_empty()) {
-            return self.change_mode_of(base);
+    /// Calls on extended attributes, by path or by descriptor. `name`: where the attribute's name is; 0: of all.
+    pub(super) fn attribute_at(
+        &mut self,
+        base: i32,
+        address: u64,
+        flags: u64,
+        name: u64,
+        changes: bool,
+    ) -> Option<Decision> {
+        if self.is_itself(base, address, flags) {
+            return self.attribute_of(base, name, changes);
         }
-        self.change_mode(base, address, super::follows(flags))
+        let with_mode = self.goes_with_mode(name);
+        if changes {
+            self.change(base, address, flags, |object| attribute(object, with_mode, true))
+        } else {
+            let resolved = self.resolve_at(base, address, flags)?;
+            let more = match &resolved.place {
+                Place::Inside(Spot { found: Some(found), .. }) => attribute(found.object, with_mode, false),
+                _ => Vec::new(),
+            };
+            Some(self.on_path(resolved, "", more, Action::None))
+        }
+    }
+
+    /// The same by descriptor.
+    pub(super) fn attribute_of(&mut self, number: i32, name: u64, changes: bool) -> Option<Decision> {
+        let (description, object) = self.description(number)?;
+        let accesses = attribute(object, self.goes_with_mode(name), changes);
+        Some(self.hold(Some(description.path.clone()), String::new(), accesses, Action::None))
+    }
+
+    /// Whether an attribute has to do with the mode: access control lists have, and the list of all attributes.
+    fn goes_with_mode(&self, name: u64) -> bool {
+        name == 0 || self.path(name).is_none_or(|name| !name.starts_with("user."))
+    }
+
+    /// The free space of a file system: of the workspace, a fixed answer.
+    pub(super) fn space_at(&mut self, address: u64, buffer: u64) -> Option<Decision> {
+        let resolved = self.resolve(libc::AT_FDCWD, address, true)?;
+        let inside = matches!(resolved.place, Place::Inside(Spot { found: Some(_), .. }));
+        let action = if inside { Action::Space(buffer) } else { Action::None };
+        Some(self.on_path(resolved, "", Vec::new(), action))
+    }
+
+    /// The same by descriptor.
+    pub(super) fn space_of(&mut self, number: i32, buffer: u64) -> Option<Decision> {
+        self.description(number).map(|_| Decision::Watch(Action::Space(buffer)))
     }
 
     pub(super) fn change_mode_of(&mut self, number: i32) -> Option<Decision> {
@@ -100,7 +173,7 @@ impl Decoder<'_> {
     }
 
     pub(super) fn truncate(&mut self, address: u64, size: u64) -> Option<Decision> {
-        let (_, resolved) = self.resolve(libc::AT_FDCWD, address, true)?;
+        let resolved = self.resolve(libc::AT_FDCWD, address, true)?;
         let more = match &resolved.place {
             Place::Inside(Spot { found: Some(found), .. }) if size == 0 => emptied(found),
             Place::Inside(Spot { found: Some(found), .. }) => resized(found.object, found.size(), size),
@@ -119,10 +192,30 @@ impl Decoder<'_> {
         Some(self.hold(Some(description.path.clone()), format!("to {size} bytes"), accesses, Action::None))
     }
 
-    pub(super) fn allocate(&mut self) -> Option<Decision> {
-        let (description, object) = self.description(descriptor(self.arguments[0]))?;
-        let accesses = vec![Access::write(whole(object)), Access::join(Location::Status(object))];
-        Some(self.hold(Some(description.path.clone()), String::new(), accesses, Action::None))
+    pub(super) fn allocate(&mut self, number: i32, mode: i32, start: u64, length: u64) -> Option<Decision> {
+        let (description, object) = self.description(number)?;
+        if mode & !ALLOCATIONS != 0 {
+            return Some(self.unknown(format!("fallocate with mode {mode:#x}")));
+        }
+        let size = self.size_of(number)?;
+        let end = start.saturating_add(length);
+        let mut accesses = Vec::new();
+        if mode & (libc::FALLOC_FL_COLLAPSE_RANGE | libc::FALLOC_FL_INSERT_RANGE) != 0 {
+            accesses.push(Access::write(Location::Data { object, start, end: u64::MAX }));
+        } else if mode & EMPTYING != 0 {
+            accesses.push(Access::write(Location::Data { object, start, end }));
+        }
+        if mode & libc::FALLOC_FL_KEEP_SIZE == 0 {
+            accesses.extend(if end > size {
+                resized(object, size, end)
+            } else {
+                // It would have grown, had it been shorter.
+                vec![Access::read(Location::Data { object, start: end.saturating_sub(1), end })]
+            });
+        }
+        accesses.push(Access::join(Location::Status(object)));
+        let words = format!("{length} bytes at {start}{}", allocation_words(mode));
+        Some(self.hold(Some(description.path.clone()), words, accesses, Action::None))
     }
 
     /// The size of the file that a descriptor is of, in bytes.
@@ -131,19 +224,23 @@ impl Decoder<'_> {
         nix::sys::stat::stat(link.as_str()).ok().map(|status| status.st_size.cast_unsigned())
     }
 
-    pub(super) fn set_times(&mut self, base: i32, address: u64, times: u64) -> Option<Decision> {
-        if address == 0 {
+    pub(super) fn set_times(&mut self, base: i32, address: u64, flags: u64, times: u64) -> Option<Decision> {
+        let time = self.time_asked(times);
+        let set = |object| match time {
+            Asked::Leave => Action::None,
+            Asked::Now => Action::SetTime { object, time: None },
+            Asked::At(time) => Action::SetTime { object, time: Some(time) },
+        };
+        if (address == 0 && base != libc::AT_FDCWD) || self.is_itself(base, address, flags) {
             let (description, object) = self.description(base)?;
-            let accesses = self.changes_times(object);
-            let action = Action::SetTime { object, time: self.time_asked(times) };
-            return Some(self.hold(Some(description.path.clone()), String::new(), accesses, action));
+            let path = Some(description.path.clone());
+            return Some(self.hold(path, String::new(), self.changes_times(object), set(object)));
         }
-        let (_, resolved) = self.resolve(base, address, true)?;
+        let resolved = self.resolve_at(base, address, flags)?;
         let (more, action) = match &resolved.place {
-            Place::Inside(Spot { found: Some(found), .. }) => (
-                self.changes_times(found.object),
-                Action::SetTime { object: found.object, time: self.time_asked(times) },
-            ),
+            Place::Inside(Spot { found: Some(found), .. }) => {
+                (self.changes_times(found.object), set(found.object))
+            }
             Place::Outside(path) => {
                 self.note_outside(&path.clone());
                 (Vec::new(), Action::None)
@@ -153,32 +250,38 @@ impl Decoder<'_> {
         Some(self.on_path(resolved, "", more, action))
     }
 
-    /// The time of modification that a call asks for, in nanoseconds since 1970; `None` for now.
-    fn time_asked(&self, times: u64) -> Option<u64> {
-        let numbers = self.caller.tracee.read_numbers(times, 4).ok().filter(|_| times != 0)?;
+    /// The time of modification that a call asks for.
+    fn time_asked(&self, times: u64) -> Asked {
+        let numbers = self.caller.tracee.read_numbers(times, if self.name == "utime" { 2 } else { 4 });
+        let Some(numbers) = numbers.ok().filter(|_| times != 0) else { return Asked::Now };
         let (seconds, fraction) = match self.name {
             "utime" => (numbers[1], 0),
             "utimensat" => (numbers[2], numbers[3]),
             _ => (numbers[2], numbers[3] * 1000),
         };
-        if fraction == libc::UTIME_NOW.cast_unsigned() || fraction == libc::UTIME_OMIT.cast_unsigned() {
-            return None;
+        match fraction.cast_signed() {
+            libc::UTIME_NOW => Asked::Now,
+            libc::UTIME_OMIT => Asked::Leave,
+            _ => match seconds.checked_mul(1_000_000_000).and_then(|time| time.checked_add(fraction)) {
+                Some(time) => Asked::At(time),
+                None => Asked::Leave,
+            },
         }
-        seconds.checked_mul(1_000_000_000)?.checked_add(fraction)
     }
 
-    pub(super) fn list(&mut self) -> Option<Decision> {
-        let [number, buffer, length, ..] = self.arguments;
-        let (description, object) = self.description(descriptor(number))?;
+    /// A directory's entries; `old`: in the layout of `getdents`.
+    pub(super) fn list(&mut self, number: i32, buffer: u64, length: u64, old: bool) -> Option<Decision> {
+        let (description, object) = self.description(number)?;
         let begun = description.listing.borrow().is_some();
         let path = description.path.clone();
-        let action = Action::List { description: Rc::clone(&description), buffer, length: length as usize };
+        let action =
+            Action::List { description: Rc::clone(&description), buffer, length: length as usize, old };
         let accesses = if begun { Vec::new() } else { vec![Access::read(Location::Listing(object))] };
         Some(self.hold(Some(path), String::new(), accesses, action))
     }
 
-    pub(super) fn sync(&mut self) -> Option<Decision> {
-        let (description, _) = self.description(descriptor(self.arguments[0]))?;
+    pub(super) fn sync(&mut self, number: i32) -> Option<Decision> {
+        let (description, _) = self.description(number)?;
         Some(self.hold(Some(description.path.clone()), String::new(), Vec::new(), Action::None))
     }
 }

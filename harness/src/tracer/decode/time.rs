@@ -1,11 +1,13 @@
 //! The clock, sleeps, random numbers.
 
-use syscalls::Sysno;
-
 use super::{Decision, Decoder};
 use crate::tracer::chance::{EPOCH, UPTIME};
 
 const SECOND: u64 = 1_000_000_000;
+
+fn answer(result: i64, memory: Vec<(u64, Vec<u8>)>) -> Decision {
+    Decision::Answer { result, memory }
+}
 
 /// Seconds and the rest, as two little-endian numbers.
 fn pair(nanoseconds: u64, unit: u64) -> Vec<u8> {
@@ -14,43 +16,39 @@ fn pair(nanoseconds: u64, unit: u64) -> Vec<u8> {
 }
 
 impl Decoder<'_> {
-    pub(super) fn time_call(&mut self, call: Sysno) -> Option<Decision> {
-        let [a, b, c, ..] = self.arguments;
-        let now = self.caller.now;
-        let answer = |result, memory| Some(Decision::Answer { result, memory });
-        match call {
-            Sysno::clock_gettime if b == 0 => Some(Decision::Pass),
-            Sysno::clock_gettime => answer(0, vec![(b, pair(clock(a as i32, now), 1))]),
-            Sysno::gettimeofday if a == 0 => answer(0, Vec::new()),
-            Sysno::gettimeofday => answer(0, vec![(a, pair(EPOCH + now, 1000))]),
-            Sysno::time => {
-                let seconds = (EPOCH + now) / SECOND;
-                let memory = if a == 0 { Vec::new() } else { vec![(a, seconds.to_le_bytes().to_vec())] };
-                answer(seconds.cast_signed(), memory)
-            }
-            Sysno::nanosleep => self.sleep(a, None),
-            Sysno::clock_nanosleep if b as i32 & libc::TIMER_ABSTIME != 0 => {
-                self.sleep(c, Some(clock(a as i32, now)))
-            }
-            Sysno::clock_nanosleep => self.sleep(c, None),
-            Sysno::getrandom => Some(Decision::Random { address: a, length: b as usize }),
-            Sysno::timer_create | Sysno::timerfd_create | Sysno::setitimer | Sysno::alarm => {
-                self.note(format!("real timers ({})", call.name()));
-                Some(Decision::Pass)
-            }
-            Sysno::timer_settime
-            | Sysno::timer_gettime
-            | Sysno::timer_delete
-            | Sysno::timer_getoverrun
-            | Sysno::timerfd_settime
-            | Sysno::timerfd_gettime
-            | Sysno::getitimer => Some(Decision::Pass),
-            _ => None,
-        }
+    pub(super) fn clock(&mut self, which: u64, address: u64) -> Option<Decision> {
+        let time = clock(which as i32, self.caller.now);
+        (address != 0).then(|| answer(0, vec![(address, pair(time, 1))]))
+    }
+
+    pub(super) fn time_of_day(&mut self, address: u64) -> Option<Decision> {
+        let time = pair(EPOCH + self.caller.now, 1000);
+        Some(answer(0, if address == 0 { Vec::new() } else { vec![(address, time)] }))
+    }
+
+    pub(super) fn seconds(&mut self, address: u64) -> Option<Decision> {
+        let seconds = (EPOCH + self.caller.now) / SECOND;
+        let memory = if address == 0 { Vec::new() } else { vec![(address, seconds.to_le_bytes().to_vec())] };
+        Some(answer(seconds.cast_signed(), memory))
+    }
+
+    pub(super) fn random_bytes(&mut self, address: u64, length: u64) -> Option<Decision> {
+        Some(Decision::Random { address, length: length as usize })
+    }
+
+    pub(super) fn real_timer(&mut self) -> Option<Decision> {
+        self.note(format!("real timers ({})", self.name));
+        None
+    }
+
+    /// A sleep by a clock, for a time or until it shows a time.
+    pub(super) fn sleep_by(&mut self, which: u64, flags: u64, address: u64) -> Option<Decision> {
+        let absolute = flags as i32 & libc::TIMER_ABSTIME != 0;
+        self.sleep(address, absolute.then(|| clock(which as i32, self.caller.now)))
     }
 
     /// A sleep for the time at an address, or until then where `since` says what the clock shows.
-    fn sleep(&self, address: u64, since: Option<u64>) -> Option<Decision> {
+    pub(super) fn sleep(&mut self, address: u64, since: Option<u64>) -> Option<Decision> {
         let numbers = self.caller.tracee.read_numbers(address, 2).ok()?;
         if numbers[1] >= SECOND {
             return None;

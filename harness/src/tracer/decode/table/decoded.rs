@@ -1,0 +1,158 @@
+//! Calls that may be operations, or that see a source of chance, each with its meaning.
+
+use super::{NONE, Row, decoded};
+use crate::tracer::decode::data::{Transfer, offset_of};
+use crate::tracer::decode::descriptors::TERMINAL;
+use crate::tracer::decode::{Decision, descriptor as fd};
+
+/// Instead of a directory's descriptor: the current directory.
+const HERE: i32 = libc::AT_FDCWD;
+const NO_FOLLOW: u64 = libc::AT_SYMLINK_NOFOLLOW as u64;
+
+fn how(number: u64, at: Option<u64>, written: bool, flags: u64) -> Transfer {
+    Transfer { number: fd(number), at, written, flags: flags as i32 }
+}
+
+pub(super) const ROWS: &[Row] = &[
+    // Names.
+    decoded("open", 2, NONE, |call, [a, b, ..]| call.open(HERE, a, b as i32)),
+    decoded("openat", 257, 56, |call, [a, b, c, ..]| call.open(fd(a), b, c as i32)),
+    decoded("openat2", 437, 437, |call, [a, b, c, d, ..]| call.open_how(fd(a), b, c, d)),
+    decoded("creat", 85, NONE, |call, [a, ..]| {
+        call.open(HERE, a, libc::O_CREAT | libc::O_WRONLY | libc::O_TRUNC)
+    }),
+    decoded("access", 21, NONE, |call, [a, ..]| call.look(HERE, a, true)),
+    decoded("faccessat", 269, 48, |call, [a, b, ..]| call.look(fd(a), b, true)),
+    decoded("faccessat2", 439, 439, |call, [a, b, _, d, ..]| call.look_at(fd(a), b, d)),
+    decoded("readlink", 89, NONE, |call, [a, ..]| call.link_target(HERE, a)),
+    decoded("readlinkat", 267, 78, |call, [a, b, ..]| call.link_target(fd(a), b)),
+    decoded("chdir", 80, 49, |call, [a, ..]| call.look(HERE, a, true)),
+    decoded("fchdir", 81, 50, |_, _| None),
+    decoded("getcwd", 79, 17, |call, _| call.current_directory()),
+    decoded("execve", 59, 221, |call, [a, ..]| call.exec(HERE, a, 0)),
+    decoded("execveat", 322, 281, |call, [a, b, _, _, e, ..]| call.exec(fd(a), b, e)),
+    decoded("unlink", 87, NONE, |call, [a, ..]| call.remove(HERE, a, false)),
+    decoded("rmdir", 84, NONE, |call, [a, ..]| call.remove(HERE, a, true)),
+    decoded("unlinkat", 263, 35, |call, [a, b, c, ..]| {
+        call.remove(fd(a), b, c as i32 & libc::AT_REMOVEDIR != 0)
+    }),
+    decoded("rename", 82, NONE, |call, [a, b, ..]| call.rename((HERE, a), (HERE, b), 0)),
+    decoded("renameat", 264, 38, |call, [a, b, c, d, ..]| call.rename((fd(a), b), (fd(c), d), 0)),
+    decoded("renameat2", 316, 276, |call, [a, b, c, d, e, ..]| call.rename((fd(a), b), (fd(c), d), e as u32)),
+    decoded("link", 86, NONE, |call, [a, b, ..]| call.link((HERE, a), (HERE, b), 0)),
+    decoded("linkat", 265, 37, |call, [a, b, c, d, e, ..]| call.link((fd(a), b), (fd(c), d), e)),
+    decoded("symlink", 88, NONE, |call, [a, b, ..]| call.make(HERE, b, Some(a))),
+    decoded("symlinkat", 266, 36, |call, [a, b, c, ..]| call.make(fd(b), c, Some(a))),
+    decoded("mkdir", 83, NONE, |call, [a, ..]| call.make(HERE, a, None)),
+    decoded("mkdirat", 258, 34, |call, [a, b, ..]| call.make(fd(a), b, None)),
+    decoded("mknod", 133, NONE, |call, [a, ..]| call.make(HERE, a, None)),
+    decoded("mknodat", 259, 33, |call, [a, b, ..]| call.make(fd(a), b, None)),
+    // Status, mode, attributes.
+    decoded("stat", 4, NONE, |call, [a, b, ..]| call.status_at(HERE, a, 0, b, false)),
+    decoded("lstat", 6, NONE, |call, [a, b, ..]| call.status_at(HERE, a, NO_FOLLOW, b, false)),
+    decoded("fstat", 5, 80, |call, [a, b, ..]| call.status_of(fd(a), b, false)),
+    decoded("newfstatat", 262, 79, |call, [a, b, c, d, ..]| call.status_at(fd(a), b, d, c, false)),
+    decoded("statx", 332, 291, |call, [a, b, c, _, e, ..]| call.status_at(fd(a), b, c, e, true)),
+    decoded("statfs", 137, 43, |call, [a, b, ..]| call.space_at(a, b)),
+    decoded("fstatfs", 138, 44, |call, [a, b, ..]| call.space_of(fd(a), b)),
+    decoded("chmod", 90, NONE, |call, [a, ..]| call.change_mode_at(HERE, a, 0)),
+    decoded("fchmod", 91, 52, |call, [a, ..]| call.change_mode_of(fd(a))),
+    decoded("fchmodat", 268, 53, |call, [a, b, ..]| call.change_mode_at(fd(a), b, 0)),
+    decoded("fchmodat2", 452, 452, |call, [a, b, _, d, ..]| call.change_mode_at(fd(a), b, d)),
+    decoded("chown", 92, NONE, |call, [a, ..]| call.change_mode_at(HERE, a, 0)),
+    decoded("lchown", 94, NONE, |call, [a, ..]| call.change_mode_at(HERE, a, NO_FOLLOW)),
+    decoded("fchown", 93, 55, |call, [a, ..]| call.change_mode_of(fd(a))),
+    decoded("fchownat", 260, 54, |call, [a, b, _, _, e, ..]| call.change_mode_at(fd(a), b, e)),
+    decoded("file_getattr", 468, 468, |call, [a, b, _, _, e, ..]| call.look_at(fd(a), b, e)),
+    decoded("file_setattr", 469, 469, |call, [a, b, _, _, e, ..]| call.change_mode_at(fd(a), b, e)),
+    decoded("getxattr", 191, 8, |call, [a, b, ..]| call.attribute_at(HERE, a, 0, b, false)),
+    decoded("lgetxattr", 192, 9, |call, [a, b, ..]| call.attribute_at(HERE, a, NO_FOLLOW, b, false)),
+    decoded("fgetxattr", 193, 10, |call, [a, b, ..]| call.attribute_of(fd(a), b, false)),
+    decoded("getxattrat", 464, 464, |call, [a, b, c, d, ..]| call.attribute_at(fd(a), b, c, d, false)),
+    decoded("setxattr", 188, 5, |call, [a, b, ..]| call.attribute_at(HERE, a, 0, b, true)),
+    decoded("lsetxattr", 189, 6, |call, [a, b, ..]| call.attribute_at(HERE, a, NO_FOLLOW, b, true)),
+    decoded("fsetxattr", 190, 7, |call, [a, b, ..]| call.attribute_of(fd(a), b, true)),
+    decoded("setxattrat", 463, 463, |call, [a, b, c, d, ..]| call.attribute_at(fd(a), b, c, d, true)),
+    decoded("removexattr", 197, 14, |call, [a, b, ..]| call.attribute_at(HERE, a, 0, b, true)),
+    decoded("lremovexattr", 198, 15, |call, [a, b, ..]| call.attribute_at(HERE, a, NO_FOLLOW, b, true)),
+    decoded("fremovexattr", 199, 16, |call, [a, b, ..]| call.attribute_of(fd(a), b, true)),
+    decoded("removexattrat", 466, 466, |call, [a, b, c, d, ..]| call.attribute_at(fd(a), b, c, d, true)),
+    decoded("listxattr", 194, 11, |call, [a, ..]| call.attribute_at(HERE, a, 0, 0, false)),
+    decoded("llistxattr", 195, 12, |call, [a, ..]| call.attribute_at(HERE, a, NO_FOLLOW, 0, false)),
+    decoded("flistxattr", 196, 13, |call, [a, ..]| call.attribute_of(fd(a), 0, false)),
+    decoded("listxattrat", 465, 465, |call, [a, b, c, ..]| call.attribute_at(fd(a), b, c, 0, false)),
+    decoded("utime", 132, NONE, |call, [a, b, ..]| call.set_times(HERE, a, 0, b)),
+    decoded("utimes", 235, NONE, |call, [a, b, ..]| call.set_times(HERE, a, 0, b)),
+    decoded("futimesat", 261, NONE, |call, [a, b, c, ..]| call.set_times(fd(a), b, 0, c)),
+    decoded("utimensat", 280, 88, |call, [a, b, c, d, ..]| call.set_times(fd(a), b, d, c)),
+    decoded("truncate", 76, 45, |call, [a, b, ..]| call.truncate(a, b)),
+    decoded("ftruncate", 77, 46, |call, [a, b, ..]| call.truncate_of(fd(a), b)),
+    decoded("fallocate", 285, 47, |call, [a, b, c, d, ..]| call.allocate(fd(a), b as i32, c, d)),
+    decoded("getdents", 78, NONE, |call, [a, b, c, ..]| call.list(fd(a), b, c, true)),
+    decoded("getdents64", 217, 61, |call, [a, b, c, ..]| call.list(fd(a), b, c, false)),
+    decoded("fsync", 74, 82, |call, [a, ..]| call.sync(fd(a))),
+    decoded("fdatasync", 75, 83, |call, [a, ..]| call.sync(fd(a))),
+    decoded("sync_file_range", 277, 84, |call, [a, ..]| call.sync(fd(a))),
+    decoded("syncfs", 306, 267, |call, [a, ..]| call.sync(fd(a))),
+    decoded("sync", 162, 81, |_, _| None),
+    // Bytes.
+    decoded("read", 0, 63, |call, [a, b, c, ..]| call.read(a, (b, c), None)),
+    decoded("write", 1, 64, |call, [a, b, c, ..]| call.write(a, (b, c), None)),
+    decoded("pread64", 17, 67, |call, [a, b, c, d, ..]| call.read(a, (b, c), Some(d))),
+    decoded("pwrite64", 18, 68, |call, [a, b, c, d, ..]| call.write(a, (b, c), Some(d))),
+    decoded("readv", 19, 65, |call, [a, b, c, ..]| call.vector(how(a, None, false, 0), b, c)),
+    decoded("writev", 20, 66, |call, [a, b, c, ..]| call.vector(how(a, None, true, 0), b, c)),
+    decoded("preadv", 295, 69, |call, [a, b, c, d, ..]| call.vector(how(a, offset_of(d), false, 0), b, c)),
+    decoded("pwritev", 296, 70, |call, [a, b, c, d, ..]| call.vector(how(a, offset_of(d), true, 0), b, c)),
+    decoded("preadv2", 327, 286, |call, [a, b, c, d, _, f]| {
+        call.vector(how(a, offset_of(d), false, f), b, c)
+    }),
+    decoded("pwritev2", 328, 287, |call, [a, b, c, d, _, f]| {
+        call.vector(how(a, offset_of(d), true, f), b, c)
+    }),
+    decoded("lseek", 8, 62, |call, [a, _, c, ..]| call.seek(fd(a), c as i32)),
+    decoded("mmap", 9, 222, |call, [_, _, c, d, e, _]| call.map(c, d, fd(e))).local_with(4, &[u32::MAX]),
+    decoded("sendfile", 40, 71, |call, [a, b, c, d, ..]| call.between((fd(b), c), (fd(a), 0), d)),
+    decoded("copy_file_range", 326, 285, |call, [a, b, c, d, e, _]| call.between((fd(a), b), (fd(c), d), e)),
+    decoded("splice", 275, 76, |call, [a, b, c, d, e, _]| call.between((fd(a), b), (fd(c), d), e)),
+    decoded("tee", 276, 77, |_, _| None),
+    decoded("vmsplice", 278, 75, |_, _| None),
+    // Descriptors and locks.
+    decoded("close", 3, 57, |call, [a, ..]| Some(call.close(vec![fd(a)]))),
+    decoded("close_range", 436, 436, |call, [a, b, c, ..]| call.close_range(a, b, c as u32)),
+    decoded("dup", 32, 23, |call, [a, ..]| Some(call.copy(fd(a), None, false))),
+    decoded("dup2", 33, NONE, |call, [a, b, ..]| call.dup2(fd(a), fd(b))),
+    decoded("dup3", 292, 24, |call, [a, b, c, ..]| {
+        Some(call.copy(fd(a), Some(fd(b)), c as i32 & libc::O_CLOEXEC != 0))
+    }),
+    decoded("fcntl", 72, 25, |call, _| call.control()),
+    decoded("flock", 73, 32, |call, _| call.flock()),
+    decoded("ioctl", 16, 29, |call, [a, b, c, ..]| call.device(fd(a), b as u32, c)).local_with(1, TERMINAL),
+    decoded("sendmsg", 46, 211, |call, [_, b, ..]| call.send(b, None)),
+    decoded("sendmmsg", 307, 269, |call, [_, b, c, ..]| call.send(b, Some(c))),
+    // Tasks, signals, sockets.
+    decoded("clone", 56, 220, |call, [a, ..]| call.fork(a)),
+    decoded("clone3", 435, 435, |call, [a, ..]| call.fork_by(a)),
+    decoded("fork", 57, NONE, |_, _| Some(Decision::Fork)),
+    decoded("vfork", 58, NONE, |_, _| Some(Decision::Fork)),
+    decoded("unshare", 272, 97, |call, [a, ..]| call.unshare(a)),
+    decoded("kill", 62, 129, |call, [a, ..]| call.signal(Some(a))),
+    decoded("tkill", 200, 130, |call, [a, ..]| call.signal(Some(a))),
+    decoded("tgkill", 234, 131, |call, [a, ..]| call.signal(Some(a))),
+    decoded("rt_sigqueueinfo", 129, 138, |call, [a, ..]| call.signal(Some(a))),
+    decoded("rt_tgsigqueueinfo", 297, 240, |call, [a, ..]| call.signal(Some(a))),
+    decoded("pidfd_send_signal", 424, 424, |call, _| call.signal(None)),
+    decoded("connect", 42, 203, |call, [_, b, ..]| call.meet(b)),
+    decoded("bind", 49, 200, |call, [_, b, ..]| call.meet(b)),
+    // Time and chance.
+    decoded("clock_gettime", 228, 113, |call, [a, b, ..]| call.clock(a, b)),
+    decoded("gettimeofday", 96, 169, |call, [a, ..]| call.time_of_day(a)),
+    decoded("time", 201, NONE, |call, [a, ..]| call.seconds(a)),
+    decoded("nanosleep", 35, 101, |call, [a, ..]| call.sleep(a, None)),
+    decoded("clock_nanosleep", 230, 115, |call, [a, b, c, ..]| call.sleep_by(a, b, c)),
+    decoded("getrandom", 318, 278, |call, [a, b, ..]| call.random_bytes(a, b)),
+    decoded("timer_create", 222, 107, |call, _| call.real_timer()),
+    decoded("timerfd_create", 283, 85, |call, _| call.real_timer()),
+    decoded("setitimer", 38, 103, |call, _| call.real_timer()),
+    decoded("alarm", 37, NONE, |call, _| call.real_timer()),
+];

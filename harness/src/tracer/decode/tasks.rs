@@ -1,0 +1,110 @@
+//! Calls that make tasks, reach other tasks, or pass descriptors to them.
+
+use super::{Action, Decision, Decoder};
+use crate::tracer::ids::ids_of;
+
+/// Namespaces in which neither the way to the workspace nor the ids of processes would be as the tracer knows them.
+const REFUSED_NAMESPACES: u64 = (libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWUSER) as u64;
+
+/// Sizes of `struct msghdr` and `struct mmsghdr`, in numbers of 64 bits.
+const MESSAGE: usize = 7;
+const MESSAGE_OF_MANY: usize = 8;
+
+impl Decoder<'_> {
+    /// A new task, with these flags of `clone`.
+    pub(super) fn fork(&mut self, flags: u64) -> Option<Decision> {
+        Some(if flags & REFUSED_NAMESPACES == 0 { Decision::Fork } else { refused() })
+    }
+
+    /// The same, with the flags in memory.
+    pub(super) fn fork_by(&mut self, address: u64) -> Option<Decision> {
+        let flags = *self.caller.tracee.read_numbers(address, 1).ok()?.first()?;
+        self.fork(flags)
+    }
+
+    pub(super) fn unshare(&mut self, flags: u64) -> Option<Decision> {
+        if flags & REFUSED_NAMESPACES != 0 {
+            return Some(refused());
+        }
+        let own = flags & libc::CLONE_FILES as u64 != 0;
+        own.then(|| Decision::Watch(Action::OwnDescriptors { numbers: Vec::new(), closes: false }))
+    }
+
+    /// A signal to the process with this id; `None` for one that is not known.
+    pub(super) fn signal(&mut self, target: Option<u64>) -> Option<Decision> {
+        let own = ids_of(self.caller.process);
+        let target = target.map(|target| target as i32);
+        if !target.is_some_and(|id| id == 0 || u32::try_from(id).is_ok_and(|id| own.contains(&id))) {
+            self.note(format!("signals to other processes ({})", self.name));
+            self.world.signalled = true;
+        }
+        None
+    }
+
+    /// A socket that is given an address, or goes to one.
+    pub(super) fn meet(&mut self, address: u64) -> Option<Decision> {
+        let family = self.caller.tracee.read(address, 2).ok()?;
+        let family = u16::from_le_bytes([*family.first()?, *family.get(1)?]);
+        let what = if i32::from(family) == libc::AF_UNIX { "a Unix socket" } else { "the network" };
+        self.note(format!("{what} ({})", self.name));
+        None
+    }
+
+    /// Messages to a socket: a descriptor of the workspace in one of them is not followed to who gets it.
+    pub(super) fn send(&mut self, address: u64, count: Option<u64>) -> Option<Decision> {
+        let size = if count.is_some() { MESSAGE_OF_MANY } else { MESSAGE };
+        let count = count.map_or(1, |count| count.min(1024) as usize);
+        let numbers = self.caller.tracee.read_numbers(address, count * size).ok()?;
+        for message in numbers.chunks(size) {
+            let control = self.caller.tracee.read(message[4], message[5].min(1 << 16) as usize).ok()?;
+            if passed(&control).into_iter().any(|number| self.description(number).is_some()) {
+                self.note("descriptors of the workspace that are passed over sockets".into());
+            }
+        }
+        None
+    }
+}
+
+fn refused() -> Decision {
+    Decision::Answer { result: -i64::from(libc::EPERM), memory: Vec::new() }
+}
+
+/// The descriptors that the control part of a message carries.
+fn passed(mut control: &[u8]) -> Vec<i32> {
+    let mut found = Vec::new();
+    while let Some((head, _)) = control.split_at_checked(16) {
+        let length = head[..8].try_into().map_or(0, u64::from_le_bytes) as usize;
+        let number = |at: usize| head[at..at + 4].try_into().map_or(0, i32::from_le_bytes);
+        let Some(data) = control.get(16..length) else { break };
+        if (number(8), number(12)) == (libc::SOL_SOCKET, libc::SCM_RIGHTS) {
+            found.extend(data.as_chunks::<4>().0.iter().map(|bytes| i32::from_le_bytes(*bytes)));
+        }
+        control = control.get(length.next_multiple_of(8)..).unwrap_or(&[]);
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::passed;
+
+    #[test]
+    fn descriptors_are_found_in_a_message() {
+        let part = |kind: i32, numbers: &[i32]| {
+            let data: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
+            let length = 16 + data.len();
+            let head = [
+                (length as u64).to_le_bytes().to_vec(),
+                1i32.to_le_bytes().into(),
+                kind.to_le_bytes().into(),
+            ];
+            let mut bytes = [head.concat(), data].concat();
+            bytes.resize(length.next_multiple_of(8), 0);
+            bytes
+        };
+        assert_eq!(passed(&[part(2, &[9, 9, 9]), part(1, &[3, 4, 5])].concat()), [3, 4, 5]);
+        assert!(passed(&[0; 64]).is_empty());
+        assert!(passed(&[255; 64]).is_empty());
+        assert!(passed(&[]).is_empty());
+    }
+}

@@ -1,0 +1,92 @@
+//! The entries of a directory, as programs are told of them: the same on every machine.
+
+use super::TraceError;
+use super::execution::Running;
+use super::files::{Description, Listed};
+use super::objects::inode_shown;
+use super::task::Name;
+
+impl Running<'_> {
+    /// Gives a directory's entries, sorted by name.
+    pub(super) fn list(
+        &mut self,
+        name: &Name,
+        of: &Description,
+        (buffer, length): (u64, usize),
+        old: bool,
+    ) -> Result<i64, TraceError> {
+        if of.listing.borrow().is_none() {
+            let listed = self.listing(name, of)?;
+            of.listing.replace(Some(listed));
+        }
+        let mut bytes = Vec::new();
+        let mut listing = of.listing.borrow_mut();
+        let Some(left) = listing.as_mut() else { return Ok(0) };
+        let mut given = 0;
+        for entry in left.iter() {
+            let record = record(entry, of.offset.get() + given + 1, old);
+            if bytes.len() + record.len() > length {
+                break;
+            }
+            bytes.extend(record);
+            given += 1;
+        }
+        if given == 0 && !left.is_empty() {
+            return Ok(-i64::from(libc::EINVAL));
+        }
+        left.drain(..given as usize);
+        of.offset.set(of.offset.get() + given);
+        self.task(name)?.tracee.write(buffer, &bytes)?;
+        Ok(bytes.len() as i64)
+    }
+
+    fn listing(&mut self, name: &Name, of: &Description) -> Result<Vec<Listed>, TraceError> {
+        let task = self.task(name)?.tracee.id();
+        let numbers = self.task(name)?.descriptors.borrow().numbers_in(0, i32::MAX);
+        let number = numbers.into_iter().find(|number| {
+            self.tasks[name].descriptors.borrow().get(*number).is_some_and(|other| other.number == of.number)
+        });
+        let Some(number) = number else { return Ok(Vec::new()) };
+        let path = format!("/proc/{task}/fd/{number}");
+        let mut listed = Vec::new();
+        for entry in std::fs::read_dir(&path)? {
+            let entry = entry?;
+            use std::os::unix::ffi::OsStringExt;
+            use std::os::unix::fs::{DirEntryExt, FileTypeExt};
+            let kind = entry.file_type()?;
+            let kind = match () {
+                () if kind.is_dir() => libc::DT_DIR,
+                () if kind.is_symlink() => libc::DT_LNK,
+                () if kind.is_fifo() => libc::DT_FIFO,
+                () if kind.is_socket() => libc::DT_SOCK,
+                () => libc::DT_REG,
+            };
+            let inode = inode_shown(self.world.objects.of(entry.ino()));
+            listed.push(Listed { name: entry.file_name().into_vec(), inode, kind });
+        }
+        let own = of.object().map_or(0, inode_shown);
+        for dots in [".", ".."] {
+            listed.push(Listed { name: dots.into(), inode: own, kind: libc::DT_DIR });
+        }
+        listed.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(listed)
+    }
+}
+
+/// A `struct linux_dirent64`; of `old`, a `struct linux_dirent`, which has the type at its end.
+fn record(entry: &Listed, next: u64, old: bool) -> Vec<u8> {
+    let length = (19 + entry.name.len() + 1).next_multiple_of(8);
+    let mut bytes = Vec::with_capacity(length);
+    bytes.extend(entry.inode.to_le_bytes());
+    bytes.extend(next.to_le_bytes());
+    bytes.extend((length as u16).to_le_bytes());
+    if !old {
+        bytes.push(entry.kind);
+    }
+    bytes.extend(&entry.name);
+    bytes.resize(length, 0);
+    if old {
+        bytes[length - 1] = entry.kind;
+    }
+    bytes
+}
