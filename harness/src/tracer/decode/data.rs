@@ -38,12 +38,13 @@ impl Decoder<'_> {
     /// `readv` and its like.
     pub(super) fn vector(&mut self, how: Transfer, vector: u64, count: u64) -> Option<Decision> {
         self.caller.descriptors.borrow().get(how.number)?;
-        if how.flags & !KNOWN_FLAGS != 0 {
-            return Some(self.unknown(format!("{} with flags {:#x}", self.name, how.flags)));
-        }
         let numbers = self.caller.tracee.read_numbers(vector, (count as usize).min(1024) * 2).ok()?;
         let buffers: Vec<(u64, usize)> =
             numbers.as_chunks::<2>().0.iter().map(|[address, length]| (*address, *length as usize)).collect();
+        // With nothing to move the kernel does not look at the flags.
+        if how.flags & !KNOWN_FLAGS != 0 && buffers.iter().any(|(_, length)| *length > 0) {
+            return Some(self.unknown(format!("{} with flags {:#x}", self.name, how.flags)));
+        }
         self.transfer(&how, &buffers)
     }
 

@@ -1,0 +1,146 @@
+//! What is refused gives its error, what is not seen is named, and what nobody knows ends the exploration.
+
+use cooks_harness::backend::{Backend, Detail};
+use cooks_harness::model::Payload;
+use cooks_harness::tracer::TraceError;
+
+use crate::support::{InTurn, execution, files, in_turn, printed, process, python, tracer};
+
+/// Makes a call by its number, and prints its result or its error's name.
+const CALL: &str = "
+import ctypes, errno, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
+libc.syscall.restype = ctypes.c_long
+def call(*arguments):
+    result = libc.syscall(*[ctypes.c_long(x) if isinstance(x, int) else x for x in arguments])
+    return errno.errorcode[ctypes.get_errno()] if result < 0 else result
+";
+
+fn script(lines: &str) -> cooks_harness::tracer::Program {
+    python(&format!("{CALL}{lines}"))
+}
+
+#[test]
+fn refused_calls_give_their_errors() {
+    // io_uring_setup, io_setup, mount, chroot, setns, ptrace, pidfd_getfd, name_to_handle_at, open_by_handle_at, userfaultfd,
+    // unshare(CLONE_NEWNS), and numbers that no kernel has.
+    let program = script(
+        "
+print(call(425, 8, 0), call(206, 1, 0), call(165, b'a', b'a', b'tmpfs', 0, 0), call(161, b'.'), call(308, 0, 0),
+    call(101, 0, 0, 0, 0), call(438, 0, 0, 0), call(303, -100, b'f', 0, 0, 0), call(304, 0, 0, 0), call(323, 0),
+    call(272, 0x20000), call(400), call(100000))",
+    );
+    let ran = in_turn(&[program], files(&[("f", "")]));
+    let errors = "ENOSYS ENOSYS EPERM EPERM EPERM EPERM EPERM ENOTSUP EPERM EPERM EPERM ENOSYS ENOSYS\n";
+    assert_eq!(printed(&ran, 0), errors);
+}
+
+/// What is said not to be covered when a program does this, with the files `f` and `g` in the workspace.
+fn not_covered(lines: &str) -> Vec<String> {
+    let programs = [script(lines), process(|| 0)];
+    let mut tracer = tracer(&programs, files(&[("f", "text"), ("g", "text")]));
+    let ran = execution(&mut tracer, &mut InTurn);
+    assert!(ran.outcome.exits.iter().flatten().all(|exit| exit.is_success()), "{:?}: {lines}", ran.outcome);
+    tracer.not_covered()
+}
+
+#[test]
+fn what_is_not_seen_is_named() {
+    for (lines, named) in [
+        (
+            "import mmap; mmap.mmap(os.open('f', os.O_RDWR), 0)[0]",
+            &["writes through a shared mapping of f"][..],
+        ),
+        (
+            "import mmap; mmap.mmap(os.open('f', os.O_RDONLY), 0, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ)",
+            &[],
+        ),
+        (
+            "import socket; a, b = socket.socketpair(); socket.send_fds(a, [b'x'], [os.open('f', os.O_RDONLY)])",
+            &["descriptors of the workspace that are passed over sockets"],
+        ),
+        ("import socket; a, b = socket.socketpair(); socket.send_fds(a, [b'x'], [0])", &[]),
+        ("call(29, 0, 4096, 0o1600)", &["System V shared memory"]),
+        ("call(310, os.getpid(), 0, 0, 0, 0, 0)", &["the memory of other processes"]),
+        ("call(253)", &["file watches (inotify)"]),
+        ("open('/proc/1/status').read()", &["what /proc says of other processes"]),
+        ("open('/proc/self/status').read()", &[]),
+        // Known, and on the workspace alone.
+        ("os.statvfs('.'); os.listdir('.'); os.getxattr('f', 'user.a') if 0 else os.listxattr('f')", &[]),
+    ] {
+        assert_eq!(not_covered(lines), named, "{lines}");
+    }
+}
+
+#[test]
+fn a_mapping_that_another_process_changes_is_named() {
+    let maps = python(
+        "import mmap, os; f = os.open('f', os.O_RDONLY); mmap.mmap(f, 0, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ); os.stat('g')",
+    );
+    let writes = python("import os; f = os.open('f', os.O_WRONLY); os.pwrite(f, b'x', 0)");
+    let mut tracer = tracer(&[maps, writes], files(&[("f", "text"), ("g", "")]));
+    let order = [cooks_harness::model::ProcessId(0), cooks_harness::model::ProcessId(1)];
+    tracer.execute_in_order(&order, 1000).expect("it runs");
+    let named = ["reads through a mapping of a file that another process changes"];
+    assert_eq!(tracer.not_covered(), named);
+}
+
+#[test]
+fn what_nobody_knows_ends_the_exploration() {
+    // FS_IOC_GETFSUUID: the file system of the workspace has it, and the tracer does not know it.
+    let program = script(
+        "f = os.open('f', os.O_RDONLY); print(call(16, f, 0x80111500, ctypes.create_string_buffer(64)))",
+    );
+    let mut tracer = tracer(&[process(|| 0), program], files(&[("f", "")]));
+    let error = tracer.execute(&mut InTurn, Detail::Search).expect_err("nobody knows what that does");
+    assert!(matches!(error, TraceError::NotUnderstood { .. }));
+    assert_eq!(
+        error.to_string(),
+        "process B makes ioctl 0x80111500 on f, and this version does not know what that does to the workspace: have it do without"
+    );
+    // One that the file system refuses did nothing.
+    let refused =
+        script("f = os.open('f', os.O_RDONLY); print(call(16, f, 0x1234, 0), call(285, f, 0x100, 0, 1))");
+    assert_eq!(printed(&in_turn(&[refused], files(&[("f", "")])), 0), "ENOTTY ENOTSUP\n");
+}
+
+#[test]
+fn what_the_kernel_copies_is_evidence() {
+    let program = python(
+        "import os; os.copy_file_range(os.open('f', os.O_RDONLY), os.open('g', os.O_WRONLY), 100, 1, 2)",
+    );
+    let mut tracer = tracer(&[program, process(|| 0)], files(&[("f", "text"), ("g", "....")]));
+    let ran = tracer.execute(&mut InTurn, Detail::Evidence).expect("it runs");
+    let copies = ran.trace.iter().filter(|event| event.operation.call.name == "copy_file_range");
+    let payloads: Vec<_> = copies.filter_map(|event| event.payload.clone()).collect();
+    let copied = Payload { path: "g".into(), written: true, offset: 2, bytes: b"ext".to_vec() };
+    assert_eq!(payloads, [copied]);
+}
+
+#[test]
+fn free_space_is_the_same_everywhere() {
+    let program = python("import os; s = os.statvfs('.'); print(s.f_blocks, s.f_bfree, s.f_ffree)");
+    assert_eq!(printed(&in_turn(&[program], files(&[])), 0), "1048576 1048576 1048576\n");
+}
+
+#[test]
+fn the_old_listing_is_the_new_one() {
+    let program = script(
+        "
+buffer = ctypes.create_string_buffer(4096)
+for number in (78, 217):
+    d = os.open('.', os.O_RDONLY)
+    length, at, names = call(number, d, buffer, 4096), 0, []
+    while at < length:
+        size = int.from_bytes(buffer[at + 16:at + 18], 'little')
+        record = buffer[at:at + size]
+        kind, name = (record[-1], record[18:]) if number == 78 else (record[18], record[19:])
+        names.append((name.split(b'\\0')[0].decode(), kind, int.from_bytes(record[:8], 'little')))
+        at += size
+    print(names)",
+    );
+    let ran = in_turn(&[program], files(&[("b", ""), ("a", "")]));
+    let lines: Vec<&str> = printed(&ran, 0).lines().collect();
+    assert_eq!(lines[0], "[('.', 4, 2), ('..', 4, 2), ('a', 8, 3), ('b', 8, 4)]");
+    assert_eq!(lines[0], lines[1]);
+}
