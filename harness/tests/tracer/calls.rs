@@ -195,7 +195,7 @@ fn times_of_links_are_not_those_of_files() {
         }
     };
     pair("the times of a link, and a look at its target", 1, set(AtFlags::SYMLINK_NOFOLLOW), || {
-        drop(fs::metadata("f"))
+        drop(fs::metadata("f"));
     });
     pair("the times of its target", 2, set(AtFlags::empty()), || drop(fs::metadata("f")));
 }
