@@ -220,6 +220,11 @@ fn ways_round_a_name() {
     };
     pair("a file emptied by another of its descriptors", 2, again, read("f", 0));
     // Between the two, before both, and behind both.
+    let emptied = || {
+        rustix::fs::open("f", OFlags::RDONLY | OFlags::TRUNC, Mode::empty())
+            .expect("opened to be read, and emptied");
+    };
+    pair("a file emptied that is opened to be read", 2, emptied, read("f", 0));
     pair("where one is, and a rename of that", 3, within_d, || fs::rename("d", "e").expect("a rename"));
     let path_alone = || {
         let file = OpenOptions::new().read(true).custom_flags(libc_path()).open("f").expect("O_PATH");

@@ -61,8 +61,8 @@ impl Decoder<'_> {
             let action = Action::Open { object: None, path, flags };
             return Some(self.on_path(resolved, &open_words(flags), Vec::new(), action));
         }
-        let writes = flags & libc::O_ACCMODE != libc::O_RDONLY;
-        let empties = flags & libc::O_TRUNC != 0 && writes;
+        // Also where it is opened to be read only.
+        let empties = flags & libc::O_TRUNC != 0;
         let (more, object) = match &resolved.place {
             Place::Outside(path) => {
                 return Some(self.open_outside(path.clone(), flags, resolved.accesses.is_empty()));
@@ -97,7 +97,7 @@ impl Decoder<'_> {
         if matches!(path.as_str(), "/dev/urandom" | "/dev/random") {
             return Decision::Watch(Action::OpenRandom { flags });
         }
-        if flags & libc::O_ACCMODE != libc::O_RDONLY {
+        if flags & libc::O_ACCMODE != libc::O_RDONLY || flags & libc::O_TRUNC != 0 {
             self.note_outside(&path);
         }
         self.note_others(&path);
