@@ -233,6 +233,9 @@ impl Running<'_> {
                 self.world.mapped.entry(*object).or_default().insert(name.process);
             }
             Action::OwnDescriptors { numbers, closes } => self.own_descriptors(name, numbers, *closes)?,
+            Action::Note(what) => {
+                self.world.not_covered.insert(what.clone());
+            }
             Action::Unknown(what) => {
                 let process = ProcessId(name.process);
                 return Err(TraceError::NotUnderstood { process, what: what.clone() });

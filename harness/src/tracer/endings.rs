@@ -51,7 +51,7 @@ struct End {
 /// What a process has done since its last operation.
 #[derive(Debug, Default)]
 pub struct Segment {
-    /// Whether it did something that somebody else may see, or that may come out otherwise another time.
+    /// Whether it did something that somebody else may see, or that may come out otherwise another time; or was not alone.
     pub seen: bool,
     /// How much was in its output before it wrote to it.
     pub lengths: Option<[u64; 2]>,
@@ -108,15 +108,17 @@ impl Running<'_> {
         Ok(())
     }
 
-    /// Whether all that a process does is known to the tracer, and it is one task.
-    fn is_plain(&self, process: usize) -> bool {
-        self.all_covered && self.world.not_covered.is_empty() && self.processes[process].tasks == 1
+    /// Whether all that processes do is known to the tracer.
+    fn all_is_known(&self) -> bool {
+        self.all_covered && self.world.not_covered.is_empty()
     }
 
     /// Behind an operation: ends the process, where it is known that it comes to its end now, and how.
     pub(super) fn end_as_known(&mut self, process: usize, name: &Name) -> Result<bool, TraceError> {
-        self.processes[process].segment = Segment::default();
-        if !self.is_plain(process) {
+        // A process of several tasks has not come to its end when one of them has.
+        let alone = name.way.is_empty() && self.of(process).count() == 1;
+        self.processes[process].segment = Segment { seen: !alone, ..Segment::default() };
+        if !alone || !self.all_is_known() {
             return Ok(false);
         }
         let Some(past) = self.pasts[process].last() else { return Ok(false) };
@@ -134,7 +136,7 @@ impl Running<'_> {
         let Status::Finished(exit) = self.status(process) else { return Ok(()) };
         let Some(past) = self.pasts[process].last().copied() else { return Ok(()) };
         let segment = &self.processes[process].segment;
-        if segment.seen || !self.is_plain(process) {
+        if segment.seen || !self.all_is_known() {
             return Ok(());
         }
         let program = self.programs[process];

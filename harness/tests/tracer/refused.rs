@@ -60,6 +60,11 @@ fn what_is_not_seen_is_named() {
             &["descriptors of the workspace that are passed over sockets"],
         ),
         ("import socket; a, b = socket.socketpair(); socket.send_fds(a, [b'x'], [0])", &[]),
+        // As shells do that look up who their user is.
+        (
+            "import socket; call(42, socket.socket(socket.AF_UNIX).fileno(), b'\\1\\0/nowhere/socket\\0', 18)",
+            &[],
+        ),
         ("call(29, 0, 4096, 0o1600)", &["System V shared memory"]),
         ("call(310, os.getpid(), 0, 0, 0, 0, 0)", &["the memory of other processes"]),
         ("call(253)", &["file watches (inotify)"]),
@@ -70,6 +75,15 @@ fn what_is_not_seen_is_named() {
     ] {
         assert_eq!(not_covered(lines), named, "{lines}");
     }
+}
+
+#[test]
+fn somebody_outside_who_answers_is_named() {
+    let outside = tempfile::tempdir().expect("a directory outside of the workspace");
+    let address = outside.path().join("socket");
+    let _listener = std::os::unix::net::UnixListener::bind(&address).expect("a socket can be bound");
+    let connect = format!("import socket; socket.socket(socket.AF_UNIX).connect('{}')", address.display());
+    assert_eq!(not_covered(&connect), ["a Unix socket (connect)"]);
 }
 
 #[test]

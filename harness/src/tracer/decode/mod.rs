@@ -198,6 +198,8 @@ pub enum Action {
         /// Whether they are closed now.
         closes: bool,
     },
+    /// The search cannot see or control what was done, in these words.
+    Note(String),
     /// Nobody here knows what the call does: where it does not fail, that is the end of the exploration.
     Unknown(String),
 }

@@ -2,6 +2,7 @@
 
 use super::{Action, Decision, Decoder};
 use crate::tracer::ids::ids_of;
+use crate::tracer::paths::{Place, lossy};
 
 /// Namespaces in which neither the way to the workspace nor the ids of processes would be as the tracer knows them.
 const REFUSED_NAMESPACES: u64 = (libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWUSER) as u64;
@@ -9,6 +10,9 @@ const REFUSED_NAMESPACES: u64 = (libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::
 /// Sizes of `struct msghdr` and `struct mmsghdr`, in numbers of 64 bits.
 const MESSAGE: usize = 7;
 const MESSAGE_OF_MANY: usize = 8;
+
+/// The size of `struct sockaddr_storage`, in bytes.
+const MOST_ADDRESS: u64 = 128;
 
 impl Decoder<'_> {
     /// A new task, with these flags of `clone`.
@@ -42,13 +46,33 @@ impl Decoder<'_> {
         None
     }
 
-    /// A socket that is given an address, or goes to one.
-    pub(super) fn meet(&mut self, address: u64) -> Option<Decision> {
-        let family = self.caller.tracee.read(address, 2).ok()?;
-        let family = u16::from_le_bytes([*family.first()?, *family.get(1)?]);
-        let what = if i32::from(family) == libc::AF_UNIX { "a Unix socket" } else { "the network" };
-        self.note(format!("{what} ({})", self.name));
-        None
+    /// A socket that is given an address, or goes to one. A Unix socket that goes to an address where nobody listens has met
+    /// nobody: it is noted where it succeeds.
+    pub(super) fn meet(&mut self, address: u64, length: u64, gives: bool) -> Option<Decision> {
+        let bytes = self.caller.tracee.read(address, length.min(MOST_ADDRESS) as usize).ok()?;
+        let (family, rest) = bytes.split_at_checked(2)?;
+        if i32::from(u16::from_le_bytes([family[0], family[1]])) != libc::AF_UNIX {
+            self.note(format!("the network ({})", self.name));
+            return None;
+        }
+        let what = format!("a Unix socket ({})", self.name);
+        if gives || self.leads_inside(rest) {
+            self.note(what);
+            return None;
+        }
+        Some(Decision::Watch(Action::Note(what)))
+    }
+
+    /// Whether the path of a Unix socket leads to what is in the workspace, or might be.
+    fn leads_inside(&mut self, path: &[u8]) -> bool {
+        let path = path.split(|byte| *byte == 0).next().unwrap_or_default();
+        if path.is_empty() {
+            return false;
+        }
+        let resolved = self.follow(libc::AT_FDCWD, &lossy(path.to_vec()), true, false);
+        resolved.is_some_and(|resolved| {
+            !resolved.accesses.is_empty() || matches!(resolved.place, Place::Inside(_))
+        })
     }
 
     /// Messages to a socket: a descriptor of the workspace in one of them is not followed to who gets it.

@@ -143,8 +143,8 @@ pub(super) const ROWS: &[Row] = &[
     decoded("rt_sigqueueinfo", 129, 138, |call, [a, ..]| call.signal(Some(a))),
     decoded("rt_tgsigqueueinfo", 297, 240, |call, [a, ..]| call.signal(Some(a))),
     decoded("pidfd_send_signal", 424, 424, |call, _| call.signal(None)),
-    decoded("connect", 42, 203, |call, [_, b, ..]| call.meet(b)),
-    decoded("bind", 49, 200, |call, [_, b, ..]| call.meet(b)),
+    decoded("connect", 42, 203, |call, [_, b, c, ..]| call.meet(b, c, false)),
+    decoded("bind", 49, 200, |call, [_, b, c, ..]| call.meet(b, c, true)),
     // Time and chance.
     decoded("clock_gettime", 228, 113, |call, [a, b, ..]| call.clock(a, b)),
     decoded("gettimeofday", 96, 169, |call, [a, ..]| call.time_of_day(a)),
