@@ -1,6 +1,8 @@
 use serde::{Deserialize, Serialize};
 
-use super::access::{Access, Location};
+use super::access::{Access, AccessKind, Location};
+use super::execution::Event;
+use super::process::ProcessId;
 
 /// A system call in the words that people and recordings use. Two calls that are equal here are the same call.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -59,8 +61,8 @@ pub struct Operation {
     /// Set where the operation takes a lock; the accesses hold the lock too (`Write` where exclusive, `Join` where shared).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub acquires: Option<Acquisition>,
-    /// Whether it waits for a change of what it reads: it is enabled only once another process has done something that conflicts
-    /// with it, after the operation before it of its own process.
+    /// Whether it waits for a change of what it touches: it is enabled once another process has made one after the operation before
+    /// it of its own process, which touches all that as well. So which changes come behind that operation is a matter of dependence.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub awaits: bool,
 }
@@ -70,6 +72,20 @@ impl Operation {
     #[must_use]
     pub fn conflicts(&self, other: &Self) -> bool {
         self.accesses.iter().any(|a| other.accesses.iter().any(|b| a.conflicts(b)))
+    }
+
+    /// Whether it changes something that is touched so.
+    #[must_use]
+    pub fn changes(&self, touched: &[Access]) -> bool {
+        let mut changes = self.accesses.iter().filter(|access| access.kind != AccessKind::Read);
+        changes.any(|change| touched.iter().any(|access| change.conflicts(access)))
+    }
+
+    /// Whether it has what it waits for, if it [`awaits`](Self::awaits) anything, as the next operation of `process` after a trace.
+    #[must_use]
+    pub fn has_come(&self, process: ProcessId, trace: &[Event]) -> bool {
+        let since = trace.iter().rev().take_while(|event| event.process != process);
+        !self.awaits || since.into_iter().any(|event| event.operation.changes(&self.accesses))
     }
 }
 

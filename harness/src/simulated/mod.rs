@@ -105,7 +105,11 @@ impl<'p> Run<'p> {
     fn status(&self, process: ProcessId) -> Status {
         match self.plan(process) {
             None => Status::Finished(Exit::Status(0)),
-            Some(Plan { operation, holders, .. }) if holders.is_empty() => Status::Enabled(operation),
+            Some(Plan { operation, holders, .. })
+                if holders.is_empty() && operation.has_come(process, &self.trace) =>
+            {
+                Status::Enabled(operation)
+            }
             Some(Plan { operation, holders, .. }) => Status::Blocked { operation, holders },
         }
     }

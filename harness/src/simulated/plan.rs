@@ -1,5 +1,5 @@
 use super::process::Process;
-use super::program::{Instruction, Name, Register};
+use super::program::{Expr, Instruction, Name, Register};
 use super::world::{Effect, World};
 use crate::model::{
     Access, Acquisition, Call, CallResult, Location, LockMode, ObjectId, Operation, Payload, ProcessId,
@@ -132,6 +132,7 @@ impl Planner<'_> {
                 Plan::new("getdents64", ".".to_owned(), vec![Access::read(Location::Listing(ROOT))])
                     .gives(self.world.listing(), *into)
             }
+            I::Await { files, into } => self.look_or_wait(files, *into),
             I::Exit => self.exit(),
             I::Set { .. } | I::Jump { .. } => unreachable!("local instructions are never held at"),
         }
@@ -168,6 +169,20 @@ impl Planner<'_> {
             Instruction::TryLock { mode, into, .. } => self.lock(object, *mode, Some(*into)),
             _ => self.unlock(object),
         }
+    }
+
+    /// A look at files, or the wait for a change behind it.
+    fn look_or_wait(&self, files: &[Expr], into: Register) -> Plan {
+        let objects: Vec<ObjectId> = files.iter().filter_map(|file| self.process.object(file)).collect();
+        let path = objects.iter().map(|object| path_of(*object)).collect();
+        let accesses = objects.iter().map(|object| Access::read(data(*object))).collect();
+        if self.process.has_looked() {
+            let mut wait = Plan::new("sleep", path, accesses);
+            wait.operation.awaits = true;
+            return wait;
+        }
+        let sum = objects.iter().fold(0, |sum: i64, object| sum.wrapping_add(self.world.content(*object)));
+        Plan::new("preadv", path, accesses).gives(sum, into)
     }
 
     /// A blocking request (`tried` is `None`), or a try.

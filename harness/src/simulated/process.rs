@@ -10,13 +10,16 @@ pub(super) struct Process<'p> {
     registers: [i64; REGISTERS],
     descriptors: Vec<ObjectId>,
     operations: u32,
+    /// Whether it has looked at what it is about to wait for a change of.
+    looked: bool,
 }
 
 impl<'p> Process<'p> {
     /// A process that has come to its first operation, with descriptors of the first `objects` initial objects.
     pub(super) fn new(program: &'p Program, objects: usize) -> Self {
         let descriptors = (0..objects).map(initial).collect();
-        let mut process = Self { program, at: 0, registers: [0; REGISTERS], descriptors, operations: 0 };
+        let registers = [0; REGISTERS];
+        let mut process = Self { program, at: 0, registers, descriptors, operations: 0, looked: false };
         process.compute();
         process
     }
@@ -24,6 +27,11 @@ impl<'p> Process<'p> {
     /// The operation that it is held at; `None` where it is over.
     pub(super) fn instruction(&self) -> Option<&'p Instruction> {
         self.program.get(self.at)
+    }
+
+    /// Whether it has looked at what it waits for a change of.
+    pub(super) fn has_looked(&self) -> bool {
+        self.looked
     }
 
     /// How many operations it has done.
@@ -56,8 +64,12 @@ impl<'p> Process<'p> {
         }
         self.descriptors.extend(opened);
         self.operations += 1;
-        self.at =
-            if matches!(self.instruction(), Some(Instruction::Exit)) { usize::MAX } else { self.at + 1 };
+        self.looked = !self.looked && matches!(self.instruction(), Some(Instruction::Await { .. }));
+        self.at = match self.instruction() {
+            Some(Instruction::Exit) => usize::MAX,
+            _ if self.looked => self.at,
+            _ => self.at + 1,
+        };
         self.compute();
     }
 

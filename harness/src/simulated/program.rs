@@ -106,7 +106,8 @@ impl Name {
     }
 }
 
-/// One instruction of a scripted process. All but [`Set`](Self::Set) and [`Jump`](Self::Jump) are operations: one step each.
+/// One instruction of a scripted process. All but [`Set`](Self::Set) and [`Jump`](Self::Jump) are operations: one step each, and
+/// [`Await`](Self::Await) two.
 ///
 /// A *descriptor* is a number: `0..n` are the initial objects, open in every process from the start (0 is the directory itself);
 /// an open gives the next free one. A file holds one number. `into` receives the result: what was read, 1 for done, -1 for
@@ -120,6 +121,8 @@ pub enum Instruction {
     Jump { left: Expr, is: Ordering, right: Expr, to: usize },
     /// Reads a file by descriptor.
     Load { file: Expr, into: Register },
+    /// Reads files by descriptor, all at once (the result is the sum), and then waits until another process has changed one of them.
+    Await { files: Vec<Expr>, into: Register },
     /// Writes a file by descriptor.
     Store { file: Expr, value: Expr },
     /// Adds 1 to what a file holds, indivisibly.

@@ -29,6 +29,12 @@ pub fn load(file: impl Into<Expr>, into: Register) -> Instruction {
     Instruction::Load { file: file.into(), into }
 }
 
+/// Reads by descriptor, and waits for a change of any of these.
+#[must_use]
+pub fn await_change(files: &[Expr], into: Register) -> Instruction {
+    Instruction::Await { files: files.to_vec(), into }
+}
+
 /// Writes by descriptor.
 #[must_use]
 pub fn store(file: impl Into<Expr>, value: impl Into<Expr>) -> Instruction {

@@ -87,12 +87,8 @@ impl Polling {
 
     /// Takes note of an operation of another process.
     pub fn disturb(&mut self, by: &Operation) {
-        if by.accesses.iter().all(|access| access.kind == AccessKind::Read) {
-            return;
-        }
         for look in self.round.iter_mut().filter(|look| !look.changed) {
-            look.changed =
-                look.accesses.iter().any(|access| by.accesses.iter().any(|change| change.conflicts(access)));
+            look.changed = by.changes(&look.accesses);
         }
     }
 

@@ -107,10 +107,6 @@ impl Running<'_> {
                 let cost = rounds + TASK_COST * u64::from(state.tasks - tasks);
                 if cost >= MOST_ROUNDS || (rounds > 1 && state.polling.is_known_to_be_endless()) {
                     self.processes[process].polling.is_endless();
-                    self.world.not_covered.insert(format!(
-                        "{} looks for a change without end: not all that may wake it was tried",
-                        ProcessId(process)
-                    ));
                     break;
                 }
                 self.let_go(process, &next)?;

@@ -13,7 +13,7 @@ use crate::classes::{Class, class};
 use crate::compare::see;
 use crate::programs::{Theme, simulation};
 
-const THEMES: [Theme; 4] = [Theme::Data, Theme::Locks, Theme::Names, Theme::Mixed];
+const THEMES: [Theme; 5] = [Theme::Data, Theme::Locks, Theme::Names, Theme::Mixed, Theme::Waits];
 
 /// Programs of each theme.
 const PROGRAMS: u64 = 1_000;
@@ -117,6 +117,7 @@ fn a_bound_gives_what_all_schedules_within_it_give() {
         [[7_720, 8_822], [11_772, 27_103], [12_958, 50_951]],
         [[9_475, 10_654], [21_150, 38_954], [30_458, 85_419]],
         [[8_784, 10_323], [13_204, 37_054], [14_765, 79_852]],
+        [[11_180, 13_823], [19_433, 49_291], [23_214, 101_955]],
     ];
     assert_eq!(THEMES.map(sums), known);
 }

@@ -25,6 +25,8 @@ fn faults_of_the_search_are_found() {
         (Fault::HeldLocksShadow, Theme::Locks),
         (Fault::AccessesStay, Theme::Names),
         (Fault::NothingUndecided, Theme::Names),
+        (Fault::NothingAwaited, Theme::Waits),
+        (Fault::AwaitedStay, Theme::Waits),
     ];
     for (fault, theme) in faults {
         let shows = |seed| compare(&mut Dpor::with_fault(fault), &mut simulation(seed, theme)).is_err();
@@ -33,7 +35,7 @@ fn faults_of_the_search_are_found() {
 }
 
 /// Faults of dependence, each with the programs that show it.
-const DEPENDENCE: [(&str, Theme, Glasses); 15] = [
+const DEPENDENCE: [(&str, Theme, Glasses); 16] = [
     ("without data", Theme::Data, |seen| only(seen, |access| !is_data(access))),
     ("without names", Theme::Names, |seen| only(seen, |access| !is_name(access))),
     ("without listings", Theme::Names, |seen| {
@@ -77,6 +79,9 @@ const DEPENDENCE: [(&str, Theme, Glasses); 15] = [
         let changes = ["unlink", "rename"].contains(&seen.call.name.as_str());
         let is_look = |access: &Access| access.kind == AccessKind::Read;
         only(seen, |_| !(changes && seen.accesses.iter().all(is_look)))
+    }),
+    ("where who waits has not looked before", Theme::Waits, |seen| {
+        only(seen, |_| seen.call.name != "preadv")
     }),
     ("where truncation touches no data", Theme::Names, |seen| {
         only(seen, |access| !(is_data(access) && seen.call.detail.contains("truncate")))

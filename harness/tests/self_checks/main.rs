@@ -67,6 +67,12 @@ fn one_execution_for_each_class_of_programs_about_all_of_it() {
     assert_eq!(classes_of(Theme::Mixed, PROGRAMS, |program| program), 12_474);
 }
 
+/// Processes that wait for a change, some for ever, beside others that take locks.
+#[test]
+fn one_execution_for_each_class_of_programs_that_wait() {
+    assert_eq!(classes_of(Theme::Waits, PROGRAMS, |program| program), 22_753);
+}
+
 /// A backend that knows no better may say that giving back a shared lock changes it: more classes, and still one execution each.
 #[test]
 fn one_execution_for_each_class_where_every_release_is_a_change() {

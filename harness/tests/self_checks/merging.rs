@@ -51,7 +51,7 @@ fn what_somebody_sees_is_run_once() {
 /// How many executions are run of the first programs of each theme, for as many classes.
 #[test]
 fn of_random_programs() {
-    let sums = [Theme::Data, Theme::Locks, Theme::Names, Theme::Mixed].map(|theme| {
+    let sums = [Theme::Data, Theme::Locks, Theme::Names, Theme::Mixed, Theme::Waits].map(|theme| {
         let mut sums = (0, 0);
         for seed in 0..1_000 {
             let mut program = simulation(seed, theme);
@@ -63,5 +63,5 @@ fn of_random_programs() {
         }
         sums
     });
-    assert_eq!(sums, [(6_775, 5_413), (2_491, 2_473), (9_129, 9_129), (2_490, 2_471)]);
+    assert_eq!(sums, [(6_775, 5_413), (2_491, 2_473), (9_129, 9_129), (2_490, 2_471), (4_866, 4_416)]);
 }

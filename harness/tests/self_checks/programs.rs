@@ -2,9 +2,9 @@
 
 use cooks_harness::explore::SplitMix64;
 use cooks_harness::simulated::{
-    Expr, Initial, Instruction, Program, Simulation, create, increment, jump_if, list, load, lock,
-    lock_shared, open, open_truncate, read_name, reg, rename, set, stat, store, try_lock, try_lock_shared,
-    unlink, unlock, write_name,
+    Expr, Initial, Instruction, Program, Simulation, await_change, create, increment, jump_if, list, load,
+    lock, lock_shared, open, open_truncate, read_name, reg, rename, set, stat, store, try_lock,
+    try_lock_shared, unlink, unlock, write_name,
 };
 
 /// What a program is about, so that what can conflict often does.
@@ -14,6 +14,7 @@ pub enum Theme {
     Locks,
     Names,
     Mixed,
+    Waits,
 }
 
 /// Past the end of any program: a jump there ends the process.
@@ -99,6 +100,11 @@ impl Draw {
             Theme::Locks if self.random.below(4) > 0 => self.on_locks(),
             Theme::Locks => self.on_data(),
             Theme::Names => self.on_names(),
+            Theme::Waits => match self.random.below(4) {
+                0 => self.wait(),
+                1 if self.random.below(2) == 0 => self.on_locks(),
+                _ => self.on_data(),
+            },
             Theme::Mixed => match self.random.below(4) {
                 0 => self.on_data(),
                 1 => self.on_locks(),
@@ -114,6 +120,15 @@ impl Draw {
             2 | 3 => store(file, self.value()),
             _ => increment(file),
         }
+    }
+
+    /// For a change of one file, or of either.
+    fn wait(&mut self) -> Instruction {
+        let files = match self.random.below(3) {
+            0 => vec![1.into(), 2.into()],
+            _ => vec![self.fixed()],
+        };
+        await_change(&files, R)
     }
 
     /// Mostly sections that end; now and then any operation on any lock.

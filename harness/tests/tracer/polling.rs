@@ -200,6 +200,59 @@ fn a_poller_without_a_limit_waits_for_ever() {
     assert_eq!(exits(&seen), [vec![Some(0), Some(0)]].into());
 }
 
+/// Looks for ever until a byte of the variable `name` is there that is at least `least`; gives that.
+fn until(name: &str, least: u8) -> u8 {
+    let variable = open(name);
+    loop {
+        let value = load(&variable);
+        if value >= least {
+            return value;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+}
+
+/// Who waits for ever is woken by any change of what it looks at, in every order of those that may wake it.
+#[test]
+fn whoever_looks_for_ever_is_woken_by_each_that_may() {
+    let variables = files(&[("x", "0"), ("y", "0")]);
+    let twice = || {
+        process(|| {
+            store(&open("x"), b'1');
+            store(&open("x"), b'2');
+            0
+        })
+    };
+    let waits = |least| process(move || i32::from(until("x", least)));
+    let seen = classes(&[twice(), waits(b'1')], &variables);
+    assert_counts("one that waits for either of two", &seen, 10, 0);
+    assert_eq!(seen.outcomes, schedules(&[twice(), waits(b'1')], &variables).outcomes);
+    // Woken in vain, and again; and where nothing comes any more it waits for ever.
+    let seen = classes(&[twice(), waits(b'2')], &variables);
+    assert_counts("one that waits for the second of two", &seen, 15, 0);
+    let seen = classes(&[twice(), waits(b'3')], &variables);
+    assert_counts("one that waits for what does not come", &seen, 0, 15);
+    // One that wakes another that wakes a third.
+    let chain = || {
+        let pass = process(|| {
+            let value = until("x", b'1');
+            store(&open("y"), value);
+            0
+        });
+        [
+            process(|| {
+                store(&open("x"), b'1');
+                0
+            }),
+            pass,
+            process(|| i32::from(until("y", b'1'))),
+        ]
+    };
+    let seen = classes(&chain(), &variables);
+    assert_eq!(seen.outcomes.len(), 1);
+    assert_counts("one wakes another that wakes a third", &seen, 16, 0);
+}
+
 /// What a schedule gives does not depend on whether a process begins from its checkpoint.
 #[test]
 fn polls_replay() {

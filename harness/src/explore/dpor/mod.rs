@@ -37,6 +37,15 @@ use crate::model::{Call, Choice, Cut, Ending, Event, Execution, Operation, Proce
 /// or it had too many steps) races as if it came last: of two processes that take two locks in opposite orders, that finds the
 /// third class.
 ///
+/// **Waiting for a change.** An operation that waits for a change (`Operation::awaits`) is enabled by any one of those that come behind
+/// the operation before it of its own process. That one touches all that is waited for: so which changes come behind it is a matter
+/// of the happens-before order, and all linearisations of a trace class agree on who is enabled. Nothing takes away again what was
+/// waited for; so what a reversal keeps of an execution (all but the earlier event and what comes of it) can still be run, and
+/// whoever waits can come before a change exactly where another one is left that is behind its process's operation before. Where
+/// none is, the two cannot be reversed, and the class without it, if there is one, is that of another race: of the change with the
+/// look before it. This is what blocking asks for in the papers on await loops as well (Bengt Jonsson, Magnus Lång, Konstantinos
+/// Sagonas, *Awaiting for Godot: Stateless Model Checking that Avoids Executions where Nothing Happens*, FMCAD 2022).
+///
 /// **Operations that do something else when they come first.** The paper takes a step's accesses for known; here a call that is
 /// to come earlier may find a file there, or a lock free, and touch other things. So the last step of a plan is known in part
 /// only (`Race::operation`): all of it where it cannot change or its process is held at it already; else what it looks at, up to
@@ -103,6 +112,10 @@ pub enum Fault {
     AccessesStay,
     /// What is known of a reversed operation is taken to be all of it.
     NothingUndecided,
+    /// Who waits for a change races with every change, as if it could do without.
+    NothingAwaited,
+    /// Who waits for a change races with none.
+    AwaitedStay,
     /// An execution that was cut because it waits for its part has no races.
     CutForgotten,
     /// In a copy that goes ahead, what is run before its branch does not sleep.

@@ -239,12 +239,16 @@ impl<'a> Races<'a> {
         })
     }
 
-    /// Whether what an operation waits for comes all the same when it comes before event `earlier`: something that conflicts with
-    /// it, after the operation before it.
+    /// Whether what an operation waits for comes all the same when it comes before event `earlier`: a change, after the operation
+    /// before it.
     fn is_awaited(&self, earlier: usize, independent: &[usize], later: &Later<'a>) -> bool {
+        if let Some(fault @ (Fault::NothingAwaited | Fault::AwaitedStay)) = self.fault {
+            return fault == Fault::NothingAwaited;
+        }
         let before = later.before.map_or(0, |before| before + 1);
         let others = independent.iter().copied().filter(|event| *event >= before);
-        (before..earlier).chain(others).any(|event| later.conflicting.contains(&event))
+        let is_change = |event: usize| self.trace[event].operation.changes(&later.operation.accesses);
+        (before..earlier).chain(others).filter(|event| later.conflicting.contains(event)).any(is_change)
     }
 
     /// Those of the events (all after `start`) that leave the lock free for this acquisition: without the acquisitions that are

@@ -130,8 +130,8 @@ impl Known {
         known.iter().find(|(needs, _)| forgotten || at.world.has(needs)).map(|(_, event)| event)
     }
 
-    /// Where a process stands here, if that is known.
-    pub(super) fn status(&self, at: &Point, process: ProcessId) -> Option<Status> {
+    /// Where a process stands here, behind this trace, if that is known.
+    pub(super) fn status(&self, at: &Point, trace: &[Event], process: ProcessId) -> Option<Status> {
         if let Some(over) = at.over.get(&process) {
             return Some(over.clone());
         }
@@ -142,6 +142,14 @@ impl Known {
             return Some(Status::Enabled(event.operation.clone()));
         }
         let known = self.held.get(&(process, at.history(process)))?;
-        known.iter().find(|(needs, _)| at.world.has(needs)).map(|(_, status)| status.clone())
+        let status = known.iter().find(|(needs, _)| at.world.has(needs)).map(|(_, status)| status.clone())?;
+        // A change to what was there before is one all the same: it is not in what the places hold.
+        Some(match status.operation() {
+            Some(held) if held.awaits && held.has_come(process, trace) => Status::Enabled(held.clone()),
+            Some(held) if held.awaits && status.is_enabled() => {
+                Status::Blocked { operation: held.clone(), holders: Vec::new() }
+            }
+            _ => status,
+        })
     }
 }

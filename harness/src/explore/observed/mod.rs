@@ -118,7 +118,7 @@ impl Observed {
         if self.surprised || self.processes == 0 {
             return None;
         }
-        (0..self.processes).map(|process| self.known.status(at, ProcessId(process))).collect()
+        (0..self.processes).map(|process| self.known.status(at, &self.thought, ProcessId(process))).collect()
     }
 
     /// Takes note of the steps since the last time.
