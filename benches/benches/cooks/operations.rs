@@ -3,13 +3,12 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
-use cooks_benches::InTurns;
+use cooks_benches::{InTurns, on_one_core};
 use cooks_harness::backend::{Backend, Detail};
 use cooks_harness::model::{Entry, Tree};
 use cooks_harness::tracer::{Program, Tracer};
 use criterion::{Criterion, Throughput};
 use fork::{Fork, fork};
-use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::sys::ptrace;
 use nix::sys::signal::{Signal, raise};
 use nix::sys::wait::{WaitStatus, waitpid};
@@ -18,26 +17,28 @@ use nix::unistd::{Pid, getppid};
 /// Operations in one execution: enough that starting and ending its process hardly counts.
 const OPERATIONS: u64 = 2_000;
 
+/// How many bytes are read in turn.
+const BYTES: u64 = 32;
+
 pub fn measure(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("operation");
     group.throughput(Throughput::Elements(OPERATIONS));
     group.bench_function("free", |bencher| {
         let dir = tempfile::tempdir_in("/dev/shm").expect("there is a tmpfs");
-        let path = dir.path().join("byte");
-        std::fs::write(&path, b"x").expect("the file can be written");
+        let path = dir.path().join("bytes");
+        std::fs::write(&path, content()).expect("the file can be written");
         let file = File::open(path).expect("the file is there");
         bencher.iter(|| read_many(&file));
     });
     group.bench_function("stopped twice", |bencher| bencher.iter(stop_at_each));
+    let file = Entry::File { mode: 0o644, content: content() };
+    let tree = Tree::from([("bytes".to_owned(), file)]);
+    let reader = Program::closure("reader", || match File::open("bytes") {
+        Ok(file) => i32::from(!read_many(&file)),
+        Err(_) => 1,
+    });
+    let mut tracer = Tracer::new(&[reader], &[], tree, Default::default()).expect("this machine can trace");
     group.bench_function("controlled", |bencher| {
-        let file = Entry::File { mode: 0o644, content: b"x".to_vec() };
-        let tree = Tree::from([("byte".to_owned(), file)]);
-        let reader = Program::closure("reader", || match File::open("byte") {
-            Ok(file) => i32::from(!read_many(&file)),
-            Err(_) => 1,
-        });
-        let mut tracer =
-            Tracer::new(&[reader], &[], tree, Default::default()).expect("this machine can trace");
         bencher.iter(|| {
             let execution = tracer.execute(&mut InTurns, Detail::Search).expect("the execution runs");
             assert!(execution.trace.len() as u64 >= OPERATIONS);
@@ -49,12 +50,7 @@ pub fn measure(criterion: &mut Criterion) {
 /// A child's bare calls, each stopped at its entry and its exit, on one core: what control by ptrace costs at the least.
 /// Its start and its end are within, as they are in a controlled execution.
 fn stop_at_each() {
-    let here = sched_getaffinity(Pid::from_raw(0)).expect("the core's set");
-    let first = (0..CpuSet::count()).find(|core| here.is_set(*core) == Ok(true)).expect("a core");
-    let mut one = CpuSet::new();
-    one.set(first).expect("a core's number");
-    sched_setaffinity(Pid::from_raw(0), &one).expect("kept on one core");
-    match fork().expect("fork") {
+    on_one_core(|| match fork().expect("fork") {
         Fork::Child => {
             ptrace::traceme().expect("traced");
             raise(Signal::SIGSTOP).expect("stopped");
@@ -69,11 +65,15 @@ fn stop_at_each() {
                 ptrace::syscall(child, None).expect("goes on");
             }
         }
-    }
-    sched_setaffinity(Pid::from_raw(0), &here).expect("let go again");
+    });
 }
 
+/// Reads bytes in turn: few that are read again and again would be polled.
 fn read_many(file: &File) -> bool {
     let mut byte = [0];
-    (0..OPERATIONS).all(|_| file.read_exact_at(&mut byte, 0).is_ok())
+    (0..OPERATIONS).all(|at| file.read_exact_at(&mut byte, at % BYTES).is_ok())
+}
+
+fn content() -> Vec<u8> {
+    b"x".repeat(BYTES as usize)
 }

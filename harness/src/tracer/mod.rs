@@ -365,7 +365,7 @@ impl Tracer {
         Ok(execution)
     }
 
-    /// Runs an execution without the checkpoints that are kept: every process is started, and does all that it does once more.
+    /// Runs an execution without what is kept of others: every process is started, and does all that it does once more, to its end.
     ///
     /// # Errors
     /// Those of [`Backend::execute`].
@@ -375,9 +375,9 @@ impl Tracer {
         detail: Detail,
     ) -> Result<Execution, TraceError> {
         let none = self.beginnings.iter().map(|_| Beginning::None).collect();
-        let kept = std::mem::replace(&mut self.beginnings, none);
+        let kept = (std::mem::replace(&mut self.beginnings, none), std::mem::take(&mut self.ends));
         let execution = self.execute(chooser, detail);
-        self.beginnings = kept;
+        (self.beginnings, self.ends) = kept;
         execution
     }
 
