@@ -12,6 +12,18 @@ use include_dir::{Dir, DirEntry, include_dir};
 /// The folders of the catalogue, as they were when this was built.
 static CATALOGUE: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/catalogue");
 
+/// What a new scenario begins as.
+static TEMPLATE: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/template");
+
+/// The name of the scenario with a planted fault: where that is not found, nothing that is not found means anything.
+pub const CANARY: &str = "canary";
+
+/// What the folder of a new scenario holds.
+#[must_use]
+pub fn template() -> Tree {
+    tree(&TEMPLATE)
+}
+
 /// The names of the catalogue, sorted.
 pub fn names() -> impl Iterator<Item = &'static str> {
     let mut folders: Vec<&Dir<'_>> = CATALOGUE.dirs().collect();

@@ -37,6 +37,8 @@ pub enum Command {
     Stress(Rest),
     /// Who holds and waits for which lock in a live directory, and what is stale, torn, in conflict
     Diagnose(Diagnose),
+    /// Make a folder with a scenario that runs, to go on from
+    New(New),
     /// The scenarios of the catalogue
     List,
     /// Whether this machine can trace, and how fast
@@ -96,7 +98,7 @@ pub struct Explore {
 /// `cooks run`
 #[derive(Debug, Args)]
 pub struct Run {
-    /// Names in the catalogue, or folders with a `scenario.toml`
+    /// Names in the catalogue; folders with a `scenario.toml`; folders with such folders below, which are run together with a canary
     #[arg(value_name = "SCENARIO")]
     pub scenarios: Vec<String>,
     /// Every scenario of the catalogue
@@ -104,7 +106,7 @@ pub struct Run {
     pub all: bool,
     #[command(flatten)]
     pub search: RunSearch,
-    /// Explore shard K of N of each scenario alone; `cooks merge` joins the results and holds them to what is expected
+    /// Explore shard K of N of each scenario alone, and of those that cannot be split some as a whole; `cooks merge` joins the results
     #[arg(long, value_name = "K/N")]
     pub shard: Option<Shard>,
     #[command(flatten)]
@@ -113,6 +115,14 @@ pub struct Run {
     pub output: Output,
     #[command(flatten)]
     pub later: Later,
+}
+
+/// `cooks new`
+#[derive(Debug, Args)]
+pub struct New {
+    /// The folder to make; it must not be there
+    #[arg(value_name = "NAME")]
+    pub folder: PathBuf,
 }
 
 /// `cooks replay`
@@ -172,7 +182,7 @@ fn seconds(text: &str) -> Result<Duration, String> {
 /// Who searches.
 #[derive(Debug, Args)]
 pub struct Share {
-    /// Run so many executions side by side, each on a core of its own; the result is that of one
+    /// Run so many executions side by side, of several scenarios so many scenarios, each on a core of its own; the result is that of one
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=256))]
     pub jobs: u32,
     /// Tell on standard error of each race that the search goes back to: which operation overtook which

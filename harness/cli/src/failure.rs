@@ -58,6 +58,21 @@ impl Failure {
         Self { code: INTERNAL, message: message.into() }
     }
 
+    /// Its exit code.
+    pub fn code(&self) -> u8 {
+        self.code
+    }
+
+    /// Its message.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// Whether it is of the machine, or of who is at it, and not of one scenario among several.
+    pub fn ends_all(&self) -> bool {
+        matches!(self.code, CANNOT_TRACE | INTERRUPTED)
+    }
+
     /// Prints the message; gives the exit code.
     pub fn tell(&self) -> ExitCode {
         if !self.message.is_empty() {

@@ -103,19 +103,22 @@ pub fn tree(folder: &Path) -> Result<Tree, Failure> {
     workspace::capture(folder).map_err(|error| say(format!("cannot be read: {error}")))
 }
 
-/// Which part of a job's search is to be made, and by how many at a time. Only a search that reduces can be split into shards.
+/// Whether a search can be made in shards: only one that reduces, by traces, without a bound.
+pub fn can_be_split(scenario: &Scenario) -> bool {
+    let Scenario { strategy, preemptions, equivalence, .. } = scenario;
+    *strategy == StrategyName::Dpor && preemptions.is_none() && *equivalence == Equivalence::Trace
+}
+
+/// Which part of a job's search is to be made, and by how many at a time.
 pub fn share(job: &mut Job, shard: Option<Shard>, args: &args::Share) -> Result<(), Failure> {
-    let Scenario { strategy, preemptions, equivalence, .. } = &job.scenario;
-    let is_whole = preemptions.is_none() && *equivalence == Equivalence::Trace;
-    let can_be_split = *strategy == StrategyName::Dpor && is_whole;
-    let name = strategy.name();
+    let name = job.scenario.strategy.name();
     let shard = shard.filter(|shard| shard.of > 1);
-    if !can_be_split && shard.is_some() {
+    if shard.is_some() && !can_be_split(&job.scenario) {
         return Err(Failure::usage(
             "--shard splits the search of dpor by traces without a bound of preemptions, and no other",
         ));
     }
-    if args.explain && !can_be_split {
+    if args.explain && !can_be_split(&job.scenario) {
         return Err(Failure::usage(format!(
             "--explain: {name} goes back to no races; dpor by traces without a bound does"
         )));

@@ -7,8 +7,10 @@ mod explore;
 mod failure;
 mod input;
 mod merge;
+mod new;
 mod output;
 mod processes;
+mod progress;
 mod replay;
 mod run;
 
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
         Command::Run(args) => run::run(&args, &stop),
         Command::Replay(args) => replay::replay(&args, &stop),
         Command::Merge(args) => merge::merge(&args),
+        Command::New(args) => new::new(&args),
         Command::List => run::list(),
         Command::Doctor => doctor::doctor(&stop),
         Command::Stress(_) => Err(Failure::not_built("cooks stress")),

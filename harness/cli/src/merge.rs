@@ -19,15 +19,15 @@ pub fn merge(args: &Merge) -> Result<u8, Failure> {
             .map_err(|error| Failure::usage(format!("{name} cannot be read: {error}")))
     };
     let results = args.files.iter().map(read).collect::<Result<Vec<_>, _>>()?;
-    let reports = report::merge(&results).map_err(|error| Failure::usage(error.to_string()))?;
+    let suite = report::merge(&results).map_err(|error| Failure::usage(error.to_string()))?;
     let output = Output { format: args.format, output: PathBuf::new(), quiet: args.quiet };
-    if let [report] = reports.as_slice() {
+    if let ([Ok(report)], [_]) = (suite.results.as_slice(), suite.names.as_slice()) {
         output::print(report, &output)?;
         if report.expectation().is_none() {
             return Ok(code(report.verdict));
         }
     } else {
-        output::print_many(&reports, true, &output)?;
+        output::print_suite(&suite, false, &output)?;
     }
-    Ok(as_expected(&reports))
+    Ok(as_expected(&suite))
 }

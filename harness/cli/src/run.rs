@@ -1,13 +1,14 @@
 //! `cooks run` and `cooks list`
 
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Instant;
 
 use cooks_harness::model::Tree;
-use cooks_harness::report::{Report, differences};
-use cooks_harness::scenario::Scenario;
+use cooks_harness::report::{Broken, Shard, Suite};
+use cooks_harness::scenario::{Scenario, folders_below};
 use cooks_harness::session::Job;
 
 use crate::args::Run;
@@ -15,45 +16,110 @@ use crate::explore::{equivalence, strategy, time_limit};
 use crate::failure::{ANOMALY, CLEAN, Failure};
 use crate::{input, output};
 
-/// Runs scenarios and holds them to their expected verdicts; a shard of them to nothing, that is for `merge`.
+/// A scenario that is to be run.
+struct Chosen {
+    scenario: Scenario,
+    tree: Tree,
+}
+
+/// Runs scenarios and holds them to their expected verdicts; a shard of one to nothing, that is for `merge`.
 pub fn run(args: &Run, stop: &Arc<AtomicBool>) -> Result<u8, Failure> {
     if let Some(option) = args.later.refused() {
         return Err(Failure::not_built(&option));
     }
-    let names: Vec<String> =
-        if args.all { cooks_scenarios::names().map(str::to_owned).collect() } else { args.scenarios.clone() };
-    if names.is_empty() {
+    // All of them are read before the first one runs: a mistake in the last is told at once.
+    let (chosen, by_name) = chosen(args)?;
+    let names: Vec<String> = chosen.iter().map(|chosen| chosen.scenario.name.clone()).collect();
+    // A scenario that is whole in one of several shards is told as one of a run, so that it is joined by its name.
+    let can_be_split = chosen.iter().all(|chosen| input::can_be_split(&chosen.scenario));
+    let is_one = args.shard.is_none_or(|shard| shard.of > 1 && can_be_split);
+    let jobs = jobs(chosen, args)?;
+    if let ([job], [_], true) = (jobs.as_slice(), names.as_slice(), is_one) {
+        let report = output::explored(job, &args.output, stop)?;
+        output::print(&report, &args.output)?;
+        let alone = Suite { results: vec![Ok(report)], ..Suite::default() };
+        return Ok(as_expected(&alone));
+    }
+    let begun = Instant::now();
+    let mut code = CLEAN;
+    let mut results = Vec::new();
+    for (job, result) in
+        jobs.iter().zip(output::explored_together(&jobs, args.share.jobs, &args.output, stop))
+    {
+        results.push(match result {
+            Ok(report) => Ok(report),
+            Err(failure) if failure.ends_all() => return Err(failure),
+            Err(failure) => {
+                code = if code == CLEAN { failure.code() } else { code };
+                Err(Broken { scenario: job.scenario.name.clone(), error: failure.message().to_owned() })
+            }
+        });
+    }
+    let suite = Suite { results, shard: args.shard, names, elapsed_s: Some(begun.elapsed().as_secs_f64()) };
+    output::print_suite(&suite, by_name, &args.output)?;
+    Ok(if code == CLEAN { as_expected(&suite) } else { code })
+}
+
+/// The exit code of scenarios that were held to what is expected of them.
+pub fn as_expected(suite: &Suite) -> u8 {
+    if suite.failed().next().is_none() { CLEAN } else { ANOMALY }
+}
+
+/// The scenarios that were asked for, and whether each was asked for by name.
+fn chosen(args: &Run) -> Result<(Vec<Chosen>, bool), Failure> {
+    if args.all {
+        let all = cooks_scenarios::names().map(|name| from_name(name, args)).collect::<Result<_, _>>()?;
+        return Ok((all, false));
+    }
+    if args.scenarios.is_empty() {
         return Err(Failure::usage(
             "no scenario: give names or folders, or --all; `cooks list` shows the catalogue",
         ));
     }
-    // All of them are read before the first one runs: a mistake in the last is told at once.
-    let jobs = names.iter().map(|name| job(name, args)).collect::<Result<Vec<Job>, Failure>>()?;
-    let mut reports: Vec<Report> = Vec::new();
-    for job in &jobs {
-        let report = output::explored(job, &args.output, stop)?;
-        let alone = jobs.len() == 1;
-        if alone {
-            output::print(&report, &args.output)?;
+    let (mut all, mut by_name) = (Vec::new(), true);
+    for name in &args.scenarios {
+        let below = suite_in(name)?;
+        if below.is_empty() {
+            all.push(from_name(name, args)?);
         }
-        reports.push(report);
+        for folder in below {
+            by_name = false;
+            all.push(from_name(&folder.display().to_string(), args)?);
+        }
     }
-    if jobs.len() > 1 {
-        output::print_many(&reports, !args.all, &args.output)?;
+    if !by_name {
+        // Where all are clean it is to be seen that what is wrong would be found.
+        all.push(from_name(cooks_scenarios::CANARY, args)?);
     }
-    Ok(as_expected(&reports))
+    let mut names: Vec<&String> = all.iter().map(|chosen| &chosen.scenario.name).collect();
+    names.sort();
+    if let Some(two) = names.windows(2).find(|two| two[0] == two[1]) {
+        return Err(Failure::usage(format!(
+            "two scenarios are called `{}`: give one of them another `name` in its scenario.toml",
+            two[0]
+        )));
+    }
+    Ok((all, by_name))
 }
 
-/// The exit code of scenarios that were held to what is expected of them.
-pub fn as_expected(reports: &[Report]) -> u8 {
-    let as_expected = |report: &Report| {
-        report.expectation().is_none_or(|expected| differences(expected, report).is_empty())
-    };
-    if reports.iter().all(as_expected) { CLEAN } else { ANOMALY }
+/// The folders of the scenarios in a folder that is none itself.
+fn suite_in(name: &str) -> Result<Vec<PathBuf>, Failure> {
+    let folder = Path::new(name);
+    if cooks_scenarios::find(name).is_some() || !folder.is_dir() || folder.join("scenario.toml").exists() {
+        return Ok(Vec::new());
+    }
+    let below = folders_below(folder)
+        .map_err(|error| Failure::usage(format!("the folder {name} cannot be read: {error}")))?;
+    if below.is_empty() {
+        return Err(Failure::usage(format!(
+            "the folder {name} has no scenario.toml, and no folder below it has one: `cooks new` makes one"
+        )));
+    }
+    Ok(below)
 }
 
-/// The job that a name of the catalogue or a folder stands for.
-fn job(name: &str, args: &Run) -> Result<Job, Failure> {
+/// The scenario that a name of the catalogue or a folder stands for, with what is to be otherwise.
+fn from_name(name: &str, args: &Run) -> Result<Chosen, Failure> {
     let folder = Path::new(name);
     let (mut scenario, tree) = if let Some(found) = cooks_scenarios::find(name) {
         found?
@@ -79,10 +145,29 @@ fn job(name: &str, args: &Run) -> Result<Job, Failure> {
     scenario.time_limit = time_limit(search.time_limit)?.or(scenario.time_limit);
     scenario.max_steps = search.max_steps.or(scenario.max_steps);
     scenario.verify = search.verify.or(scenario.verify);
-    let mut job = input::job(scenario, tree)?;
-    input::share(&mut job, args.shard, &args.share)
-        .map_err(|failure| failure.of(&format!("scenario {name}")))?;
-    Ok(job)
+    Ok(Chosen { scenario, tree })
+}
+
+/// The jobs that scenarios are: of a shard, its part of each that can be split, and some of the others as a whole, dealt out in turn.
+fn jobs(chosen: Vec<Chosen>, args: &Run) -> Result<Vec<Job>, Failure> {
+    let (mut jobs, mut whole) = (Vec::new(), 0);
+    for Chosen { scenario, tree } in chosen {
+        let name = scenario.name.clone();
+        let mut shard = args.shard;
+        let mut is_here = true;
+        if let Some(Shard { number, of }) = shard.filter(|_| !input::can_be_split(&scenario)) {
+            (is_here, shard) = (whole % of + 1 == number, None);
+            whole += 1;
+        }
+        let mut job =
+            input::job(scenario, tree).map_err(|failure| failure.of(&format!("scenario {name}")))?;
+        input::share(&mut job, shard, &args.share)
+            .map_err(|failure| failure.of(&format!("scenario {name}")))?;
+        if is_here {
+            jobs.push(job);
+        }
+    }
+    Ok(jobs)
 }
 
 fn from_folder(folder: &Path) -> Result<(Scenario, Tree), Failure> {

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::{Report, Style, counts, differences, human};
+use super::{Ran, Report, Style, counts, differences, human};
 use crate::model::Verdict;
 
 /// What a build makes of a report.
@@ -12,10 +12,16 @@ enum Standing {
     Open,
     /// What kind of failure, and a sentence for each.
     Fail(&'static str, Vec<String>),
+    /// It came to nothing, and why.
+    Error(String),
 }
 
 /// A scenario passes where it is as expected; an exploration of which nothing is expected, where it is clean.
-fn standing(report: &Report) -> Standing {
+fn standing(ran: Ran<'_>) -> Standing {
+    let report = match ran {
+        Ok(report) => report,
+        Err(broken) => return Standing::Error(broken.error.clone()),
+    };
     if let Some(expected) = report.expectation() {
         let differences = differences(expected, report);
         return if differences.is_empty() {
@@ -41,22 +47,25 @@ fn standing(report: &Report) -> Standing {
 ///
 /// # Errors
 /// Those of the writer.
-pub fn junit(reports: &[Report], out: &mut dyn io::Write) -> io::Result<()> {
-    let count =
-        |wanted: fn(&Standing) -> bool| reports.iter().filter(|report| wanted(&standing(report))).count();
+pub fn junit(ran: &[Ran<'_>], out: &mut dyn io::Write) -> io::Result<()> {
+    let count = |wanted: fn(&Standing) -> bool| ran.iter().filter(|ran| wanted(&standing(**ran))).count();
     let failures = count(|standing| matches!(standing, Standing::Fail(..)));
+    let errors = count(|standing| matches!(standing, Standing::Error(_)));
     let skipped = count(|standing| matches!(standing, Standing::Open));
-    let time: f64 = reports.iter().map(|report| report.elapsed_s).sum();
+    let time: f64 = ran.iter().flatten().map(|report| report.elapsed_s).sum();
     writeln!(out, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>")?;
     writeln!(
         out,
-        "<testsuite name=\"cooks\" tests=\"{}\" failures=\"{failures}\" skipped=\"{skipped}\" time=\"{time:.3}\">",
-        reports.len()
+        "<testsuite name=\"cooks\" tests=\"{}\" failures=\"{failures}\" errors=\"{errors}\" skipped=\"{skipped}\" time=\"{time:.3}\">",
+        ran.len()
     )?;
-    for report in reports {
-        let (name, time) = (xml(&report.scenario), report.elapsed_s);
+    for ran in ran {
+        let (name, time) = match ran {
+            Ok(report) => (xml(&report.scenario), report.elapsed_s),
+            Err(broken) => (xml(&broken.scenario), 0.0),
+        };
         write!(out, "  <testcase classname=\"cooks\" name=\"{name}\" time=\"{time:.3}\"")?;
-        let inside = inside(report)?;
+        let inside = inside(*ran)?;
         if inside.is_empty() {
             writeln!(out, "/>")?;
         } else {
@@ -67,19 +76,23 @@ pub fn junit(reports: &[Report], out: &mut dyn io::Write) -> io::Result<()> {
 }
 
 /// What is inside a test case: the seed where chance played a part, and what came out unless it passed.
-fn inside(report: &Report) -> io::Result<String> {
-    let seed = format!(
-        "    <properties>\n      <property name=\"seed\" value=\"{}\"/>\n    </properties>\n",
-        report.seed
-    );
-    let seed = if counts::is_by_chance(report) { seed } else { String::new() };
-    let result = match standing(report) {
+fn inside(ran: Ran<'_>) -> io::Result<String> {
+    let seed = |report: &Report| {
+        format!(
+            "    <properties>\n      <property name=\"seed\" value=\"{}\"/>\n    </properties>\n",
+            report.seed
+        )
+    };
+    let seed = ran.ok().filter(|report| counts::is_by_chance(report)).map(seed).unwrap_or_default();
+    let covered = || ran.map(counts::covered).unwrap_or_default();
+    let result = match standing(ran) {
         Standing::Pass => String::new(),
         Standing::Open => {
-            format!("    <skipped message=\"inconclusive: {}\"/>\n", xml(&counts::covered(report)))
+            format!("    <skipped message=\"inconclusive: {}\"/>\n", xml(&covered()))
         }
+        Standing::Error(error) => format!("    <error message=\"{}\"/>\n", xml(&error)),
         Standing::Fail(kind, sentences) => {
-            let (message, text) = (xml(&sentences.join("; ")), xml(&text(report)?));
+            let (message, text) = (xml(&sentences.join("; ")), xml(&text(ran)?));
             format!("    <failure type=\"{kind}\" message=\"{message}\">{text}</failure>\n")
         }
     };
@@ -90,22 +103,29 @@ fn inside(report: &Report) -> io::Result<String> {
 ///
 /// # Errors
 /// Those of the writer.
-pub fn github(reports: &[Report], out: &mut dyn io::Write) -> io::Result<()> {
-    for report in reports {
-        let (command, what, body) = match standing(report) {
-            Standing::Pass => ("notice", "as it should be", text(report)?),
-            Standing::Open => ("warning", "inconclusive", text(report)?),
-            Standing::Fail(kind, _) => ("error", kind, text(report)?),
+pub fn github(ran: &[Ran<'_>], out: &mut dyn io::Write) -> io::Result<()> {
+    for ran in ran {
+        let (command, what) = match standing(*ran) {
+            Standing::Pass => ("notice", "as it should be"),
+            Standing::Open => ("warning", "inconclusive"),
+            Standing::Fail(kind, _) => ("error", kind),
+            Standing::Error(_) => ("error", "came to nothing"),
         };
-        let title = format!("cooks: {}: {what}", report.scenario);
+        let (body, scenario) =
+            (text(*ran)?, ran.map_or_else(|broken| &broken.scenario, |report| &report.scenario));
+        let title = format!("cooks: {scenario}: {what}");
         let title = command_text(&title).replace(':', "%3A").replace(',', "%2C");
         writeln!(out, "::{command} title={title}::{}", command_text(body.trim_end()))?;
     }
     Ok(())
 }
 
-/// The report for people.
-fn text(report: &Report) -> io::Result<String> {
+/// The report for people; where there is none, why.
+fn text(ran: Ran<'_>) -> io::Result<String> {
+    let report = match ran {
+        Ok(report) => report,
+        Err(broken) => return Ok(broken.error.clone()),
+    };
     let mut text = Vec::new();
     human(report, &Style::default(), &mut text)?;
     Ok(String::from_utf8_lossy(&text).into_owned())

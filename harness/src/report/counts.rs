@@ -48,6 +48,16 @@ pub(super) fn covered(report: &Report) -> String {
     }
 }
 
+/// The clause that [`covered`] was made from: of a report that is known by its text.
+pub(super) fn clause_of(covered: &str, end: End) -> Option<String> {
+    let clause = match end {
+        End::Preemptions => covered.rsplit_once(": ")?.0,
+        End::Everything => return None,
+        _ => covered.split_once(" by chance (")?.1.split_once("): ")?.1,
+    };
+    Some(clause.to_owned())
+}
+
 fn clause(report: &Report) -> &str {
     report.covered.as_deref().unwrap_or("those within the bound")
 }

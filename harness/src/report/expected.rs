@@ -33,6 +33,17 @@ pub fn differences(expected: &Expect, report: &Report) -> Vec<String> {
     found
 }
 
+/// The same, against what it is held to in a run of scenarios: where nothing is said, nothing may be found. A shard is held to nothing.
+pub(super) fn unexpected(report: &Report) -> Vec<String> {
+    match report.expectation() {
+        Some(expected) => differences(expected, report),
+        None if report.shard.is_none() && report.verdict == Verdict::Anomaly => {
+            vec!["an anomaly was found, and no `[expect]` says that there is one".into()]
+        }
+        None => Vec::new(),
+    }
+}
+
 /// The word for a verdict.
 pub(super) fn word(verdict: Verdict) -> &'static str {
     match verdict {

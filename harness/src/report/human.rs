@@ -1,7 +1,6 @@
 use std::io;
 
 use super::counts::{self, plural};
-use super::expected::word;
 use super::layout::{Ink, Style, clip, length, wrap};
 use super::timeline::timeline;
 use super::{Finding, Report, differences};
@@ -50,41 +49,6 @@ fn by_telling(report: &Report) -> Vec<&Finding> {
     findings
 }
 
-/// Writes one line for each of several scenarios, and one for all.
-///
-/// # Errors
-/// Those of the writer.
-pub fn overview(reports: &[Report], style: &Style, out: &mut dyn io::Write) -> io::Result<()> {
-    let widest = reports.iter().map(|report| report.scenario.chars().count()).max().unwrap_or(0);
-    let mut unexpected = 0;
-    for report in reports {
-        let differences =
-            report.expectation().map_or_else(Vec::new, |expected| differences(expected, report));
-        let (passed, ink) = if differences.is_empty() { ("ok  ", Ink::Good) } else { ("FAIL", Ink::Bad) };
-        unexpected += usize::from(!differences.is_empty());
-        let found: Vec<String> = kinds(report);
-        let found = if found.is_empty() { String::new() } else { format!(" ({})", found.join(", ")) };
-        let name = &report.scenario;
-        writeln!(
-            out,
-            "{} {name:widest$}  {}{found}, {}",
-            style.ink(ink, passed),
-            word(report.verdict),
-            plural(report.executions, "execution")
-        )?;
-        for difference in differences {
-            writeln!(out, "       {difference}")?;
-        }
-    }
-    let all = plural(reports.len() as u64, "scenario");
-    let shard = reports.iter().find_map(|report| report.shard);
-    match unexpected {
-        0 if shard.is_some() => writeln!(out, "{all}, a shard of each"),
-        0 => writeln!(out, "{all}, as expected"),
-        some => writeln!(out, "{all}, {some} not as expected"),
-    }
-}
-
 /// Writes the verdict alone.
 ///
 /// # Errors
@@ -110,7 +74,7 @@ fn ink(verdict: Verdict) -> Ink {
 }
 
 /// The kinds found, each once, the most telling first.
-fn kinds(report: &Report) -> Vec<String> {
+pub(super) fn kinds(report: &Report) -> Vec<String> {
     let mut kinds: Vec<String> = Vec::new();
     for finding in by_telling(report) {
         let kind = finding.anomaly.kind.to_string();

@@ -3,7 +3,8 @@ use std::io;
 
 use serde::Serialize;
 
-use super::{End, Finding, Report, counts, differences};
+use super::expected::unexpected;
+use super::{Broken, End, Finding, Report, Suite, counts, differences};
 use crate::model::{CriticalStep, Kind, ProcessId, Verdict};
 use crate::scenario::{Equivalence, Expect};
 
@@ -69,10 +70,32 @@ struct CriticalObject<'a> {
     operation: &'a str,
 }
 
+/// A scenario that came to nothing.
+#[derive(Serialize)]
+struct BrokenObject<'a> {
+    format: u32,
+    cooks: &'static str,
+    scenario: &'a str,
+    error: &'a str,
+    as_expected: bool,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum RanObject<'a> {
+    Report(Box<Object<'a>>),
+    Broken(BrokenObject<'a>),
+}
+
+/// Of a shard, the names are those of all scenarios of the run.
 #[derive(Serialize)]
 struct Many<'a> {
     format: u32,
-    scenarios: Vec<Object<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shard: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    names: Option<&'a [String]>,
+    scenarios: Vec<RanObject<'a>>,
 }
 
 impl<'a> Object<'a> {
@@ -111,6 +134,25 @@ impl<'a> Object<'a> {
     }
 }
 
+impl<'a> RanObject<'a> {
+    fn of(ran: &'a Result<Report, Broken>) -> Self {
+        match ran {
+            Ok(report) => Self::Report(Box::new(Object {
+                // In a run each is held to something, if only to nothing being found.
+                as_expected: report.shard.is_none().then(|| unexpected(report).is_empty()),
+                ..Object::of(report)
+            })),
+            Err(Broken { scenario, error }) => Self::Broken(BrokenObject {
+                format: FORMAT,
+                cooks: env!("CARGO_PKG_VERSION"),
+                scenario,
+                error,
+                as_expected: false,
+            }),
+        }
+    }
+}
+
 impl<'a> FoundObject<'a> {
     fn of(finding: &'a Finding) -> Self {
         let anomaly = &finding.anomaly;
@@ -144,12 +186,18 @@ pub fn json(report: &Report, out: &mut dyn io::Write) -> io::Result<()> {
     write(&Object::of(report), out)
 }
 
-/// Writes the reports of several scenarios as one JSON object and a line end.
+/// Writes what several scenarios came to as one JSON object and a line end.
 ///
 /// # Errors
 /// Those of the writer.
-pub fn json_of_many(reports: &[Report], out: &mut dyn io::Write) -> io::Result<()> {
-    write(&Many { format: FORMAT, scenarios: reports.iter().map(Object::of).collect() }, out)
+pub fn json_of_suite(suite: &Suite, out: &mut dyn io::Write) -> io::Result<()> {
+    let many = Many {
+        format: FORMAT,
+        shard: suite.shard.map(|shard| shard.to_string()),
+        names: suite.shard.map(|_| suite.names.as_slice()),
+        scenarios: suite.results.iter().map(RanObject::of).collect(),
+    };
+    write(&many, out)
 }
 
 fn write(object: &impl Serialize, out: &mut dyn io::Write) -> io::Result<()> {

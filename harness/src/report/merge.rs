@@ -2,8 +2,9 @@ use std::collections::BTreeSet;
 
 use serde::Deserialize;
 
+use super::counts::clause_of;
 use super::json::FORMAT;
-use super::{End, Finding, Report, Shard};
+use super::{Broken, End, Finding, Report, Shard, Suite};
 use crate::model::{Anomaly, CriticalStep, Ending, Execution, Kind, Outcome, ProcessId, Verdict};
 use crate::scenario::{Equivalence, Expect};
 
@@ -50,7 +51,7 @@ pub enum MergeError {
     Missing(String),
 }
 
-/// The fields of a shard's result.
+/// The fields of a result: of a shard, or of a scenario that is whole in one.
 #[derive(Debug, Deserialize)]
 struct Part {
     format: u32,
@@ -61,8 +62,10 @@ struct Part {
     verdict: Verdict,
     exhaustive: bool,
     ended_by: End,
+    covered: String,
     not_covered: Vec<String>,
     strategy: String,
+    equivalence: Equivalence,
     seed: u64,
     commands: Vec<String>,
     executions: u64,
@@ -82,7 +85,18 @@ struct Part {
 /// The result of a run of several scenarios.
 #[derive(Debug, Deserialize)]
 struct Many {
-    scenarios: Vec<Part>,
+    #[serde(default)]
+    shard: Option<String>,
+    #[serde(default)]
+    names: Vec<String>,
+    scenarios: Vec<Ran>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Ran {
+    Part(Box<Part>),
+    Broken { scenario: String, error: String },
 }
 
 #[derive(Debug, Deserialize)]
@@ -106,72 +120,130 @@ struct Critical {
     operation: String,
 }
 
-/// A shard's result, and the file that it is from.
+/// A result, and the file that it is from.
 struct Read {
     file: String,
     shard: Shard,
+    /// Whether it is all of its scenario, which cannot be split.
+    whole: bool,
     part: Part,
 }
 
+/// A file of results: of one scenario, or of those of a run.
+struct File {
+    name: String,
+    shard: Shard,
+    /// The names of all scenarios of the run, in their order; none where the file is of one.
+    names: Option<Vec<String>>,
+    read: Vec<Read>,
+    /// The scenarios that came to nothing in this shard.
+    broken: Vec<Broken>,
+}
+
 /// Joins the results of all shards, each with the name of the file that it is from: the sums of executions, the unions of outcomes and
-/// anomalies. How long it took is the longest of them. A report for each scenario, in the order of the first result.
+/// anomalies. How long it took is the longest of them. A report for each scenario, in the order of the run.
 ///
 /// # Errors
 /// Where one is no result of a shard, is of another exploration than the first, is there twice, or is missing.
-pub fn merge(results: &[(String, String)]) -> Result<Vec<Report>, MergeError> {
-    let results = results.iter().map(|(file, text)| read(file, text)).collect::<Result<Vec<_>, _>>()?;
-    if results.iter().all(|parts| parts.len() == 1) {
-        return Ok(vec![merge_one(results.into_iter().flatten().collect())?]);
-    }
-    let mut scenarios: Vec<Vec<Read>> = Vec::new();
-    for read in results.into_iter().flatten() {
-        let same =
-            |parts: &&mut Vec<Read>| parts.iter().any(|other| other.part.scenario == read.part.scenario);
-        match scenarios.iter_mut().find(same) {
-            Some(parts) => parts.push(read),
-            None => scenarios.push(vec![read]),
+pub fn merge(results: &[(String, String)]) -> Result<Suite, MergeError> {
+    let mut files = results.iter().map(|(file, text)| read(file, text)).collect::<Result<Vec<_>, _>>()?;
+    let names = are_of_one_run(&mut files)?;
+    let broken: Vec<Broken> = files.iter_mut().flat_map(|file| file.broken.drain(..)).collect();
+    let mut left: Vec<Read> = files.into_iter().flat_map(|file| file.read).collect();
+    let Some(names) = names else {
+        let report = merge_one(left)?;
+        let names = vec![report.scenario.clone()];
+        return Ok(Suite { results: vec![Ok(report)], names, ..Suite::default() });
+    };
+    let mut join_of = |name: &String| {
+        if let Some(broken) = broken.iter().find(|broken| broken.scenario == *name) {
+            return Ok(Err(broken.clone()));
         }
-    }
-    scenarios.into_iter().map(merge_one).collect()
+        merge_one(left.extract_if(.., |read| read.part.scenario == *name).collect()).map(Ok)
+    };
+    let results = names.iter().map(&mut join_of).collect::<Result<_, _>>()?;
+    Ok(Suite { results, names, ..Suite::default() })
 }
 
-/// Joins the shards of one exploration.
-fn merge_one(mut parts: Vec<Read>) -> Result<Report, MergeError> {
-    for part in parts.iter().skip(1) {
-        is_of_one(&parts[0], part)?;
+/// Sorts files by their shards; whether they are all those of one run: the names of its scenarios, where it is one of several.
+fn are_of_one_run(files: &mut [File]) -> Result<Option<Vec<String>>, MergeError> {
+    let Some(first) = files.first() else { return Err(MergeError::Missing("there is none".into())) };
+    let list = |file: &File| file.names.as_ref().map_or("one scenario".to_owned(), |names| names.join(", "));
+    for file in files.iter().skip(1) {
+        let facts = [
+            ("list of scenarios", list(first), list(file)),
+            ("number of shards", first.shard.of.to_string(), file.shard.of.to_string()),
+        ];
+        if let Some((what, wanted, found)) = facts.into_iter().find(|(_, a, b)| a != b) {
+            let (file, first) = (file.name.clone(), first.name.clone());
+            return Err(MergeError::Another { file, first, what, found, wanted });
+        }
+        // What is the same of all shards is looked at before it is asked which of them are there.
+        if let (None, Some(a), Some(b)) = (&first.names, first.read.first(), file.read.first()) {
+            is_of_one(a, b)?;
+        }
     }
-    parts.sort_by_key(|part| part.shard);
-    if let Some(two) = parts.windows(2).find(|two| two[0].shard == two[1].shard) {
-        let (file, first) = (two[1].file.clone(), two[0].file.clone());
+    files.sort_by_key(|file| file.shard);
+    if let Some(two) = files.windows(2).find(|two| two[0].shard == two[1].shard) {
+        let (file, first) = (two[1].name.clone(), two[0].name.clone());
         return Err(MergeError::Twice { file, first, shard: two[0].shard });
     }
-    let Some(first) = parts.first() else { return Err(MergeError::Missing("there is none".into())) };
-    let (of, scenario) = (first.shard.of, first.part.scenario.clone());
-    let has = |number: &u32| parts.iter().any(|part| part.shard.number == *number);
+    let of = files[0].shard.of;
+    let has = |number: &u32| files.iter().any(|file| file.shard.number == *number);
     let missing: Vec<String> =
         (1..=of).filter(|number| !has(number)).map(|number| Shard { number, of }.to_string()).collect();
     if !missing.is_empty() {
-        return Err(MergeError::Missing(format!("{} of {scenario}", missing.join(", "))));
+        let scenario = files[0].names.is_none().then(|| files[0].read.first()).flatten();
+        let whose = scenario.map_or_else(String::new, |read| format!(" of {}", read.part.scenario));
+        return Err(MergeError::Missing(missing.join(", ") + &whose));
+    }
+    Ok(files[0].names.clone())
+}
+
+/// Joins the results of one scenario, in the order of their shards.
+fn merge_one(parts: Vec<Read>) -> Result<Report, MergeError> {
+    if parts.is_empty() {
+        return Err(MergeError::Missing("there is nothing of one of the scenarios".into()));
+    }
+    for part in parts.iter().skip(1) {
+        is_of_one(&parts[0], part)?;
+    }
+    let of = parts[0].shard.of as usize;
+    let is_whole = parts.len() == 1 && parts[0].whole;
+    if !is_whole && (parts.len() != of || parts.iter().any(|part| part.whole)) {
+        let scenario = &parts[0].part.scenario;
+        let problem = format!("{} results of {scenario} from {of} shards", parts.len());
+        return Err(MergeError::Missing(problem));
     }
     Ok(join(parts.into_iter().map(|read| read.part).collect()))
 }
 
 /// The results in a file: one, or those of several scenarios.
-fn read(file: &str, text: &str) -> Result<Vec<Read>, MergeError> {
+fn read(file: &str, text: &str) -> Result<File, MergeError> {
     let no_result = |problem: String| MergeError::NoResult { file: file.to_owned(), problem };
-    let parts = match serde_json::from_str::<Many>(text) {
-        Ok(many) => many.scenarios,
-        Err(_) => vec![serde_json::from_str::<Part>(text).map_err(|error| no_result(error.to_string()))?],
-    };
-    let read = |part: Part| {
-        if part.format != FORMAT {
-            return Err(no_result(format!("format {} instead of {FORMAT}", part.format)));
+    let no_shard = || MergeError::NoShard(file.to_owned());
+    let (shard, names, ran) = match serde_json::from_str::<Many>(text) {
+        Ok(many) => (many.shard, Some(many.names), many.scenarios),
+        Err(_) => {
+            let part: Part = serde_json::from_str(text).map_err(|error| no_result(error.to_string()))?;
+            (part.shard.clone(), None, vec![Ran::Part(Box::new(part))])
         }
-        let shard = part.shard.as_deref().ok_or_else(|| MergeError::NoShard(file.to_owned()))?;
-        let shard = shard.parse().map_err(no_result)?;
-        Ok(Read { file: file.to_owned(), shard, part })
     };
-    parts.into_iter().map(read).collect()
+    let shard: Shard = shard.ok_or_else(no_shard)?.parse().map_err(no_result)?;
+    let mut file = File { name: file.to_owned(), shard, names, read: Vec::new(), broken: Vec::new() };
+    for ran in ran {
+        match ran {
+            Ran::Broken { scenario, error } => file.broken.push(Broken { scenario, error }),
+            Ran::Part(part) if part.format != FORMAT => {
+                return Err(no_result(format!("format {} instead of {FORMAT}", part.format)));
+            }
+            Ran::Part(part) => {
+                let whole = part.shard.is_none();
+                file.read.push(Read { file: file.name.clone(), shard, whole, part: *part });
+            }
+        }
+    }
+    Ok(file)
 }
 
 /// Whether two results are of one exploration.
@@ -182,7 +254,6 @@ fn is_of_one(first: &Read, other: &Read) -> Result<(), MergeError> {
         ("scenario", a.scenario.clone(), b.scenario.clone()),
         ("scenario or workspace of that name", a.subject.clone(), b.subject.clone()),
         ("strategy", a.strategy.clone(), b.strategy.clone()),
-        ("number of shards", first.shard.of.to_string(), other.shard.of.to_string()),
     ];
     match facts.into_iter().find(|(_, a, b)| a != b) {
         None => Ok(()),
@@ -216,7 +287,8 @@ fn join(parts: Vec<Part>) -> Report {
         verdict,
         exhaustive,
         end: end.unwrap_or(End::Everything),
-        covered: None,
+        // Of what is split, all is covered; of one that is whole, what it says.
+        covered: parts.first().and_then(|part| clause_of(&part.covered, part.ended_by)),
         not_covered: not_covered.into_iter().collect(),
         executions: sum(|part| part.executions),
         complete: sum(|part| part.complete),
@@ -230,8 +302,7 @@ fn join(parts: Vec<Part>) -> Report {
         elapsed_s: parts.iter().map(|part| part.elapsed_s).fold(0.0, f64::max),
         scenario: parts[0].scenario.clone(),
         strategy: parts[0].strategy.clone(),
-        // The only one that can be split.
-        equivalence: Equivalence::Trace,
+        equivalence: parts[0].equivalence,
         seed: parts[0].seed,
         commands: parts[0].commands.clone(),
         subject: parts[0].subject.clone(),

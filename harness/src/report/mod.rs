@@ -11,6 +11,7 @@ mod json;
 pub(crate) mod layout;
 mod merge;
 mod select;
+mod suite;
 #[cfg(test)]
 mod tests;
 mod timeline;
@@ -26,10 +27,11 @@ use crate::scenario::{Equivalence, Expect};
 pub use ci::{github, junit};
 pub use expected::differences;
 pub use fingerprint::fingerprint;
-pub use human::{human, overview, verdict};
-pub use json::{json, json_of_many};
+pub use human::{human, verdict};
+pub use json::{json, json_of_suite};
 pub use layout::Style;
 pub use merge::{MergeError, merge};
+pub use suite::{Broken, Ran, Suite, table};
 
 /// What an exploration concluded.
 #[derive(Clone, Debug)]

@@ -6,7 +6,9 @@ mod shapes;
 
 use expect_test::{Expect, expect};
 
-use super::{End, Finding, Report, Style, github, human, json, json_of_many, junit, overview};
+use super::{
+    Broken, End, Finding, Ran, Report, Style, Suite, github, human, json, json_of_suite, junit, table,
+};
 use crate::model::{Execution, Kind, Tree, Verdict};
 use crate::oracle::testing::{Script, serial_of_two, tree};
 use crate::oracle::{Case, SerialOutcomes, judge};
@@ -183,26 +185,49 @@ fn several_scenarios_are_held_to_what_is_expected() {
     reports[1].expected = expected(Verdict::Clean, &[Kind::TornFile], Some(29));
     reports[2].expected = expected(Verdict::Inconclusive, &[], Some(30));
     reports[2].scenario = "x".into();
+    let broken = Broken {
+        scenario: "gone".into(),
+        error: "`--setup` fails (exit 1): false\n  it says nothing".into(),
+    };
+    let mut found = lost_update();
+    found.scenario = "a-scenario-with-a-name-that-does-not-fit".into();
+    let results = [&reports[0], &reports[1], &reports[2], &found].map(|report| Ok(report.clone()));
+    let suite = Suite {
+        results: results.into_iter().chain([Err(broken)]).collect(),
+        elapsed_s: Some(2.5),
+        ..Suite::default()
+    };
     let mut out = Vec::new();
-    overview(&reports, &Style::default(), &mut out).unwrap();
+    table(&suite, &Style::default(), &mut out).unwrap();
+    let shown = String::from_utf8(out).unwrap();
+    assert_eq!(shown.lines().filter(|line| line.chars().count() > 80).count(), 0, "{shown}");
     expect![[r#"
-        ok   two-agents  anomaly (lost-update), 34 executions
-        FAIL two-agents  anomaly (lost-update), 34 executions
+             scenario                      verdict       expected  executions       time
+        ok   two-agents                    anomaly       lost-upd…         34     0.41 s
+        FAIL two-agents                    anomaly       clean             34     0.41 s
                the verdict is anomaly, expected clean
                no torn-file was found
                lost-update was found, which is not expected
                30 complete executions, expected 29
-        FAIL x           inconclusive, 34 executions
-               30 complete executions are expected of an exhaustive search, and this one was not
-        3 scenarios, 2 not as expected
-    "#]]
-    .assert_eq(&String::from_utf8(out).unwrap());
+        FAIL x                             inconclusive  30 compl…         34     0.41 s
+               30 complete executions are expected of an exhaustive search, and this one
+                 was not
+        FAIL a-scenario-wi…t-does-not-fit  anomaly       nothing …         34     0.41 s
+               an anomaly was found, and no `[expect]` says that there is one
+        FAIL gone                          error
+               `--setup` fails (exit 1): false
+                 it says nothing
+        5 scenarios, 4 not as expected: two-agents, x,
+          a-scenario-with-a-name-that-does-not-fit, gone (2.50 s)
+    "#]].assert_eq(&shown);
     let mut out = Vec::new();
-    json_of_many(&reports, &mut out).unwrap();
+    json_of_suite(&suite, &mut out).unwrap();
     let object: serde_json::Value = serde_json::from_slice(&out).unwrap();
     let verdicts: Vec<_> =
         object["scenarios"].as_array().unwrap().iter().map(|s| &s["as_expected"]).collect();
-    assert_eq!(verdicts, [true, false, false]);
+    assert_eq!(verdicts, [true, false, false, false, false]);
+    assert_eq!(object["scenarios"][4]["scenario"], "gone");
+    assert!(object["shard"].is_null() && object["names"].is_null());
     assert_eq!(object["scenarios"][0]["expected"]["kinds"][0], "lost-update");
     let as_expected = text(&reports[1], Style::default());
     assert!(
@@ -220,6 +245,8 @@ fn reports_for_continuous_integration() {
         report(Verdict::Inconclusive, &["a", "b"], Vec::new()),
     ];
     reports[1].expected = expected(Verdict::Anomaly, &[Kind::LostUpdate], None);
+    let broken = Broken { scenario: "gone".into(), error: "`--setup` fails".into() };
+    let ran: Vec<Ran<'_>> = reports.iter().map(Ok).chain([Err(&broken)]).collect();
     let shown = |write: &dyn Fn(&mut Vec<u8>)| {
         let mut out = Vec::new();
         write(&mut out);
@@ -230,7 +257,7 @@ fn reports_for_continuous_integration() {
     };
     expect![[r#"
         <?xml version="1.0" encoding="UTF-8"?>
-        <testsuite name="cooks" tests="4" failures="1" skipped="1" time="1.648">
+        <testsuite name="cooks" tests="5" failures="1" errors="1" skipped="1" time="1.648">
           <testcase classname="cooks" name="two-agents" time="0.412">
             <failure type="anomaly" message="lost-update: agent_metadata.json: B's &quot;agent-b&quot; (written at step 8) is gone: A overwrote it at step 11 
         </failure>
@@ -240,12 +267,16 @@ fn reports_for_continuous_integration() {
           <testcase classname="cooks" name="two-agents" time="0.412">
             <skipped message="inconclusive: 34 executions of a search that was not finished"/>
           </testcase>
+          <testcase classname="cooks" name="gone" time="0.000">
+            <error message="`--setup` fails"/>
+          </testcase>
         </testsuite>
-    "#]].assert_eq(&shown(&|out| junit(&reports, out).unwrap()));
+    "#]].assert_eq(&shown(&|out| junit(&ran, out).unwrap()));
     expect![[r#"
         ::error title=cooks%3A two-agents%3A anomaly::anomaly: lost-update%0A%0Aagent_metadata.json: B's "agent-b" (written at step 8) is gone: A overwrote it
         ::notice title=cooks%3A two-agents%3A as it should be::anomaly: lost-update (as expected)%0A%0Aagent_metadata.json: B's "agent-b" (written at step 8) 
         ::notice title=cooks%3A two-agents%3A as it should be::clean: every interleaving of A and B was tried, and each leaves what some serial%0A  order leav
         ::warning title=cooks%3A two-agents%3A inconclusive::inconclusive: nothing found, but not every interleaving of A and B was tried%0A%0A34 executions, 
-    "#]].assert_eq(&shown(&|out| github(&reports, out).unwrap()));
+        ::error title=cooks%3A gone%3A came to nothing::`--setup` fails
+    "#]].assert_eq(&shown(&|out| github(&ran, out).unwrap()));
 }

@@ -7,7 +7,7 @@ use crate::model::Verdict;
 use crate::oracle::Normalize;
 
 /// The file in a scenario's folder.
-const FILE: &str = "scenario.toml";
+pub(super) const FILE: &str = "scenario.toml";
 /// The folder that a workspace is a copy of, where no other is named.
 const WORKSPACE: &str = "workspace";
 

@@ -9,12 +9,14 @@
 mod error;
 mod expect;
 mod file;
+mod folders;
 mod process;
 
 use serde::{Deserialize, Serialize};
 
 pub use error::ScenarioError;
 pub use expect::Expect;
+pub use folders::folders_below;
 pub use process::{Process, Program, requests};
 
 use crate::oracle::Aborts;

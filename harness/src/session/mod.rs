@@ -8,15 +8,18 @@ mod finish;
 mod search;
 mod serial;
 mod simpler;
+mod together;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
+use self::ahead::Places;
 pub use self::evidence::{Replayed, replay};
 use self::finish::Afterwards;
 use self::search::Searched;
+pub use self::together::explore_together;
 use crate::backend::Backend;
 use crate::explore::Counts;
 use crate::model::{Anomaly, Cut, Ending, Execution, Kind, Outcome, ProcessId, Tree, Units, Verdict};
@@ -160,11 +163,10 @@ pub fn explore(
     stop: &Arc<AtomicBool>,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Explored, SessionError> {
-    let cores = tracer::cores();
-    let mut session = Session::begin(job, stop)?;
-    session.run_serial_orders()?;
-    let searched = session.search(&cores, progress)?;
-    Ok(session.report(searched))
+    let all = tracer::cores();
+    let session = Session::begin(job, stop)?;
+    let places = Places::beside(&all, &tracer::cores(), job.jobs.saturating_sub(1));
+    session.conclude(&places, progress)
 }
 
 impl<'a> Session<'a> {
@@ -192,6 +194,17 @@ impl<'a> Session<'a> {
             last_words: BTreeMap::new(),
             stop: Arc::clone(stop),
         })
+    }
+
+    /// Runs the serial orders, then the search, with others ahead of it as long as there are places for them.
+    fn conclude(
+        mut self,
+        places: &Places,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Explored, SessionError> {
+        self.run_serial_orders()?;
+        let searched = self.search(places, progress)?;
+        Ok(self.report(searched))
     }
 
     fn most_steps(&self) -> usize {

@@ -3,14 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use super::ahead::{Ahead, Beside};
+use super::ahead::{Ahead, Beside, Place, Places};
 use super::bench::{OfItsOwn, OfTheSearch, Seen};
 use super::{Progress, Session, SessionError};
 use crate::explore::{Bounded, Dfs, Dpor, Observed, Pct, Pos, RandomWalk, Reversal, Sharded, Strategy};
 use crate::model::Kind;
 use crate::report::{End, Finding, words};
 use crate::scenario::{Equivalence, StrategyName};
-use crate::tracer;
 
 /// How many executions are drawn by chance, unless the scenario says otherwise.
 const RANDOM_EXECUTIONS: u64 = 1_000;
@@ -53,26 +52,14 @@ impl Session<'_> {
     /// Runs executions until the strategy has no more, a bound is reached or an anomaly is enough.
     pub(super) fn search(
         &mut self,
-        cores: &[usize],
+        places: &Places,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Searched, SessionError> {
         let mut strategy = self.strategy();
         let (job, initial, stop) = (self.job, self.tracer.initial().clone(), Arc::clone(&self.stop));
-        // The search stays on its own core, the others have theirs first.
-        let own = tracer::cores();
-        let (own, mut cores): (Vec<usize>, Vec<usize>) = cores.iter().partition(|core| own.contains(core));
-        cores.extend(own);
         let over = Arc::new(AtomicBool::new(false));
-        let make = |number: usize| {
-            let core = (!cores.is_empty()).then(|| cores[number % cores.len()]);
-            OfItsOwn::new(job, &initial, core, &over)
-        };
-        let beside = Beside {
-            others: job.jobs.saturating_sub(1),
-            max_steps: self.most_steps(),
-            stop: &stop,
-            over: &over,
-        };
+        let make = |place: &Place<'_>| OfItsOwn::new(job, &initial, place.core(), &over);
+        let beside = Beside { places, max_steps: self.most_steps(), stop: &stop, over: &over };
         let end = beside.search(make, |ahead| self.run(strategy.as_mut(), ahead, progress))?;
         // Of a search that was broken off the strategy cannot say what was covered; of one by chance it can at any time.
         let says = end == End::Preemptions || self.job.scenario.strategy.is_by_chance();

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use cooks_harness::backend::Backend;
 use cooks_harness::explore::{Counts, Dpor, Sharded, Strategy, explore};
 use cooks_harness::model::{Ending, Execution};
-use cooks_harness::session::ahead::{Bare, Beside};
+use cooks_harness::session::ahead::{Bare, Beside, Places};
 
 use crate::check::{MAX_STEPS, Seen};
 
@@ -63,7 +63,12 @@ pub fn exhaust<B: Backend>(strategy: &mut dyn Strategy, backend: &mut B) -> Seen
 /// Explores to the end, with another that runs ahead.
 fn with_another<B: Backend<Error: Send>>(begin: &(dyn Fn() -> B + Sync)) -> Seen {
     let stop = AtomicBool::new(false);
-    let beside = Beside { others: 1, max_steps: MAX_STEPS, stop: &stop, over: &AtomicBool::new(false) };
+    let beside = Beside {
+        places: &Places::anywhere(1),
+        max_steps: MAX_STEPS,
+        stop: &stop,
+        over: &AtomicBool::new(false),
+    };
     let seen = beside.search(
         |_| Ok(Bare(begin())),
         |ahead| {

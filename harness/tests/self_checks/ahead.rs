@@ -9,7 +9,7 @@ use cooks_harness::explore::{
     Bounded, Dfs, Dpor, Fault, Observed, Pct, Pos, RandomWalk, Sharded, SplitMix64, Strategy, explore,
 };
 use cooks_harness::model::Execution;
-use cooks_harness::session::ahead::{Ahead, AheadFault, Bench, Beside};
+use cooks_harness::session::ahead::{Ahead, AheadFault, Bench, Beside, Place, Places};
 use cooks_harness::simulated::{Error, Simulation};
 
 use crate::PROGRAMS;
@@ -89,8 +89,15 @@ fn guessed(
     fault: Option<AheadFault>,
 ) -> (Result<Vec<Execution>, Error>, [u64; 2]) {
     let stop = AtomicBool::new(false);
-    let beside = Beside { others: 0, max_steps: MAX_STEPS, stop: &stop, over: &AtomicBool::new(false) };
-    let nobody = |_| -> Result<Simulated, Error> { unreachable!("nobody runs ahead in a thread of its own") };
+    let beside = Beside {
+        places: &Places::anywhere(0),
+        max_steps: MAX_STEPS,
+        stop: &stop,
+        over: &AtomicBool::new(false),
+    };
+    let nobody = |_: &Place<'_>| -> Result<Simulated, Error> {
+        unreachable!("nobody runs ahead in a thread of its own")
+    };
     beside.search(nobody, |ahead| {
         let mut random = SplitMix64::new(seed);
         let mut other = Simulated(simulation.clone());
@@ -145,11 +152,19 @@ fn a_search_comes_to_the_same_whoever_is_faster() {
         for seed in 0..PROGRAMS / 100 {
             let mut program = simulation(seed, Theme::Mixed);
             let wanted = alone(make().as_mut(), &mut program);
-            let beside =
-                Beside { others: 2, max_steps: MAX_STEPS, stop: &stop, over: &AtomicBool::new(false) };
+            // One is there from the beginning, another comes later.
+            let (places, mut made) = (Places::anywhere(1), 0);
+            let over = AtomicBool::new(false);
+            let beside = Beside { places: &places, max_steps: MAX_STEPS, stop: &stop, over: &over };
+            let mut come = |_: &Ahead<'_, usize, Error>| {
+                made += 1;
+                if made == 4 {
+                    places.give(None);
+                }
+            };
             let executions = beside.search(
                 |_| Ok(Simulated(program.clone())),
-                |ahead| with_others(make().as_mut(), ahead, &program, &mut |_| ()),
+                |ahead| with_others(make().as_mut(), ahead, &program, &mut come),
             );
             assert!(executions.expect("a simulation runs") == wanted, "{name}, seed {seed}");
         }

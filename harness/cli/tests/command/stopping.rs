@@ -89,6 +89,26 @@ fn an_interruption_ends_everything_in_order() {
     }
 }
 
+/// Of scenarios that are run side by side all end.
+#[test]
+fn an_interruption_ends_scenarios_that_run_side_by_side() {
+    let marker = marker("together");
+    let process = format!("[[process]]\ncommand = \": {marker}; while :; do :; done\"\n").repeat(2);
+    let scenarios: Vec<(String, &str)> =
+        (1..=3).map(|number| (format!("s/{number}/scenario.toml"), process.as_str())).collect();
+    let files: Vec<(&str, &str)> = scenarios.iter().map(|(path, text)| (path.as_str(), *text)).collect();
+    let (place, before) = (Place::with(&files), mounts());
+    let mut command = place.command(&["run", "s", "--jobs", "2"]);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("cooks can be run");
+    wait_for("a process of each", || (processes(&marker).len() >= 2).then_some(()));
+    kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGINT).expect("it runs");
+    let output = child.wait_with_output().expect("it ends");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!((output.status.code(), said.as_ref()), (Some(130), "cooks: interrupted\n"));
+    assert_eq!((processes(&marker), mounts()), (Vec::new(), before));
+    assert_eq!(place.names().into_iter().collect::<Vec<_>>(), ["s"]);
+}
+
 #[test]
 fn nothing_outlives_a_controller_that_is_killed() {
     let marker = marker("killed");

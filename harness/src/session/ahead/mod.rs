@@ -9,13 +9,16 @@
 //!
 //! The search runs executions itself where nobody has begun them; where somebody has, it runs another one ahead meanwhile.
 //!
-//! `record.rs` is an execution that was run ahead; `shared.rs` what all of them have in common.
+//! `record.rs` is an execution that was run ahead; `shared.rs` what all of them have in common; `places.rs` where there is room for one
+//! more: also for one who comes in the middle of the search.
 
+mod places;
 mod record;
 mod shared;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+pub use self::places::{Place, Places};
 use self::record::{GoingOn, Keeping, Record, Views};
 use self::shared::{Found, Offer, Shared};
 use crate::backend::{Backend, Chooser, Detail};
@@ -72,6 +75,8 @@ pub enum AheadFault {
 /// A search that has others run ahead of it.
 pub struct Ahead<'s, T, E> {
     shared: &'s Shared<T, E>,
+    /// Lets one more run ahead, where there is a place for one; whether there was.
+    hire: &'s dyn Fn() -> bool,
     /// How many run ahead.
     others: usize,
     max_steps: usize,
@@ -98,8 +103,8 @@ impl<T, E> Drop for Over<'_, T, E> {
 /// How a search is made with others beside it.
 #[derive(Clone, Copy, Debug)]
 pub struct Beside<'a> {
-    /// How many others run ahead.
-    pub others: usize,
+    /// Where others may run ahead: as many as there are places, as soon as there are.
+    pub places: &'a Places,
     /// How many steps an execution may have.
     pub max_steps: usize,
     /// Set from outside where the search is to stop.
@@ -109,18 +114,19 @@ pub struct Beside<'a> {
 }
 
 impl Beside<'_> {
-    /// Makes a search, with others that run ahead on benches of their own: `make` makes them, by their numbers, in their threads. Where
+    /// Makes a search, with others that run ahead on benches of their own: `make` makes them, for their places, in their threads. Where
     /// one cannot be made, the search ends with that.
     pub fn search<B: Bench, R>(
         self,
-        make: impl Fn(usize) -> Result<B, B::Error> + Sync,
+        make: impl Fn(&Place<'_>) -> Result<B, B::Error> + Sync,
         search: impl FnOnce(&mut Ahead<'_, B::Beside, B::Error>) -> R,
     ) -> R {
         let shared = Shared::new();
         let (shared, make) = (&shared, &make);
         std::thread::scope(|scope| {
-            for number in 0..self.others {
-                scope.spawn(move || match make(number) {
+            let hire = || {
+                let Some(place) = self.places.take() else { return false };
+                scope.spawn(move || match make(&place) {
                     Ok(mut bench) => {
                         while let Some(offer) = shared.claim_or_wait() {
                             run_ahead(shared, offer, &mut bench, self.max_steps);
@@ -128,11 +134,13 @@ impl Beside<'_> {
                     }
                     Err(error) => shared.fail(error),
                 });
-            }
+                true
+            };
             let _over = Over { shared, over: self.over };
             search(&mut Ahead {
                 shared,
-                others: self.others,
+                hire: &hire,
+                others: 0,
                 max_steps: self.max_steps,
                 stop: self.stop,
                 fault: None,
@@ -208,6 +216,9 @@ impl<T: Send, E: Send> Ahead<'_, T, E> {
         strategy: &mut dyn Strategy,
         bench: &mut B,
     ) -> Result<(Execution, T), E> {
+        while (self.hire)() {
+            self.others += 1;
+        }
         if self.others == 0 {
             return self.run(strategy, bench, Vec::new());
         }
