@@ -202,19 +202,19 @@ fn several_scenarios_are_held_to_what_is_expected() {
     let shown = String::from_utf8(out).unwrap();
     assert_eq!(shown.lines().filter(|line| line.chars().count() > 80).count(), 0, "{shown}");
     expect![[r#"
-             scenario                      verdict       expected  executions       time
-        ok   two-agents                    anomaly       lost-upd…         34     0.41 s
-        FAIL two-agents                    anomaly       clean             34     0.41 s
+             scenario                  verdict       expected       executions      time
+        ok   two-agents                anomaly       lost-update            34    0.41 s
+        FAIL two-agents                anomaly       clean                  34    0.41 s
                the verdict is anomaly, expected clean
                no torn-file was found
                lost-update was found, which is not expected
                30 complete executions, expected 29
-        FAIL x                             inconclusive  30 compl…         34     0.41 s
+        FAIL x                         inconclusive  30 complete            34    0.41 s
                30 complete executions are expected of an exhaustive search, and this one
                  was not
-        FAIL a-scenario-wi…t-does-not-fit  anomaly       nothing …         34     0.41 s
+        FAIL a-scenario-…does-not-fit  anomaly       nothing to be…         34    0.41 s
                an anomaly was found, and no `[expect]` says that there is one
-        FAIL gone                          error
+        FAIL gone                      error
                `--setup` fails (exit 1): false
                  it says nothing
         5 scenarios, 4 not as expected: two-agents, x,
