@@ -219,7 +219,8 @@ fn several_scenarios_are_held_to_what_is_expected() {
                  it says nothing
         5 scenarios, 4 not as expected: two-agents, x,
           a-scenario-with-a-name-that-does-not-fit, gone (2.50 s)
-    "#]].assert_eq(&shown);
+    "#]]
+    .assert_eq(&shown);
     let mut out = Vec::new();
     json_of_suite(&suite, &mut out).unwrap();
     let object: serde_json::Value = serde_json::from_slice(&out).unwrap();

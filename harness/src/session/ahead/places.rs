@@ -64,13 +64,13 @@ impl Drop for Place<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::Places;
+    use super::{Place, Places};
 
     #[test]
     fn a_place_is_for_one_at_a_time() {
         let places = Places::beside(&[0, 1, 2], &[1], 4);
         let taken: Vec<_> = std::iter::from_fn(|| places.take()).collect();
-        let cores: Vec<_> = taken.iter().map(|place| place.core()).collect();
+        let cores: Vec<_> = taken.iter().map(Place::core).collect();
         assert_eq!(cores, [Some(0), Some(2), Some(1), Some(0)], "the search's own core comes last");
         drop(taken);
         places.give(Some(7));
