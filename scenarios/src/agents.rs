@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 
-use cooks_core::Store;
+use cooks_core::{Store, Wait};
 use nix::fcntl::{Flock, FlockArg};
 use serde_json::{Map, Value, json};
 
@@ -50,6 +50,36 @@ fn change_twice_with_core(id: &str) -> Result<(), cooks_core::Error> {
         agent.change(|part| *part = Some(json!({ "status": status })))?;
     }
     Ok(())
+}
+
+/// An update as the incident's agents make it: everything is loaded, the own part changed, everything saved. The core puts the difference
+/// on top of what is there by then.
+pub fn core_saved(id: &str) -> i32 {
+    finish(load_and_save(id, || ()))
+}
+
+/// A server that has loaded everything when it started, and saves it at a request, a unit of its own.
+pub fn core_cached(id: &str) -> i32 {
+    finish(load_and_save(id, cooks_harness::unit))
+}
+
+fn load_and_save(id: &str, between: impl FnOnce()) -> Result<(), cooks_core::Error> {
+    let store = Store::open(".")?;
+    let base = store.load()?;
+    between();
+    let mut mine = base.to_metadata();
+    mine[id]["updates"] = json!(1);
+    store.agent(id)?.save(&base, &mine).map(drop)
+}
+
+/// An update by an agent that does not wait: who finds a lock taken gives up, and has done nothing.
+pub fn core_at_once(id: &str) -> i32 {
+    finish(change_at_once(id))
+}
+
+fn change_at_once(id: &str) -> Result<(), cooks_core::Error> {
+    let agent = Store::open(".")?.waiting(Wait::No).agent(id)?;
+    agent.change(|part| *part = Some(json!({ "updates": 1 })))
 }
 
 fn finish<E: std::fmt::Display>(result: Result<(), E>) -> i32 {

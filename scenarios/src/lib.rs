@@ -3,6 +3,7 @@
 mod agents;
 
 use std::collections::BTreeMap;
+use std::path::{Component, Path, PathBuf};
 
 use cooks_harness::model::{Entry, Tree};
 use cooks_harness::scenario::{Scenario, ScenarioError};
@@ -48,11 +49,31 @@ pub fn find(name: &str) -> Option<Result<(Scenario, Tree), ScenarioError>> {
             message,
         })
     };
-    Some(Scenario::parse(text, &file).and_then(complete).map(|mut scenario| {
+    Some(Scenario::parse(text, &file).and_then(complete).and_then(|mut scenario| {
         scenario.name = name.to_owned();
-        let workspace = folder.get_dir(folder.path().join("workspace"));
-        (scenario, workspace.map(tree).unwrap_or_default())
+        let tree = workspace(folder.path(), scenario.dir.as_deref()).map_err(|message| ScenarioError {
+            file: file.clone(),
+            line: None,
+            message,
+        })?;
+        Ok((scenario, tree))
     }))
+}
+
+/// What each workspace is a copy of: a folder of the scenario's own, or of another one (`dir = "../stage-2/workspace"`).
+fn workspace(folder: &Path, dir: Option<&str>) -> Result<Tree, String> {
+    let mut path = PathBuf::new();
+    for part in folder.join(dir.unwrap_or("workspace")).components() {
+        match part {
+            Component::ParentDir => drop(path.pop()),
+            part => path.push(part),
+        }
+    }
+    match (CATALOGUE.get_dir(path), dir) {
+        (Some(found), _) => Ok(tree(found)),
+        (None, None) => Ok(Tree::new()),
+        (None, Some(dir)) => Err(format!("`dir` is {dir}, and there is no such folder in the catalogue")),
+    }
 }
 
 /// What a folder of the catalogue holds. Modes are not kept in it: everybody may read, programs begin with `#!`.
@@ -90,6 +111,9 @@ fn agents() -> BTreeMap<&'static str, Agent> {
         ("unlocked", agents::unlocked as Agent),
         ("core", agents::core as Agent),
         ("core-twice", agents::core_twice as Agent),
+        ("core-saved", agents::core_saved as Agent),
+        ("core-cached", agents::core_cached as Agent),
+        ("core-at-once", agents::core_at_once as Agent),
     ])
 }
 

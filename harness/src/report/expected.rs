@@ -1,7 +1,8 @@
 use std::collections::BTreeSet;
 
-use super::Report;
-use crate::model::{Kind, Verdict};
+use super::human::{by_telling, is_known};
+use super::{Report, words};
+use crate::model::{Ending, Event, Kind, Verdict, Waiting};
 use crate::scenario::Expect;
 
 /// In what a report is not as expected, in words; nothing where it is.
@@ -18,6 +19,7 @@ pub fn differences(expected: &Expect, report: &Report) -> Vec<String> {
         found
             .extend(kinds.difference(&wanted).map(|kind| format!("{kind} was found, which is not expected")));
     }
+    found.extend(missing_step(&expected.timeline, report));
     let counts =
         [("complete", expected.complete, report.complete), ("blocked", expected.blocked, report.blocked)];
     for (what, expected, actual) in counts {
@@ -42,6 +44,30 @@ pub(super) fn unexpected(report: &Report) -> Vec<String> {
         }
         None => Vec::new(),
     }
+}
+
+/// The first of these steps that the most telling anomaly has not, after those before it.
+fn missing_step(expected: &[String], report: &Report) -> Option<String> {
+    let shown = &by_telling(report).into_iter().find(|finding| is_known(finding))?.shown;
+    let step = |event: &Event| {
+        // How a process ends may stand for itself, whatever it did last.
+        let exit = event.exit.map(|exit| format!("{}: {}", event.process, words::ended(exit)));
+        [Some(format!("{}: {}", event.process, words::event(event))), exit]
+    };
+    let waits = match &shown.ending {
+        Ending::Blocked(waiting) => waiting.as_slice(),
+        _ => &[],
+    };
+    let wait = |waiting: &Waiting| {
+        [Some(format!("{}: waits to {}", waiting.process, words::pending(&waiting.operation.call))), None]
+    };
+    let mut steps = shown.trace.iter().map(step).chain(waits.iter().map(wait));
+    let is =
+        |shown: [Option<String>; 2], step: &str| shown.iter().flatten().any(|shown| shown.starts_with(step));
+    let missing = expected.iter().position(|step| !steps.any(|shown| is(shown, step)))?;
+    let after =
+        missing.checked_sub(1).map_or(String::new(), |before| format!(" after `{}`", expected[before]));
+    Some(format!("the timeline has no `{}`{after}", expected[missing]))
 }
 
 /// The word for a verdict.

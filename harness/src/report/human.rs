@@ -18,9 +18,7 @@ pub fn human(report: &Report, style: &Style, out: &mut dyn io::Write) -> io::Res
         write(out, style, &format!("not as expected: {difference}"), Some(Ink::Bad))?;
     }
     let telling = by_telling(report);
-    let is_known =
-        |finding: &&Finding| !finding.shown.trace.is_empty() || !finding.shown.outcome.exits.is_empty();
-    if !telling.iter().all(is_known) {
+    if !telling.iter().all(|finding| is_known(finding)) {
         writeln!(out)?;
         each_in_short(&telling, style, out)?;
     } else if let Some((first, others)) = telling.split_first() {
@@ -40,13 +38,18 @@ pub fn human(report: &Report, style: &Style, out: &mut dyn io::Write) -> io::Res
 
 /// The anomalies, the most telling first: those that keys explain, a lost update before others; then those with the fewest
 /// context switches; then as they were found.
-fn by_telling(report: &Report) -> Vec<&Finding> {
+pub(super) fn by_telling(report: &Report) -> Vec<&Finding> {
     let mut findings: Vec<&Finding> = report.anomalies.iter().collect();
     findings.sort_by_key(|finding| {
         let keys = !finding.anomaly.keys.is_empty();
         (!(keys && finding.anomaly.kind == Kind::LostUpdate), !keys, finding.context_switches)
     });
     findings
+}
+
+/// Whether the execution that shows it is known, and not only what was told of it.
+pub(super) fn is_known(finding: &Finding) -> bool {
+    !finding.shown.trace.is_empty() || !finding.shown.outcome.exits.is_empty()
 }
 
 /// Writes the verdict alone.

@@ -1,7 +1,8 @@
 //! Which steps of a trace a timeline shows: those that had a part in the anomaly, and what stands around them.
 //!
 //! A program makes a hundred operations before it comes to the point (it looks at the directory, reads itself). Shown are: the
-//! marked steps; where units begin; reads and changes of the files concerned; everything about locks; how processes end. Passed over are: looks that
+//! marked steps; where units begin; reads and changes of the files concerned; everything about locks, and what is done to a lock's file
+//! where that does not stay at its name; how processes end. Passed over are: looks that
 //! tell nothing of content (`stat`, the end of a file), flushes, opens that no other process's change follows before they are
 //! used, and all other files.
 
@@ -86,6 +87,7 @@ impl<'f> Concern<'f> {
         }
         let common: Vec<&str> = concern.sources.iter().copied().filter(|path| shared(path)).collect();
         concern.files.extend(common);
+        concern.files.extend(moved_locks(trace).into_keys());
         concern
     }
 
@@ -107,6 +109,22 @@ impl<'f> Concern<'f> {
     fn opens(&self, event: &Event) -> bool {
         part(event) == Part::Open && paths(event).any(|path| self.files.contains(path))
     }
+}
+
+/// Locks whose file somebody removed, or put another in the place of, and who: a second one may hold "the" lock then.
+pub(super) fn moved_locks(trace: &[Event]) -> BTreeMap<&str, BTreeSet<ProcessId>> {
+    let locks = trace.iter().filter(|event| matches!(event.operation.call.name.as_str(), "flock" | "fcntl"));
+    let locks: BTreeSet<&str> = locks.flat_map(paths).collect();
+    let mut moved: BTreeMap<&str, BTreeSet<ProcessId>> = BTreeMap::new();
+    for event in trace.iter().filter(|event| matches!(event.result, CallResult::Value(_))) {
+        let name = event.operation.call.name.as_str();
+        if name.starts_with("unlink") || name.starts_with("rename") {
+            for path in paths(event).filter(|path| locks.contains(path)) {
+                moved.entry(path).or_default().insert(event.process);
+            }
+        }
+    }
+    moved
 }
 
 /// Which processes name a path.
@@ -132,7 +150,8 @@ fn part(event: &Event) -> Part {
     let locks = call.detail.contains("releases the lock");
     match call.name.as_str() {
         _ if call.begins().is_some() => Part::Unit,
-        "flock" | "fcntl" => Part::Lock,
+        // "sleep": looks in vain while time passes.
+        "flock" | "fcntl" | "sleep" => Part::Lock,
         _ if locks => Part::Lock,
         "open" | "openat" | "openat2" | "creat" => match words::made(event) {
             _ if failed => Part::Read,

@@ -112,7 +112,8 @@ fn colour_only_where_it_is_asked_for() {
 }
 
 fn expected(verdict: Verdict, kinds: &[Kind], complete: Option<u64>) -> Option<scenario::Expect> {
-    Some(scenario::Expect { verdict, kinds: kinds.to_vec(), complete, blocked: None })
+    let kinds = kinds.to_vec();
+    Some(scenario::Expect { verdict, kinds, timeline: Vec::new(), complete, blocked: None })
 }
 
 #[test]
@@ -183,6 +184,11 @@ fn several_scenarios_are_held_to_what_is_expected() {
     let mut reports = [lost_update(), lost_update(), report(Verdict::Inconclusive, &["a"], Vec::new())];
     reports[0].expected = expected(Verdict::Anomaly, &[Kind::LostUpdate], Some(30));
     reports[1].expected = expected(Verdict::Clean, &[Kind::TornFile], Some(29));
+    let steps = |steps: &[&str]| steps.iter().map(ToString::to_string).collect();
+    let [first, second, _] = reports.each_mut().map(|report| &mut report.expected);
+    first.as_mut().unwrap().timeline =
+        steps(&["A: read agent", "B: write agent_metadata.json: 14 bytes", "A: write agent_metadata.json"]);
+    second.as_mut().unwrap().timeline = steps(&["B: write agent", "A: read agent"]);
     reports[2].expected = expected(Verdict::Inconclusive, &[], Some(30));
     reports[2].scenario = "x".into();
     let broken = Broken {
@@ -208,6 +214,7 @@ fn several_scenarios_are_held_to_what_is_expected() {
                the verdict is anomaly, expected clean
                no torn-file was found
                lost-update was found, which is not expected
+               the timeline has no `A: read agent` after `B: write agent`
                30 complete executions, expected 29
         FAIL x                         inconclusive  30 complete            34    0.41 s
                30 complete executions are expected of an exhaustive search, and this one

@@ -253,6 +253,7 @@ fn shown_processes(finding: &Finding, processes: usize) -> Vec<ProcessId> {
     let marked = finding.anomaly.steps.iter().filter_map(|marked| finding.shown.trace.get(marked.step));
     let mut concerned: BTreeSet<ProcessId> = marked.map(|event| event.process).collect();
     concerned.extend(&finding.anomaly.processes);
+    concerned.extend(select::moved_locks(&finding.shown.trace).into_values().flatten());
     if concerned.is_empty() {
         concerned.extend((0..processes).map(ProcessId));
     }

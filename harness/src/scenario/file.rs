@@ -137,6 +137,10 @@ impl Scenario {
         if expect.verdict != Verdict::Anomaly && !expect.kinds.is_empty() {
             return Err(("kinds", "`kinds` are of anomalies: the expected verdict is another".to_owned()));
         }
+        if expect.verdict != Verdict::Anomaly && !expect.timeline.is_empty() {
+            let message = "a `timeline` is of an anomaly: the expected verdict is another";
+            return Err(("timeline", message.to_owned()));
+        }
         if !self.strategy.is_by_chance() {
             return Ok(());
         }
@@ -211,6 +215,7 @@ requests = ["add a", "list"]
 [expect]
 verdict = "anomaly"
 kinds = ["lost-update", "torn-file"]
+timeline = ["A: read f", "B: write f"]
 complete = 30
 blocked = 4
 "#;
@@ -233,6 +238,7 @@ blocked = 4
         let expect = scenario.expect.clone().unwrap();
         assert_eq!((expect.verdict, expect.complete, expect.blocked), (Verdict::Anomaly, Some(30), Some(4)));
         assert_eq!(expect.kinds, [Kind::LostUpdate, Kind::TornFile]);
+        assert_eq!(expect.timeline, ["A: read f", "B: write f"]);
         let json = serde_json::to_string(&scenario).unwrap();
         assert_eq!(serde_json::from_str::<Scenario>(&json).unwrap(), scenario, "{json}");
     }
@@ -309,6 +315,10 @@ blocked = 4
             (
                 format!("{process}[expect]\nverdict = \"clean\"\nkinds = [\"deadlock\"]"),
                 "s.toml:5: `kinds` are of anomalies: the expected verdict is another",
+            ),
+            (
+                format!("{process}[expect]\nverdict = \"clean\"\ntimeline = [\"A: lock f\"]"),
+                "s.toml:5: a `timeline` is of an anomaly: the expected verdict is another",
             ),
             (
                 format!("strategy = \"random\"\n{process}[expect]\nverdict = \"anomaly\"\ncomplete = 3"),

@@ -1,0 +1,9 @@
+"""The job that cleans up: a lock file that is older than a minute is taken for left behind."""
+
+import glob
+import os
+import time
+
+for lock in glob.glob("locks/*.lock"):
+    if time.time() - os.stat(lock).st_mtime > 60:
+        os.unlink(lock)

@@ -1,0 +1,32 @@
+"""The same, right: the lock is held around the whole change, and what is changed was read under it."""
+
+import fcntl
+import json
+import os
+import sys
+
+STORE = "memory.json"
+LOCK = "memory.lock"
+
+
+def read_graph():
+    with open(STORE) as file:
+        return json.load(file)
+
+
+def write_graph(graph):
+    temporary = f"{STORE}.{os.getpid()}.tmp"
+    with open(temporary, "w") as file:
+        file.write(json.dumps(graph))
+    os.replace(temporary, STORE)
+
+
+def create_entity(name):
+    with open(LOCK, "r+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        graph = read_graph()
+        graph[name] = {"observations": []}
+        write_graph(graph)
+
+
+create_entity(sys.argv[1])
