@@ -111,7 +111,6 @@ fn agents() -> BTreeMap<&'static str, Agent> {
         ("unlocked", agents::unlocked as Agent),
         ("core", agents::core as Agent),
         ("core-twice", agents::core_twice as Agent),
-        ("core-saved", agents::core_saved as Agent),
         ("core-cached", agents::core_cached as Agent),
         ("core-at-once", agents::core_at_once as Agent),
     ])
