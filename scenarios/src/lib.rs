@@ -130,3 +130,29 @@ pub fn closure(words: &str) -> Option<Program> {
 pub fn closure_names() -> Vec<&'static str> {
     agents().into_keys().collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{CATALOGUE, find, names};
+
+    #[test]
+    fn each_scenario_is_held_to_a_verdict_and_told_of() {
+        for name in names() {
+            let (scenario, tree) = find(name).unwrap().unwrap();
+            assert!(scenario.expect.is_some(), "{name} expects nothing");
+            assert!(!scenario.summary.is_empty(), "{name} has no summary");
+            assert!(!tree.is_empty(), "{name} has no workspace");
+            let story = CATALOGUE.get_file(format!("{name}/README.md"));
+            assert!(story.is_some(), "{name} has no README");
+        }
+    }
+
+    /// Several scenarios can be about the same programs.
+    #[test]
+    fn a_workspace_can_be_that_of_another() {
+        let [two, three] =
+            ["unlink-on-release-2", "unlink-on-release-3"].map(|name| find(name).unwrap().unwrap());
+        assert_eq!(two.1, three.1);
+        assert_eq!(three.0.processes.len(), 3);
+    }
+}
