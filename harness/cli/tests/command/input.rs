@@ -153,7 +153,7 @@ fn a_scenario_that_is_not_there_is_refused() {
     for (arguments, message) in [
         (&["run"][..], "no scenario: give names or folders, or --all"),
         (&["run", "no-such-scenario"], "there is no scenario `no-such-scenario`"),
-        (&["run", "folder"], "folder/scenario.toml: cannot be read"),
+        (&["run", "folder"], "the folder folder has no scenario.toml, and no folder below it has one"),
         (&["run", "agent-ab-fixed", "no-such-scenario"], "there is no scenario `no-such-scenario`"),
         (&["run", "--all", "agent-ab"], "cannot be used with"),
         (&["run", "agent-ab-fixed", "--max-executions", "0"], "`max-executions` is 0: nothing would be run"),
