@@ -32,9 +32,8 @@ pub enum Command {
     Replay(Replay),
     /// Join the JSON results of all shards of an exploration
     Merge(Merge),
-    /// The same commands uncontrolled and really parallel (not built yet)
-    #[command(hide = true)]
-    Stress(Rest),
+    /// Run the same commands free and side by side: how often mere chance shows an anomaly
+    Stress(Box<Stress>),
     /// Who holds and waits for which lock in a live directory, and what is stale, torn, in conflict
     Diagnose(Diagnose),
     /// Make a folder with a scenario that runs, to go on from
@@ -45,19 +44,29 @@ pub enum Command {
     Doctor,
 }
 
-/// Whatever follows.
-#[derive(Debug, Args)]
-pub struct Rest {
-    /// Ignored.
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-    pub rest: Vec<String>,
-}
-
 /// `cooks explore`
 #[derive(Debug, Args)]
 pub struct Explore {
     #[command(flatten)]
     pub processes: Processes,
+    #[command(flatten)]
+    pub setting: Setting,
+    #[command(flatten)]
+    pub search: Search,
+    /// Explore shard K of N alone (1/3, 2/3, 3/3), without knowing of the others; `cooks merge` joins their results
+    #[arg(long, value_name = "K/N")]
+    pub shard: Option<Shard>,
+    #[command(flatten)]
+    pub share: Share,
+    #[command(flatten)]
+    pub output: Output,
+    #[command(flatten)]
+    pub later: Later,
+}
+
+/// In what the processes run, and what of that which they leave counts.
+#[derive(Debug, Args)]
+pub struct Setting {
     /// The folder that each fresh workspace is a copy of [default: an empty one]
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
@@ -82,17 +91,45 @@ pub struct Explore {
     /// What to make of a process that exits non-zero where no serial order lets it
     #[arg(long, value_enum, default_value_t = Aborts::Fail)]
     pub aborts: Aborts,
+}
+
+/// `cooks stress`
+///
+/// Nothing is controlled: which run shows what is chance, and is not the same another time. Exits with 1 when an anomaly was seen, else with 3:
+/// that nothing was seen is no proof.
+#[derive(Debug, Args)]
+pub struct Stress {
+    /// A name in the catalogue, or a folder with a `scenario.toml`, in the place of commands
+    #[arg(value_name = "SCENARIO", conflicts_with = "process")]
+    pub scenario: Option<String>,
     #[command(flatten)]
-    pub search: Search,
-    /// Explore shard K of N alone (1/3, 2/3, 3/3), without knowing of the others; `cooks merge` joins their results
-    #[arg(long, value_name = "K/N")]
-    pub shard: Option<Shard>,
+    pub processes: Processes,
     #[command(flatten)]
-    pub share: Share,
-    #[command(flatten)]
-    pub output: Output,
-    #[command(flatten)]
-    pub later: Later,
+    pub setting: Setting,
+    /// How many runs to make
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub runs: u64,
+    /// Let each process begin up to so many microseconds later than the first, as drawn by the seed; with 0 all begin together
+    #[arg(long, value_name = "MICROSECONDS", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=10_000_000))]
+    pub jitter: u32,
+    /// What decides how much later they begin, and nothing else: it does not make a run happen again [default: drawn and printed]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// How long to wait for a run before everything in it is ended; such runs are counted by themselves
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    pub patience: Duration,
+    /// End after this many seconds
+    #[arg(long, value_name = "SECONDS")]
+    pub time_limit: Option<f64>,
+    /// Make so many runs at a time; they disturb each other, which may show more or less
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub jobs: u32,
+    /// How to print the result
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    pub format: Format,
+    /// Print no progress, and of the result the verdict alone
+    #[arg(long)]
+    pub quiet: bool,
 }
 
 /// `cooks run`

@@ -8,25 +8,35 @@ use cooks_harness::model::{Tree, Verdict};
 use cooks_harness::oracle;
 use cooks_harness::scenario::{self, Process, Program, Scenario, StrategyName};
 
-use crate::args::{Aborts, Equivalence, Explore, Strategy};
+use crate::args::{Aborts, Equivalence, Explore, Setting, Strategy};
 use crate::failure::{ANOMALY, CLEAN, Failure, INCONCLUSIVE};
-use crate::processes::Given;
+use crate::processes::{Given, Processes};
 use crate::{input, output};
 
 /// Explores the commands that were given.
 pub fn explore(args: &Explore, stop: &Arc<AtomicBool>) -> Result<u8, Failure> {
     refuse_what_is_not_built(args)?;
-    match args.processes.0.len() {
-        0 => return Err(Failure::usage("nothing to explore: give two commands or more, each with -p CMD")),
-        1 => return Err(Failure::usage("one process cannot race: give a second command with -p CMD")),
-        _ => {}
-    }
-    let tree = args.dir.as_deref().map_or_else(|| Ok(Tree::new()), input::tree)?;
+    are_several(&args.processes)?;
+    let tree = tree(&args.setting)?;
     let mut job = input::job(scenario(args)?, tree)?;
     input::share(&mut job, args.shard, &args.share)?;
     let report = output::explored(&job, &args.output, stop)?;
     output::print(&report, &args.output)?;
     Ok(code(report.verdict))
+}
+
+/// Refuses less than two processes.
+pub fn are_several(processes: &Processes) -> Result<(), Failure> {
+    match processes.0.len() {
+        0 => Err(Failure::usage("nothing to explore: give two commands or more, each with -p CMD")),
+        1 => Err(Failure::usage("one process cannot race: give a second command with -p CMD")),
+        _ => Ok(()),
+    }
+}
+
+/// What the workspace begins with.
+pub fn tree(setting: &Setting) -> Result<Tree, Failure> {
+    setting.dir.as_deref().map_or_else(|| Ok(Tree::new()), input::tree)
 }
 
 /// The exit code of a verdict.
@@ -78,18 +88,6 @@ fn scenario(args: &Explore) -> Result<Scenario, Failure> {
     let search = &args.search;
     let strategy = strategy(search.strategy);
     Ok(Scenario {
-        name: args.dir.as_deref().map_or_else(|| "explore".into(), output::name_of),
-        dir: args.dir.as_ref().map(|dir| dir.display().to_string()),
-        setup: args.setup.clone(),
-        canon: args.canon.clone(),
-        ignore: args.ignore.clone(),
-        unordered: args.unordered.clone(),
-        check: args.check.clone(),
-        last: args.last.clone(),
-        aborts: match args.aborts {
-            Aborts::Fail => oracle::Aborts::Fail,
-            Aborts::Allow => oracle::Aborts::Allow,
-        },
         strategy,
         seed: seed(strategy, search.seed),
         depth: search.depth,
@@ -100,7 +98,26 @@ fn scenario(args: &Explore) -> Result<Scenario, Failure> {
         all: search.all,
         verify: search.verify,
         equivalence: equivalence(search.equivalence),
-        processes: args.processes.0.iter().map(process).collect::<Result<_, _>>()?,
+        ..of_setting(&args.setting, &args.processes)?
+    })
+}
+
+/// The scenario that processes in a setting are.
+pub fn of_setting(setting: &Setting, processes: &Processes) -> Result<Scenario, Failure> {
+    Ok(Scenario {
+        name: setting.dir.as_deref().map_or_else(|| "explore".into(), output::name_of),
+        dir: setting.dir.as_ref().map(|dir| dir.display().to_string()),
+        setup: setting.setup.clone(),
+        canon: setting.canon.clone(),
+        ignore: setting.ignore.clone(),
+        unordered: setting.unordered.clone(),
+        check: setting.check.clone(),
+        last: setting.last.clone(),
+        aborts: match setting.aborts {
+            Aborts::Fail => oracle::Aborts::Fail,
+            Aborts::Allow => oracle::Aborts::Allow,
+        },
+        processes: processes.0.iter().map(process).collect::<Result<_, _>>()?,
         ..Scenario::default()
     })
 }
@@ -119,9 +136,11 @@ fn process(given: &Given) -> Result<Process, Failure> {
 
 /// The seed: as given; where chance plays a part and none was given, one that is drawn here, and printed in the report.
 fn seed(strategy: StrategyName, given: Option<u64>) -> Option<u64> {
-    let drawn = || {
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        now.map_or(0, |time| u64::from(time.subsec_nanos()))
-    };
     given.or_else(|| strategy.is_by_chance().then(drawn))
+}
+
+/// A seed that is drawn.
+pub fn drawn() -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.map_or(0, |time| u64::from(time.subsec_nanos()))
 }

@@ -13,6 +13,7 @@ mod processes;
 mod progress;
 mod replay;
 mod run;
+mod stress;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -45,7 +46,7 @@ fn main() -> ExitCode {
         Command::New(args) => new::new(&args),
         Command::List => run::list(),
         Command::Doctor => doctor::doctor(&stop),
-        Command::Stress(_) => Err(Failure::not_built("cooks stress")),
+        Command::Stress(args) => stress::stress(&args, &stop),
         Command::Diagnose(args) => diagnose::diagnose(&args, &stop),
     };
     match result {

@@ -1,10 +1,11 @@
 //! The progress line on a terminal, and what `--explain` tells.
 
+use std::cell::Cell;
 use std::io::{self, IsTerminal};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use cooks_harness::session::Progress;
+use cooks_harness::session::{Progress, Stressed};
 
 /// How often the progress line is written anew.
 const REFRESH: Duration = Duration::from_millis(200);
@@ -69,6 +70,34 @@ impl<'a> Board<'a> {
     /// Takes the line away.
     pub fn clear(&self) {
         eprint!("{}", self.wipe());
+    }
+}
+
+/// How many runs were made of processes that run free.
+pub struct Runs {
+    shown: bool,
+    written: Cell<Instant>,
+}
+
+impl Runs {
+    /// Without a terminal, or where it is to be quiet, nothing is shown.
+    pub fn new(quiet: bool) -> Self {
+        Self { shown: io::stderr().is_terminal() && !quiet, written: Cell::new(Instant::now()) }
+    }
+
+    /// One more is over.
+    pub fn tell(&self, stressed: Stressed, of: u64) {
+        if self.shown && self.written.get().elapsed() >= REFRESH {
+            self.written.set(Instant::now());
+            eprint!("\r\x1b[K{} of {of} runs, {} with an anomaly", stressed.runs, stressed.hits);
+        }
+    }
+
+    /// Takes the line away.
+    pub fn clear(&self) {
+        if self.shown {
+            eprint!("\r\x1b[K");
+        }
     }
 }
 

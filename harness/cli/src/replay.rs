@@ -54,6 +54,7 @@ fn report(
         execution: 1,
         witness: Some(args.witness.display().to_string()),
         replayed: 1,
+        hits: None,
     });
     Report {
         scenario: witness.scenario.name,
@@ -81,5 +82,6 @@ fn report(
         outcomes: Default::default(),
         subject: String::new(),
         shard: None,
+        chance: None,
     }
 }

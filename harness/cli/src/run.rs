@@ -118,19 +118,24 @@ fn suite_in(name: &str) -> Result<Vec<PathBuf>, Failure> {
     Ok(below)
 }
 
-/// The scenario that a name of the catalogue or a folder stands for, with what is to be otherwise.
-fn from_name(name: &str, args: &Run) -> Result<Chosen, Failure> {
+/// The scenario that a name of the catalogue or a folder stands for.
+pub fn find(name: &str) -> Result<(Scenario, Tree), Failure> {
     let folder = Path::new(name);
-    let (mut scenario, tree) = if let Some(found) = cooks_scenarios::find(name) {
-        found?
-    } else if folder.is_dir() {
-        from_folder(folder)?
-    } else {
-        let known = cooks_scenarios::names().collect::<Vec<_>>().join(", ");
-        return Err(Failure::usage(format!(
-            "there is no scenario `{name}`, neither in the catalogue ({known}) nor as a folder"
-        )));
-    };
+    if let Some(found) = cooks_scenarios::find(name) {
+        return Ok(found?);
+    }
+    if folder.is_dir() {
+        return from_folder(folder);
+    }
+    let known = cooks_scenarios::names().collect::<Vec<_>>().join(", ");
+    Err(Failure::usage(format!(
+        "there is no scenario `{name}`, neither in the catalogue ({known}) nor as a folder"
+    )))
+}
+
+/// The same, with what is to be otherwise.
+fn from_name(name: &str, args: &Run) -> Result<Chosen, Failure> {
+    let (mut scenario, tree) = find(name)?;
     let search = &args.search;
     if let Some(name) = search.strategy {
         scenario.strategy = strategy(name);

@@ -20,6 +20,7 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 mod torn;
+mod untraced;
 
 use crate::model::{Anomaly, Execution, Exit, MarkedStep, Tree, Units};
 
@@ -31,6 +32,7 @@ pub use livelock::Livelock;
 pub use normalize::{BadGlob, Normalize};
 pub use remembered::Remembered;
 pub use serial::{Aborts, Order, SerialOutcomes, SerialRun, orders, orders_of_subsets, orders_without};
+pub use untraced::judge_untraced;
 
 /// What an oracle is shown.
 #[derive(Clone, Copy, Debug)]

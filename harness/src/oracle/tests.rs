@@ -2,6 +2,7 @@
 
 mod any_trace;
 mod lost_updates;
+mod untraced;
 
 use super::testing::{Script, serial_of_two, tree};
 use super::{Aborts, Case, CheckRun, Normalize, Order, SerialOutcomes, SerialRun, judge, versions};

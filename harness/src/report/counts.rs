@@ -1,7 +1,7 @@
 //! What was tried and how completely, in words that need no manual.
 
 use super::expected::word;
-use super::{End, Report};
+use super::{Chance, End, Report};
 use crate::model::{ProcessId, Verdict};
 use crate::scenario::Equivalence;
 
@@ -19,6 +19,9 @@ pub(super) fn verdict(report: &Report, kinds: &[String]) -> String {
             "{}{expected}: every interleaving of {who}{shard} was tried{limit}, and each leaves what some serial order leaves",
             word(report.verdict)
         ),
+        Verdict::Inconclusive if report.chance.is_some() => {
+            format!("{}: nothing seen in {}", word(report.verdict), plural(report.executions, "run"))
+        }
         Verdict::Inconclusive => format!(
             "{}{expected}: nothing found, but not every interleaving of {who} was tried{}",
             word(report.verdict),
@@ -39,6 +42,7 @@ pub(super) fn covered(report: &Report) -> String {
             None => format!("every interleaving: {executions}"),
         },
         End::Preemptions => format!("{}: {executions}", clause(report)),
+        _ if report.chance.is_some() => plural(report.executions, "run"),
         _ if report.strategy == REPLAY => format!("one schedule: {executions}"),
         _ => match &report.covered {
             Some(clause) => format!("{executions} by chance ({}): {clause}", strategy(report)),
@@ -65,6 +69,9 @@ fn clause(report: &Report) -> &str {
 /// The figures: executions and how they ended; outcomes against serial ones; what it cost.
 pub(super) fn figures(report: &Report) -> String {
     let seconds = format!("{:.2} s", report.elapsed_s);
+    if let Some(chance) = &report.chance {
+        return by_chance(report, chance) + &format!(" {seconds}.");
+    }
     if report.strategy == REPLAY {
         return format!(
             "replayed: {}, each as recorded, and the outcome too; {seconds}",
@@ -79,6 +86,36 @@ pub(super) fn figures(report: &Report) -> String {
         if report.serial_runs == 1 { "gives" } else { "give" },
         report.serial_outcomes,
         plural(report.steps, "step"),
+    )
+}
+
+/// What was seen of processes that ran free.
+fn by_chance(report: &Report, chance: &Chance) -> String {
+    let runs = report.executions;
+    let jitter = match chance.jitter_us {
+        0 => "all begin together".to_owned(),
+        most => format!("each begins up to {most} µs later, seed {}", report.seed),
+    };
+    let seen = match chance.hits {
+        // Hanley and Lippman-Hand, If nothing goes wrong, is everything all right? (JAMA 1983): the rule of three.
+        0 if runs > chance.unfinished => format!(
+            "none with an anomaly: what chance shows more often than once in {} runs would have been seen (95 %)",
+            (runs - chance.unfinished).div_ceil(3)
+        ),
+        hits => format!("{hits} with an anomaly ({:.2} %)", 100.0 * hits as f64 / runs.max(1) as f64),
+    };
+    let unfinished = match chance.unfinished {
+        0 => String::new(),
+        some => format!(", {some} not over in {} s", chance.patience_s),
+    };
+    let ended = if report.end == End::TimeLimit { ", ended by the time limit" } else { "" };
+    format!(
+        "{} free, side by side ({jitter}){ended}: {seen}{unfinished}. {}; the {} {} {}.",
+        plural(runs, "run"),
+        plural(report.distinct_outcomes, "distinct outcome"),
+        plural(report.serial_runs, "serial run"),
+        if report.serial_runs == 1 { "gives" } else { "give" },
+        report.serial_outcomes,
     )
 }
 

@@ -149,6 +149,9 @@ fn each_in_short(findings: &[&Finding], style: &Style, out: &mut dyn io::Write) 
     for finding in findings {
         let anomaly = &finding.anomaly;
         writeln!(out, "  {}", gist(&format!("{}: {}", anomaly.kind, anomaly.summary), style.columns() - 2))?;
+        if let Some(hits) = finding.hits {
+            writeln!(out, "    {}, in run {} first", plural(hits, "hit"), finding.execution)?;
+        }
         if let Some(witness) = &finding.witness {
             writeln!(out, "    cooks replay {}", argument(witness))?;
         }

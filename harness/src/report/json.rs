@@ -4,7 +4,7 @@ use std::io;
 use serde::Serialize;
 
 use super::expected::unexpected;
-use super::{Broken, End, Finding, Report, Suite, counts, differences};
+use super::{Broken, Chance, End, Finding, Report, Suite, counts, differences};
 use crate::model::{CriticalStep, Kind, ProcessId, Verdict};
 use crate::scenario::{Equivalence, Expect};
 
@@ -41,6 +41,8 @@ struct Object<'a> {
     steps: u64,
     elapsed_s: f64,
     outcomes: &'a BTreeSet<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    chance: Option<&'a Chance>,
     anomalies: Vec<FoundObject<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     expected: Option<&'a Expect>,
@@ -60,6 +62,8 @@ struct FoundObject<'a> {
     context_switches: u64,
     witness: Option<&'a str>,
     replayed: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hits: Option<u64>,
 }
 
 /// An operation that an anomaly hangs on. Steps count from 1, as in summaries.
@@ -127,6 +131,7 @@ impl<'a> Object<'a> {
             steps: report.steps,
             elapsed_s: report.elapsed_s,
             outcomes: &report.outcomes,
+            chance: report.chance.as_ref(),
             anomalies: report.anomalies.iter().map(FoundObject::of).collect(),
             expected: report.expected.as_ref(),
             as_expected: report.expectation().map(|expected| differences(expected, report).is_empty()),
@@ -167,6 +172,7 @@ impl<'a> FoundObject<'a> {
             context_switches: finding.context_switches,
             witness: finding.witness.as_deref(),
             replayed: finding.replayed,
+            hits: finding.hits,
         }
     }
 }

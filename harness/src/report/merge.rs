@@ -310,6 +310,7 @@ fn join(parts: Vec<Part>) -> Report {
         anomalies: findings(parts),
         outcomes,
         shard: None,
+        chance: None,
     }
 }
 
@@ -360,5 +361,6 @@ fn finding(found: Found, before: u64) -> Finding {
         context_switches: found.context_switches,
         witness: found.witness,
         replayed: found.replayed,
+        hits: None,
     }
 }

@@ -17,11 +17,11 @@ mod tests;
 mod timeline;
 pub mod words;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Anomaly, CriticalStep, Execution, Verdict};
+use crate::model::{Anomaly, CriticalStep, Ending, Execution, Kind, Outcome, Verdict};
 use crate::scenario::{Equivalence, Expect};
 
 pub use ci::{github, junit};
@@ -86,7 +86,29 @@ pub struct Report {
     pub subject: String,
     /// Which part of the exploration this is, where it is not all of it.
     pub shard: Option<Shard>,
+    /// What was seen where the processes ran free, and nobody searched.
+    pub chance: Option<Chance>,
 }
+
+/// What was seen of processes that ran free: the executions are runs.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Chance {
+    /// Runs with an anomaly.
+    pub hits: u64,
+    /// Runs that were not over in time, and were ended.
+    pub unfinished: u64,
+    /// How many runs there were at a time.
+    pub at_once: usize,
+    /// How much later than the first each process began at most, in microseconds.
+    pub jitter_us: u64,
+    /// How long a run was waited for, in seconds.
+    pub patience_s: f64,
+    /// Runs with an anomaly, by its kind.
+    pub kinds: BTreeMap<Kind, u64>,
+}
+
+/// The strategy that there is where nobody searches.
+pub const STRESS: &str = "stress";
 
 impl Report {
     /// What it is held to: a shard to nothing, only what all of them come to.
@@ -159,4 +181,24 @@ pub struct Finding {
     pub witness: Option<String>,
     /// How many times it was replayed and came out the same.
     pub replayed: u32,
+    /// In how many runs it was seen, where chance decided.
+    pub hits: Option<u64>,
+}
+
+impl Finding {
+    /// One that nobody has the execution of: it was seen in so many runs, in this one first.
+    #[must_use]
+    pub fn by_chance(anomaly: Anomaly, first: u64, hits: u64) -> Self {
+        let (schedule, trace, outcome) = (Vec::new(), Vec::new(), Outcome::default());
+        Self {
+            anomaly,
+            critical: Vec::new(),
+            shown: Execution { schedule, trace, ending: Ending::Complete, outcome },
+            execution: first,
+            context_switches: 0,
+            witness: None,
+            replayed: 0,
+            hits: Some(hits),
+        }
+    }
 }

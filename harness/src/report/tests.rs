@@ -29,6 +29,7 @@ fn finding(execution: Execution, serial: &SerialOutcomes, initial: &Tree) -> Fin
         context_switches: 2,
         witness,
         replayed: 3,
+        hits: None,
     }
 }
 
@@ -64,6 +65,7 @@ fn report(verdict: Verdict, commands: &[&str], anomalies: Vec<Finding>) -> Repor
         outcomes: (["0a", "0b", "0c"].map(String::from)).into(),
         subject: "5eed".into(),
         shard: None,
+        chance: None,
     }
 }
 

@@ -80,7 +80,7 @@ impl OfItsOwn {
         over: &Arc<AtomicBool>,
     ) -> Result<Self, SessionError> {
         if let Some(core) = core {
-            tracer::move_to(core);
+            tracer::move_to(&[core]);
         }
         let (afterwards, others) = Afterwards::of(&job.scenario);
         let tracer = Tracer::new(&job.programs, &others, initial.clone(), Arc::clone(over))?;

@@ -4,7 +4,7 @@ use super::SessionError;
 use crate::model::{Ending, Execution, Tree};
 use crate::oracle::CheckRun;
 use crate::scenario::Scenario;
-use crate::tracer::{Alone, Program, TraceError, Tracer};
+use crate::tracer::{Alone, Program, RunsAlone, TraceError, Tracer};
 
 /// Which of the tracer's other programs is which, with its command.
 #[derive(Debug, Default)]
@@ -48,7 +48,7 @@ impl Afterwards {
     /// Completes the outcome of an execution in which every process has exited: the last command, the canonical form, the check.
     pub(super) fn finish(
         &self,
-        tracer: &mut Tracer,
+        tracer: &mut impl RunsAlone,
         execution: &mut Execution,
     ) -> Result<Option<CheckRun>, SessionError> {
         if execution.ending != Ending::Complete {

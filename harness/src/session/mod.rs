@@ -8,6 +8,7 @@ mod finish;
 mod search;
 mod serial;
 mod simpler;
+mod stress;
 mod together;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,6 +20,7 @@ use self::ahead::Places;
 pub use self::evidence::{Replayed, replay};
 use self::finish::Afterwards;
 use self::search::Searched;
+pub use self::stress::{Stress, Stressed, stress};
 pub use self::together::explore_together;
 use crate::backend::Backend;
 use crate::explore::Counts;
@@ -70,6 +72,11 @@ pub enum SessionError {
         /// What was said of it.
         said: String,
     },
+    /// What the processes leave one after another is not the same each time.
+    #[error(
+        "what the processes leave is not the same each time that they run free, one after another ({0}): nothing can be held against it; leave out by --ignore what varies, or put it into a canonical form by --canon"
+    )]
+    Varies(String),
     /// A schedule did not give the same execution again.
     #[error(
         "the execution does not repeat: {0}; leave out by --ignore what depends on more than the schedule, or put it into a canonical form by --canon"
@@ -307,6 +314,7 @@ impl<'a> Session<'a> {
             execution: self.counts.executions,
             witness: None,
             replayed: evidence::REPLAYS,
+            hits: None,
         });
         Ok(())
     }
@@ -363,6 +371,7 @@ impl<'a> Session<'a> {
             subject,
             shard: self.job.shard,
             expected: scenario.expect.clone(),
+            chance: None,
         };
         Explored { report, witnesses: self.witnesses }
     }

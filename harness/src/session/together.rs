@@ -30,7 +30,7 @@ pub fn explore_together<R: Send>(
     };
     let work = |core: Option<usize>| {
         if let Some(core) = core {
-            tracer::move_to(core);
+            tracer::move_to(&[core]);
         }
         loop {
             let number = next.fetch_add(1, Ordering::Relaxed);

@@ -5,6 +5,7 @@
 //! workspace never stop, or are let go at once.
 
 mod alarms;
+mod alone;
 mod apply;
 mod arch;
 mod beginning;
@@ -17,6 +18,7 @@ mod exec;
 mod execution;
 mod files;
 mod filter;
+mod free;
 mod ids;
 mod input;
 mod laid;
@@ -48,10 +50,12 @@ use std::sync::atomic::AtomicBool;
 use nix::sched::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
 use nix::unistd::Pid;
 
+pub use self::alone::{Alone, RunsAlone};
 use self::checkpoint::Beginning;
 use self::decode::World;
 use self::endings::Ends;
 use self::execution::Running;
+pub use self::free::{Free, Start};
 use self::input::Feed;
 use self::laid::{Changes, Laid, Survey};
 use self::locks::Locks;
@@ -123,17 +127,6 @@ pub struct Tracer {
     all_covered: bool,
     stop: Arc<AtomicBool>,
     cores: Option<CpuSet>,
-}
-
-/// What a command that ran alone did.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Alone {
-    /// How it ended.
-    pub exit: Exit,
-    /// Its standard output.
-    pub stdout: Vec<u8>,
-    /// Its standard error.
-    pub stderr: Vec<u8>,
 }
 
 impl Tracer {
@@ -446,11 +439,11 @@ pub fn cores() -> Vec<usize> {
     (0..CpuSet::count()).filter(|core| set.is_set(*core).unwrap_or(false)).collect()
 }
 
-/// Moves the calling thread to a core, where that is allowed: a tracer stays on the core that it is made on.
-pub fn move_to(core: usize) {
-    let mut one = CpuSet::new();
-    if one.set(core).is_ok() {
-        let _ = sched_setaffinity(Pid::from_raw(0), &one);
+/// Moves the calling thread to these cores, where that is allowed: a tracer stays on the core that it is made on.
+pub fn move_to(cores: &[usize]) {
+    let mut set = CpuSet::new();
+    if !cores.is_empty() && cores.iter().all(|core| set.set(*core).is_ok()) {
+        let _ = sched_setaffinity(Pid::from_raw(0), &set);
     }
 }
 

@@ -74,11 +74,21 @@ impl Sandbox {
     /// # Errors
     /// Those of reading a file in memory.
     pub fn output(&self, program: usize) -> io::Result<(Vec<u8>, Vec<u8>)> {
+        self.outputs[program].kept()
+    }
+}
+
+impl Output {
+    /// What is in both, as far as it is kept.
+    ///
+    /// # Errors
+    /// Those of reading a file in memory.
+    pub fn kept(&self) -> io::Result<(Vec<u8>, Vec<u8>)> {
         let whole = |file: &File| {
             let mut bytes = vec![0; file.metadata()?.len().min(MOST_KEPT) as usize];
             file.read_exact_at(&mut bytes, 0).map(|()| bytes)
         };
-        Ok((whole(&self.outputs[program].out)?, whole(&self.outputs[program].err)?))
+        Ok((whole(&self.out)?, whole(&self.err)?))
     }
 }
 

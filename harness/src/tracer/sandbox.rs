@@ -24,7 +24,7 @@ use super::ids::template_pid;
 use super::input::{Feeding, Pipe};
 use super::output::Output;
 use super::program::Program;
-use super::start::{Prepared, begin, environment};
+use super::start::{Control, Prepared, begin, environment};
 use super::sys;
 use super::tracee::{Resume, Stop, Tracee};
 
@@ -55,75 +55,80 @@ pub enum SandboxError {
     Gone(io::Error),
 }
 
-/// The zygote and its init, seen from the controller.
+/// A zygote and its init, seen from the controller: a place apart, for whatever the init is to do.
+#[derive(Debug)]
+pub struct Inside {
+    zygote: Pid,
+    init: Pid,
+    gate: OwnedFd,
+    root: OwnedFd,
+}
+
+/// The sandbox of what is traced.
 #[derive(Debug)]
 pub struct Sandbox {
-    zygote: Pid,
+    /// Before the place that it is in.
     init: Tracee,
-    gate: OwnedFd,
+    inside: Inside,
     pub(super) outputs: Vec<Output>,
     /// Of each program, its parts: the place of the first among those that the init knows, and what to call them.
     parts: Vec<(usize, Vec<String>)>,
     /// Of each part that has been started.
     templates: Vec<OnceCell<Template>>,
-    root: OwnedFd,
 }
 
-impl Sandbox {
-    /// Forks the zygote, with all that it may be asked to run.
+/// What the parts of programs need, one after another; and where the controller reads what each program prints.
+pub fn prepare(programs: &[Program]) -> Result<(Vec<Prepared>, Vec<Output>), SandboxError> {
+    let mut prepared = Vec::new();
+    let mut outputs = Vec::new();
+    for program in programs {
+        let make = |name: &str| -> io::Result<(File, OwnedFd)> {
+            let file = File::from(memfd_create(name, MFdFlags::MFD_CLOEXEC)?);
+            let theirs = File::options().append(true).open(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
+            Ok((file, theirs.into()))
+        };
+        let (ours_out, out) = make("stdout").map_err(refused("making a file in memory"))?;
+        let (ours_err, err) = make("stderr").map_err(refused("making a file in memory"))?;
+        let pipe = program.requests().map(|_| Pipe::new()).transpose();
+        let pipe = pipe.map_err(refused("making a pipe"))?;
+        let copy = |descriptor: &OwnedFd| descriptor.try_clone().map_err(refused("copying a descriptor"));
+        for part in program.parts() {
+            let words = part.words().map_err(SandboxError::Command)?;
+            let input = pipe.as_ref().map(Pipe::for_them).transpose();
+            let input = input.map_err(refused("copying a descriptor"))?;
+            let (out, err) = (copy(&out)?, copy(&err)?);
+            prepared.push(Prepared { program: part.clone(), words, out, err, input });
+        }
+        outputs.push(Output { out: ours_out, err: ours_err, input: pipe });
+    }
+    Ok((prepared, outputs))
+}
+
+impl Inside {
+    /// Forks the zygote, and has it fork an init that lives like this, with the other end of the gate.
     ///
     /// # Errors
-    /// Where the machine refuses a namespace or mount, or a command cannot be run.
-    pub fn start(programs: &[Program]) -> Result<Self, SandboxError> {
-        let mut prepared = Vec::new();
-        let mut outputs = Vec::new();
-        let mut parts = Vec::new();
-        for program in programs {
-            let make = |name: &str| -> io::Result<(File, OwnedFd)> {
-                let file = File::from(memfd_create(name, MFdFlags::MFD_CLOEXEC)?);
-                let theirs =
-                    File::options().append(true).open(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
-                Ok((file, theirs.into()))
-            };
-            let (ours_out, out) = make("stdout").map_err(refused("making a file in memory"))?;
-            let (ours_err, err) = make("stderr").map_err(refused("making a file in memory"))?;
-            let pipe = program.requests().map(|_| Pipe::new()).transpose();
-            let pipe = pipe.map_err(refused("making a pipe"))?;
-            let copy = |descriptor: &OwnedFd| descriptor.try_clone().map_err(refused("copying a descriptor"));
-            parts.push((prepared.len(), program.parts().into_iter().map(ToString::to_string).collect()));
-            for part in program.parts() {
-                let words = part.words().map_err(SandboxError::Command)?;
-                let input = pipe.as_ref().map(Pipe::for_them).transpose();
-                let input = input.map_err(refused("copying a descriptor"))?;
-                let (out, err) = (copy(&out)?, copy(&err)?);
-                prepared.push(Prepared { program: part.clone(), words, out, err, input });
-            }
-            outputs.push(Output { out: ours_out, err: ours_err, input: pipe });
-        }
+    /// Where the machine refuses a namespace or mount.
+    pub fn start(init: impl FnOnce(&OwnedFd) -> i32) -> Result<Self, SandboxError> {
         let pair = || socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC);
         let (gate, theirs) = pair().map_err(|error| refused("making a socket")(error.into()))?;
         let feeding = Feeding::now();
         match sys::fork().map_err(refused("fork"))? {
             ForkResult::Child => {
                 feeding.stop();
-                drop((gate, outputs));
-                let status = zygote(&theirs, &prepared);
+                drop(gate);
+                let status = zygote(&theirs, init);
                 sys::exit_now(status)
             }
             ForkResult::Parent { child } => {
-                drop((theirs, prepared, feeding));
-                Self::greet(child, gate, outputs, parts).inspect_err(|_| end(child))
+                drop((theirs, feeding));
+                Self::greet(child, gate).inspect_err(|_| end(child))
             }
         }
     }
 
-    /// Waits until the zygote has set itself up, and takes hold of the init.
-    fn greet(
-        zygote: Pid,
-        gate: OwnedFd,
-        outputs: Vec<Output>,
-        parts: Vec<(usize, Vec<String>)>,
-    ) -> Result<Self, SandboxError> {
+    /// Waits until the zygote has set itself up.
+    fn greet(zygote: Pid, gate: OwnedFd) -> Result<Self, SandboxError> {
         let greeting = receive(&gate).map_err(SandboxError::Gone)?;
         let init = match <[u8; 4]>::try_from(greeting.as_slice()) {
             Ok(bytes) => Pid::from_raw(i32::from_le_bytes(bytes)),
@@ -145,11 +150,13 @@ impl Sandbox {
             step: "looking into the processes' mount namespace".into(),
             error: error.to_string(),
         })?;
-        nix::sys::ptrace::seize(init, options()).map_err(|error| SandboxError::Ptrace(error.to_string()))?;
-        let init = Tracee::new(init).map_err(SandboxError::Gone)?;
-        let count = parts.iter().map(|(_, parts)| parts.len()).sum();
-        let templates = std::iter::repeat_with(OnceCell::new).take(count).collect();
-        Ok(Self { zygote, init, gate, outputs, parts, templates, root })
+        Ok(Self { zygote, init, gate, root })
+    }
+
+    /// The way to the init.
+    #[must_use]
+    pub fn gate(&self) -> &OwnedFd {
+        &self.gate
     }
 
     /// The workspace's path as the controller sees it.
@@ -158,21 +165,13 @@ impl Sandbox {
         PathBuf::from(format!("/proc/self/fd/{}", self.root.as_raw_fd()))
     }
 
-    /// The workspace, to look up paths from.
-    ///
-    /// # Errors
-    /// Where there are too many descriptors.
-    pub fn root(&self) -> io::Result<OwnedFd> {
-        self.root.try_clone()
-    }
-
     /// Removes what processes put beside the workspace, into the tmpfs that it is in: named semaphores, shared memory.
     ///
     /// # Errors
     /// Those of removing.
     pub fn clear_beside_workspace(&self) -> io::Result<()> {
         let own = PathBuf::from(WORKSPACE);
-        for item in std::fs::read_dir(format!("/proc/{}/root{MOUNT_POINT}", self.init.id()))? {
+        for item in std::fs::read_dir(format!("/proc/{}/root{MOUNT_POINT}", self.init))? {
             let item = item?;
             if own.file_name() == Some(&item.file_name()) {
                 continue;
@@ -184,6 +183,66 @@ impl Sandbox {
             }
         }
         Ok(())
+    }
+
+    /// Ends the init, and with it everything that it started.
+    pub fn kill(&self) {
+        let _ = nix::sys::signal::kill(self.init, nix::sys::signal::Signal::SIGKILL);
+    }
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        // The zygote goes when its init is gone, and that when everything in its namespace is.
+        self.kill();
+        while waitpid(self.zygote, Some(WaitPidFlag::__WALL)) == Err(nix::errno::Errno::EINTR) {}
+    }
+}
+
+impl Sandbox {
+    /// Forks the zygote, with all that it may be asked to run.
+    ///
+    /// # Errors
+    /// Where the machine refuses a namespace or mount, or a command cannot be run.
+    pub fn start(programs: &[Program]) -> Result<Self, SandboxError> {
+        let (prepared, outputs) = prepare(programs)?;
+        let mut parts = Vec::new();
+        let mut place = 0;
+        for program in programs {
+            let commands: Vec<String> = program.parts().into_iter().map(ToString::to_string).collect();
+            let first = place;
+            place += commands.len();
+            parts.push((first, commands));
+        }
+        let inside = Inside::start(|gate| init(gate, &prepared, &environment()))?;
+        drop(prepared);
+        nix::sys::ptrace::seize(inside.init, options())
+            .map_err(|error| SandboxError::Ptrace(error.to_string()))?;
+        let init = Tracee::new(inside.init).map_err(SandboxError::Gone)?;
+        let templates = std::iter::repeat_with(OnceCell::new).take(place).collect();
+        Ok(Self { init, inside, outputs, parts, templates })
+    }
+
+    /// The workspace's path as the controller sees it.
+    #[must_use]
+    pub fn workspace(&self) -> PathBuf {
+        self.inside.workspace()
+    }
+
+    /// The workspace, to look up paths from.
+    ///
+    /// # Errors
+    /// Where there are too many descriptors.
+    pub fn root(&self) -> io::Result<OwnedFd> {
+        self.inside.root.try_clone()
+    }
+
+    /// Removes what processes put beside the workspace.
+    ///
+    /// # Errors
+    /// Those of removing.
+    pub fn clear_beside_workspace(&self) -> io::Result<()> {
+        self.inside.clear_beside_workspace()
     }
 
     /// Starts a process for a program, by its number, with the process id `id`. It is held before its first instruction of its own,
@@ -245,7 +304,7 @@ impl Sandbox {
     /// Where the init is gone or the kernel does not let it.
     pub fn set_next_pid(&self, next: u32) -> io::Result<()> {
         self.ask(None, next)?;
-        match receive(&self.gate)?.as_slice() {
+        match receive(&self.inside.gate)?.as_slice() {
             b"ok" => Ok(()),
             problem => Err(io::Error::other(String::from_utf8_lossy(problem).into_owned())),
         }
@@ -254,7 +313,7 @@ impl Sandbox {
     fn ask(&self, part: Option<usize>, id: u32) -> io::Result<()> {
         let program = part.map_or(u32::MAX, |number| number as u32);
         let request = [program.to_le_bytes(), id.to_le_bytes()].concat();
-        send(self.gate.as_raw_fd(), &request, MsgFlags::MSG_NOSIGNAL)?;
+        send(self.inside.gate.as_raw_fd(), &request, MsgFlags::MSG_NOSIGNAL)?;
         Ok(())
     }
 
@@ -282,7 +341,6 @@ impl Drop for Sandbox {
         // Everything else in the namespace has been collected by then: executions and checkpoints do not outlive their tracer.
         self.templates.clear();
         self.init.kill();
-        end(self.zygote);
     }
 }
 
@@ -311,8 +369,8 @@ fn end(zygote: Pid) {
     while waitpid(zygote, Some(WaitPidFlag::__WALL)) == Err(nix::errno::Errno::EINTR) {}
 }
 
-fn receive(socket: &OwnedFd) -> io::Result<Vec<u8>> {
-    let mut buffer = [0; 4096];
+pub(super) fn receive(socket: &OwnedFd) -> io::Result<Vec<u8>> {
+    let mut buffer = vec![0; 1 << 16];
     loop {
         match recv(socket.as_raw_fd(), &mut buffer, MsgFlags::empty()) {
             Ok(length) => return Ok(buffer[..length].to_vec()),
@@ -323,14 +381,14 @@ fn receive(socket: &OwnedFd) -> io::Result<Vec<u8>> {
 }
 
 /// The life of the zygote: sets up the namespaces, forks the init, and waits.
-fn zygote(gate: &OwnedFd, programs: &[Prepared]) -> i32 {
+fn zygote(gate: &OwnedFd, init: impl FnOnce(&OwnedFd) -> i32) -> i32 {
     let tell = |message: &[u8]| send(gate.as_raw_fd(), message, MsgFlags::MSG_NOSIGNAL).is_ok();
     if let Err((step, error)) = enter_namespaces() {
         tell(format!("{step}\0{error}").as_bytes());
         return 1;
     }
     match sys::fork_into_new_pid_namespace() {
-        Ok(None) => init(gate, programs, &environment()),
+        Ok(None) => init(gate),
         Ok(Some(init)) => {
             tell(&init.as_raw().to_le_bytes());
             let _ = waitpid(init, Some(WaitPidFlag::__WALL));
@@ -391,7 +449,7 @@ fn init(gate: &OwnedFd, programs: &[Prepared], environment: &[CString]) -> i32 {
         };
         if let Some(prepared) = programs.get(u32::from_le_bytes(*program) as usize) {
             match sys::fork() {
-                Ok(ForkResult::Child) => sys::exit_now(begin(prepared, environment)),
+                Ok(ForkResult::Child) => sys::exit_now(begin(prepared, environment, Control::Traced)),
                 Ok(ForkResult::Parent { .. }) => continue,
                 Err(_) => return 1,
             }

@@ -3,11 +3,13 @@
 use std::ffi::CString;
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
+use nix::sys::resource::Resource;
 use nix::unistd::Pid;
 
+use super::free::MOST_WRITTEN;
 use super::program::Program;
 use super::sandbox::WORKSPACE;
 use super::{filter, sys};
@@ -54,9 +56,18 @@ pub fn environment() -> Vec<CString> {
 /// Status of a process that did not come to run its program.
 const NOT_RUN: i32 = 126;
 
+/// Whether somebody holds a process.
+#[derive(Clone, Copy, Debug)]
+pub enum Control<'a> {
+    /// It is traced.
+    Traced,
+    /// It runs free, with this as its standard input, where it is asked.
+    Free(Option<BorrowedFd<'a>>),
+}
+
 /// The start of a process under test: from the fork to its program.
-pub fn begin(prepared: &Prepared, environment: &[CString]) -> i32 {
-    match set_up(prepared) {
+pub fn begin(prepared: &Prepared, environment: &[CString], control: Control<'_>) -> i32 {
+    match set_up(prepared, control) {
         Ok(()) => {}
         Err(error) => {
             let _ = writeln!(io::stderr(), "{error}");
@@ -80,11 +91,13 @@ pub fn begin(prepared: &Prepared, environment: &[CString]) -> i32 {
     }
 }
 
-/// Standard streams, signals, addresses; then the filter, from which on its calls stop: the first one is where templates are held.
-fn set_up(prepared: &Prepared) -> io::Result<()> {
-    let input = match &prepared.input {
-        Some(pipe) => pipe.try_clone()?.into(),
-        None => File::open("/dev/null")?,
+/// Standard streams, signals, addresses; then, of one that is traced, the filter, from which on its calls stop: the first one is where
+/// templates are held.
+fn set_up(prepared: &Prepared, control: Control<'_>) -> io::Result<()> {
+    let input = match (control, &prepared.input) {
+        (Control::Free(Some(pipe)), _) => pipe.try_clone_to_owned()?.into(),
+        (Control::Traced, Some(pipe)) => pipe.try_clone()?.into(),
+        _ => File::open("/dev/null")?,
     };
     sys::place_descriptor(input.as_fd(), 0)?;
     sys::place_descriptor(prepared.out.as_fd(), 1)?;
@@ -92,20 +105,30 @@ fn set_up(prepared: &Prepared) -> io::Result<()> {
     drop(input);
     sys::let_children_be_reaped(false)?;
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
-    nix::sys::resource::setrlimit(nix::sys::resource::Resource::RLIMIT_CORE, 0, 0)?;
+    nix::sys::resource::setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
+    let traced = matches!(control, Control::Traced);
     match prepared.program {
         Program::Command(_) => {
             sys::reset_signals();
             sys::close_on_exec_from(3)?;
-            let persona = nix::sys::personality::get()?;
-            nix::sys::personality::set(persona | nix::sys::personality::Persona::ADDR_NO_RANDOMIZE)?;
+            if traced {
+                let persona = nix::sys::personality::get()?;
+                nix::sys::personality::set(persona | nix::sys::personality::Persona::ADDR_NO_RANDOMIZE)?;
+            }
         }
         _ => {
             sys::close_from(3)?;
-            sys::silence_vdso()?;
+            if traced {
+                sys::silence_vdso()?;
+            }
         }
     }
-    sys::install_filter(&filter::program())?;
+    if traced {
+        sys::install_filter(&filter::program())?;
+    } else {
+        nix::sys::prctl::set_no_new_privs()?;
+        nix::sys::resource::setrlimit(Resource::RLIMIT_FSIZE, MOST_WRITTEN, MOST_WRITTEN)?;
+    }
     nix::unistd::chdir(WORKSPACE)?;
     nix::unistd::setpgid(Pid::from_raw(0), Pid::from_raw(0)).map_err(Into::into)
 }

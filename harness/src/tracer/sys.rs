@@ -191,6 +191,23 @@ pub fn poll_status(task: Pid) -> io::Result<Option<i32>> {
     }
 }
 
+/// Waits until a child, of whatever kind, is gone: which, and its raw status. `None` where none is left.
+///
+/// Raw, because the safe wrapper cannot tell of real-time signals.
+pub fn wait_for_any() -> io::Result<Option<(Pid, i32)>> {
+    let mut status = 0;
+    loop {
+        // SAFETY: `status` is valid for writing across the call.
+        let waited = unsafe { libc::waitpid(-1, &raw mut status, libc::__WALL) };
+        match check(waited.into()) {
+            Ok(_) => return Ok(Some((Pid::from_raw(waited), status))),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.raw_os_error() == Some(libc::ECHILD) => return Ok(None),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
 /// Sends a signal to a process.
 pub fn send_signal(process: Pid, signal: i32) -> io::Result<()> {
     // SAFETY: kill takes numbers.

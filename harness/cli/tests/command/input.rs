@@ -96,10 +96,9 @@ fn what_is_not_built_yet_is_refused_by_its_name() {
         let run = place.cooks(&[&["run", "agent-ab-fixed"], option].concat());
         run.refuses(2, &message);
     }
-    for (arguments, message) in [
-        (&["replay", "w.json", "--html", "page.html"][..], "--html is not built yet"),
-        (&["stress", "-p", "true", "-p", "true", "--runs", "5"], "cooks stress is not built yet"),
-    ] {
+    for (arguments, message) in
+        [(&["replay", "w.json", "--html", "page.html"][..], "--html is not built yet")]
+    {
         place.cooks(arguments).refuses(2, message);
     }
     // What they would be by default anyway is no request for more.

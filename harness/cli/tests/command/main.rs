@@ -12,6 +12,7 @@ mod oracles;
 mod search;
 mod shards;
 mod stopping;
+mod stress;
 mod suite;
 mod support;
 mod units;
