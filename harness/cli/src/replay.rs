@@ -83,5 +83,6 @@ fn report(
         subject: String::new(),
         shard: None,
         chance: None,
+        verified: None,
     }
 }

@@ -78,8 +78,13 @@ pub(super) fn figures(report: &Report) -> String {
             plural(report.steps, "step")
         );
     }
+    let verified = report.verified.map_or_else(String::new, |count| match count {
+        0 => " None of them was run again: there were too few.".into(),
+        1 => " 1 of them was run twice more, and each time it was the same.".into(),
+        many => format!(" {many} of them were run twice more, and each time they were the same."),
+    });
     format!(
-        "{}. {}; the {} {} {}. {} in {seconds}.",
+        "{}.{verified} {}; the {} {} {}. {} in {seconds}.",
         executions(report),
         plural(report.distinct_outcomes, "distinct outcome"),
         plural(report.serial_runs, "serial run"),

@@ -40,6 +40,8 @@ struct Object<'a> {
     serial_outcomes: u64,
     steps: u64,
     elapsed_s: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verified: Option<u64>,
     outcomes: &'a BTreeSet<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     chance: Option<&'a Chance>,
@@ -130,6 +132,7 @@ impl<'a> Object<'a> {
             serial_outcomes: report.serial_outcomes,
             steps: report.steps,
             elapsed_s: report.elapsed_s,
+            verified: report.verified,
             outcomes: &report.outcomes,
             chance: report.chance.as_ref(),
             anomalies: report.anomalies.iter().map(FoundObject::of).collect(),

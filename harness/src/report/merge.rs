@@ -77,6 +77,8 @@ struct Part {
     serial_outcomes: u64,
     steps: u64,
     elapsed_s: f64,
+    #[serde(default)]
+    verified: Option<u64>,
     outcomes: BTreeSet<String>,
     anomalies: Vec<Found>,
     expected: Option<Expect>,
@@ -307,6 +309,7 @@ fn join(parts: Vec<Part>) -> Report {
         commands: parts[0].commands.clone(),
         subject: parts[0].subject.clone(),
         expected: parts[0].expected.clone(),
+        verified: parts.iter().filter_map(|part| part.verified).reduce(|sum, more| sum + more),
         anomalies: findings(parts),
         outcomes,
         shard: None,

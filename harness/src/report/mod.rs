@@ -88,6 +88,8 @@ pub struct Report {
     pub shard: Option<Shard>,
     /// What was seen where the processes ran free, and nobody searched.
     pub chance: Option<Chance>,
+    /// How many executions were run twice more, with checkpoints and without, and came out the same, byte for byte; where some were to be.
+    pub verified: Option<u64>,
 }
 
 /// What was seen of processes that ran free: the executions are runs.

@@ -66,6 +66,7 @@ fn report(verdict: Verdict, commands: &[&str], anomalies: Vec<Finding>) -> Repor
         subject: "5eed".into(),
         shard: None,
         chance: None,
+        verified: None,
     }
 }
 

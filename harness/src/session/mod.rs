@@ -133,6 +133,8 @@ struct Session<'a> {
     counts: Counts,
     /// How many executions there were since one was run twice, where some are.
     unverified: u64,
+    /// How many were run again, and came out the same.
+    verified: u64,
     findings: Vec<Finding>,
     witnesses: Vec<Witness>,
     begun: Instant,
@@ -194,6 +196,7 @@ impl<'a> Session<'a> {
             known: BTreeSet::new(),
             counts: Counts::default(),
             unverified: 0,
+            verified: 0,
             findings: Vec::new(),
             witnesses: Vec::new(),
             begun,
@@ -372,6 +375,7 @@ impl<'a> Session<'a> {
             shard: self.job.shard,
             expected: scenario.expect.clone(),
             chance: None,
+            verified: scenario.verify.map(|_| self.verified),
         };
         Explored { report, witnesses: self.witnesses }
     }

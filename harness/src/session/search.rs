@@ -84,6 +84,7 @@ impl Session<'_> {
             self.not_covered.extend(seen.not_covered);
             if self.verifies_next() {
                 self.verify(&execution)?;
+                self.verified += 1;
             }
             self.judge(&execution, seen.check.as_ref())?;
             progress(Progress {

@@ -356,6 +356,7 @@ impl Session<'_> {
             subject,
             shard: None,
             chance: Some(chance),
+            verified: None,
         }
     }
 }

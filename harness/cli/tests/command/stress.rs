@@ -48,7 +48,7 @@ fn what_is_right_is_inconclusive() {
         &["-p", "cat > a", "--input", "asked", "-p", "cat > b", "--input", "asked"],
         // Who starts something that goes on is waited for.
         &["-p", "(echo x > late) & exit 0", "-p", "setsid sh -c 'echo y > later' & exit 0"],
-        &["-p", "exit 3", "-p", "kill -9 $$"],
+        &["-p", "(exit 3)", "-p", "kill -9 $$"],
         &["-p", LOCKED, "-p", LOCKED, "--jobs", "3", "--jitter", "500"],
         &["-p", "mkdir d || exit 1", "-p", "mkdir d || exit 1", "--aborts", "allow"],
     ] {

@@ -65,11 +65,14 @@ fn executions_between_are_run_once() {
 fn what_repeats_gives_the_same_report() {
     let place = Place::with(&[("f", "0\n"), ("s/scenario.toml", SCENARIO)]);
     let commands = ["read x < f; echo $((x+1)) > f"; 2];
-    let reports: Vec<_> = [&[][..], &["--verify", "1"], &["--verify", "3"]]
+    let reports: Vec<_> = [(&[][..], None), (&["--verify", "1"], Some(1)), (&["--verify", "3"], Some(3))]
         .into_iter()
-        .map(|options| {
+        .map(|(options, each)| {
             let options = [&["--setup", "echo 0 > f", "--all"], options].concat();
             let report = place.explore(1, &commands, &options);
+            // How many were run again is told, exactly.
+            let verified = each.map(|each| number(&report, "executions") / each);
+            assert_eq!(report["verified"].as_u64(), verified, "{report}");
             ["executions", "complete", "distinct_outcomes", "steps"].map(|key| number(&report, key))
         })
         .collect();

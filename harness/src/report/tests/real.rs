@@ -32,6 +32,7 @@ fn read(trace: &str) -> Finding {
         context_switches: head.context_switches,
         witness: Some("cooks-output/agents-1-lost-update.json".into()),
         replayed: 3,
+        hits: None,
     }
 }
 

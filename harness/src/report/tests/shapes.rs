@@ -294,6 +294,7 @@ fn without_steps_there_is_still_a_report() {
         context_switches: 0,
         witness: None,
         replayed: 0,
+        hits: None,
     };
     check(
         &report(Verdict::Anomaly, &["true", "true"], vec![found]),
