@@ -4,7 +4,7 @@ use super::difference::{Compared, KeyDifference, content};
 use super::evidence::{list, sorted};
 use super::normalize::json_of;
 use super::{Case, SerialRun, judge};
-use crate::model::{Anomaly, Kind, Outcome, ProcessId};
+use crate::model::{Anomaly, Exit, Kind, Outcome, ProcessId};
 
 /// What is wrong with a run of which there is no trace. Who overwrote whose change cannot be seen then; that a change is lost can,
 /// where what is there is what is there without the process that made it. `without` is what some of the processes leave
@@ -28,7 +28,7 @@ pub fn judge_untraced(case: &Case<'_>, without: &[SerialRun]) -> Option<Anomaly>
 
 /// The change that is lost in the file at a path: where what is there is what some processes leave without others that say that they succeeded.
 fn lost_in(compared: &Compared<'_>, path: &str, without: &[(&SerialRun, Outcome)]) -> Option<Anomaly> {
-    let succeeded = |process: &ProcessId| compared.here.exits_of(*process).all(|exit| exit.is_success());
+    let succeeded = |process: &ProcessId| compared.here.exits_of(*process).all(Exit::is_success);
     let candidates = || without.iter().filter(|(run, _)| run.order.left_out.iter().all(succeeded));
     let keys = compared.keys(path);
     let mut concerned: Vec<String> = Vec::new();

@@ -43,7 +43,7 @@ fn what_neither_leaves_alone_is_no_lost_update() {
     let odd = judged(&Script::new(2).leaves("n", "7"), "n", "2", ["1", "1"]).unwrap();
     assert_eq!(odd.kind, Kind::NonSerializable);
     // Who says that it failed has not lost what it says it did not do.
-    let failed = Script::new(2).leaves("n", "1").exits(1, Exit::Status(3));
+    let failed = Script::new(2).leaves("n", "1").exit(1, Exit::Status(3));
     assert_eq!(judged(&failed, "n", "2", ["1", "1"]).unwrap().kind, Kind::ProcessFailure);
     let torn = Script::new(2).leaves(FILE, "{\"a\"");
     assert_eq!(judged(&torn, FILE, "{}", ["{}", "{}"]).unwrap().kind, Kind::TornFile);
