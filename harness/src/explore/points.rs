@@ -13,7 +13,8 @@ use crate::model::{Access, Ending, Execution, Key, Operation, ProcessId, View};
 /// In memory is each access of each process once: as much as the programs can touch, not as much as was run.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Points {
-    seen: BTreeMap<Key, Vec<(ProcessId, Access)>>,
+    /// Of each process, by its number.
+    seen: BTreeMap<Key, Vec<Vec<Access>>>,
 }
 
 impl Points {
@@ -44,8 +45,12 @@ impl Points {
     fn add(&mut self, process: ProcessId, operation: &Operation) {
         for access in &operation.accesses {
             let of_location = self.seen.entry(Key::of(&access.location)).or_default();
-            if !of_location.iter().any(|(who, seen)| (*who, seen) == (process, access)) {
-                of_location.push((process, access.clone()));
+            if of_location.len() <= process.0 {
+                of_location.resize_with(process.0 + 1, Vec::new);
+            }
+            let own = &mut of_location[process.0];
+            if !own.contains(access) {
+                own.push(access.clone());
             }
         }
     }
@@ -53,8 +58,9 @@ impl Points {
     /// Whether it matters when the process does what touches this.
     pub(super) fn is_point(&self, process: ProcessId, accesses: &[Access]) -> bool {
         accesses.iter().any(|access| {
-            let others = self.seen.get(&Key::of(&access.location)).into_iter().flatten();
-            others.into_iter().any(|(who, other)| *who != process && access.conflicts(other))
+            let all = self.seen.get(&Key::of(&access.location)).into_iter().flatten().enumerate();
+            let mut others = all.filter(|(who, _)| *who != process.0).flat_map(|(_, seen)| seen);
+            others.any(|other| access.conflicts(other))
         })
     }
 }
