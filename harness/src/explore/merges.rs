@@ -1,7 +1,7 @@
 //! Serial executions: the units of all processes, one after another.
 
 use crate::backend::Chooser;
-use crate::model::{Begins, Choice, Cut, Execution, ProcessId, Status, View};
+use crate::model::{Begins, Call, Choice, Cut, Execution, ProcessId, Status, View};
 
 /// Which units run when.
 #[derive(Clone, Copy, Debug)]
@@ -33,19 +33,26 @@ pub struct Merge<'a> {
     /// How many of the units that are named were picked or passed over.
     used: usize,
     picked: Vec<Picked>,
+    stuck: Option<(ProcessId, Call)>,
 }
 
 impl<'a> Merge<'a> {
     /// Of all processes but those left out.
     #[must_use]
     pub fn new(serial: Serial<'a>, left_out: &'a [ProcessId], most_steps: usize) -> Self {
-        Self { serial, left_out, most_steps, used: 0, picked: Vec::new() }
+        Self { serial, left_out, most_steps, used: 0, picked: Vec::new(), stuck: None }
     }
 
     /// The units in the order in which they were picked.
     #[must_use]
     pub fn picked(&self) -> &[Picked] {
         &self.picked
+    }
+
+    /// Whose unit could not go on, and what it waited for.
+    #[must_use]
+    pub fn stuck(&self) -> Option<&(ProcessId, Call)> {
+        self.stuck.as_ref()
     }
 
     /// Whether the unit that was picked last goes on.
@@ -88,8 +95,12 @@ impl Chooser for Merge<'_> {
             return Err(Cut::Steps);
         }
         if let Some(process) = self.goes_on(&view) {
-            let enabled = view.processes[process.0].is_enabled();
-            return if enabled { Ok(Choice::Process(process)) } else { Err(Cut::Steps) };
+            let status = &view.processes[process.0];
+            if status.is_enabled() {
+                return Ok(Choice::Process(process));
+            }
+            self.stuck = status.operation().map(|operation| (process, operation.call.clone()));
+            return Err(Cut::Steps);
         }
         let options = self.options(&view);
         let process = self.pick(&options).ok_or(Cut::Steps)?;

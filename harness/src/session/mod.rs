@@ -142,6 +142,8 @@ struct Session<'a> {
     not_covered: BTreeSet<String>,
     /// The last line of what each process said in the first serial run, where it failed there.
     last_words: BTreeMap<ProcessId, String>,
+    /// Who could not go on in the first serial run that came to no end, and where.
+    stuck: Option<String>,
     stop: Arc<AtomicBool>,
 }
 
@@ -202,6 +204,7 @@ impl<'a> Session<'a> {
             begun,
             not_covered: BTreeSet::new(),
             last_words: BTreeMap::new(),
+            stuck: None,
             stop: Arc::clone(stop),
         })
     }

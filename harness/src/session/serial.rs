@@ -5,6 +5,7 @@ use crate::backend::Backend;
 use crate::explore::{Merge, Picked, Serial, count_of_merges, next_merge};
 use crate::model::{Ending, Execution, Exit, Outcome, ProcessId};
 use crate::oracle::{Order, SerialRun, orders};
+use crate::report::words::pending;
 
 /// How a shell ends that does not find its command.
 const NOT_FOUND: i32 = 127;
@@ -30,7 +31,10 @@ impl Session<'_> {
         }
         if self.serial.runs().is_empty() {
             let why = "in each of them a process waits for what does not come";
-            let notes = self.tracer.not_covered();
+            let mut notes = self.tracer.not_covered();
+            if notes.is_empty() {
+                notes.extend(self.stuck.clone());
+            }
             let why = if notes.is_empty() { why.to_owned() } else { format!("{why} ({})", notes.join("; ")) };
             return Err(SessionError::NoSerialOrder(why));
         }
@@ -126,6 +130,13 @@ impl Session<'_> {
         let mut merge = Merge::new(serial, left_out, self.most_steps());
         let mut execution = self.tracer.execute_without(left_out, &mut merge)?;
         let picked = merge.picked().to_vec();
+        let at_last = match &execution.ending {
+            Ending::Blocked(waiting) => waiting.first().map(|at| (at.process, at.operation.call.clone())),
+            _ => merge.stuck().cloned(),
+        };
+        if let (Some((process, call)), None) = (at_last, &self.stuck) {
+            self.stuck = Some(format!("{process} waits to {}", pending(&call)));
+        }
         let processes = picked.iter().map(|picked| picked.process).collect();
         let order = Order { processes, left_out: left_out.to_vec() };
         if execution.ending == Ending::Complete && !self.serial.has_run(&order) {
