@@ -14,7 +14,7 @@ use super::files::Descriptors;
 use super::ids::first_pid;
 use super::sandbox::Sandbox;
 use super::task::{Name, Process, State, Task};
-use super::tracee::{Resume, Stop, Tracee, Waited, give_way};
+use super::tracee::{Registers, Resume, Stop, Tracee, Waited, give_way};
 use super::{TraceError, sleep};
 use crate::backend::Detail;
 use crate::model::{AccessKind, Event, Exit, HappensBefore, Operation, ProcessId, Status};
@@ -146,7 +146,10 @@ impl<'a> Running<'a> {
         let stop = self.stop;
         let stopping = move || stop.load(Ordering::Relaxed);
         let task = self.task(name)?;
-        let was_asleep = matches!(task.state, State::Asleep { .. });
+        let slept_in = match &task.state {
+            State::Asleep { call, .. } => Some(*call),
+            _ => None,
+        };
         let mut stops = 0u64;
         if matches!(task.state, State::ChildIsDone) {
             task.tracee.wait_for_stop()?;
@@ -172,9 +175,9 @@ impl<'a> Running<'a> {
                     }
                     match stop {
                         Stop::AtRest => {
-                            // Going back into the call that it slept in is not a move.
-                            let idle = was_asleep && stops <= 1;
-                            return self.put_to_sleep(name, idle);
+                            // Going back into the call that it slept in is not a move; to come to another one is.
+                            let slept_in = slept_in.filter(|_| stops <= 1);
+                            return self.put_to_sleep(name, slept_in);
                         }
                         stop => stop,
                     }
@@ -188,15 +191,16 @@ impl<'a> Running<'a> {
         }
     }
 
-    fn put_to_sleep(&mut self, name: &Name, idle: bool) -> Result<(), TraceError> {
-        if !idle {
+    /// `slept_in`: the call in which it slept, if it has come to no stop since.
+    fn put_to_sleep(&mut self, name: &Name, slept_in: Option<Registers>) -> Result<(), TraceError> {
+        let call = self.task(name)?.tracee.registers()?;
+        if !slept_in.is_some_and(|before| before.is_same_call(&call)) {
             self.processes[name.process].moved += 1;
         }
         let since = self.processes[name.process].moved;
         self.processes[name.process].segment.seen = true;
         let task = self.task(name)?;
         task.watched = None;
-        let call = task.tracee.registers()?;
         let mut registers = call;
         if registers.restart_if_interrupted() {
             task.tracee.set_registers(registers)?;

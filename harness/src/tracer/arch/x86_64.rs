@@ -62,6 +62,13 @@ impl Registers {
         self.0.rsp
     }
 
+    /// Whether both are of a call at the same place, of the same code, with the same arguments.
+    #[must_use]
+    pub fn is_same_call(&self, other: &Self) -> bool {
+        let place = |of: &Self| (of.0.rip, of.0.rsp, of.arguments());
+        place(self) == place(other)
+    }
+
     /// At the entry: skip the call, and give this back.
     pub fn skip_with(&mut self, result: i64) {
         self.0.orig_rax = u64::MAX;
