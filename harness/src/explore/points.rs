@@ -43,7 +43,7 @@ impl Points {
     }
 
     fn add(&mut self, process: ProcessId, operation: &Operation) {
-        for access in &operation.accesses {
+        for access in operation.accesses.iter().chain([&Access::by(process)]) {
             let of_location = self.seen.entry(Key::of(&access.location)).or_default();
             if of_location.len() <= process.0 {
                 of_location.resize_with(process.0 + 1, Vec::new);
@@ -57,7 +57,7 @@ impl Points {
 
     /// Whether it matters when the process does what touches this.
     pub(super) fn is_point(&self, process: ProcessId, accesses: &[Access]) -> bool {
-        accesses.iter().any(|access| {
+        accesses.iter().chain([&Access::by(process)]).any(|access| {
             let all = self.seen.get(&Key::of(&access.location)).into_iter().flatten().enumerate();
             let mut others = all.filter(|(who, _)| *who != process.0).flat_map(|(_, seen)| seen);
             others.any(|other| access.conflicts(other))

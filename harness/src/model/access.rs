@@ -1,5 +1,7 @@
 use serde::{Deserialize, Serialize};
 
+use super::process::ProcessId;
+
 /// A file, directory, link or FIFO of the workspace, apart from its names.
 ///
 /// Named by where it came from, never by inode number or by the order of the trace, so that the same object has the same id in
@@ -55,6 +57,9 @@ pub enum Location {
         /// One past the last byte.
         end: u64,
     },
+    /// A process as such: whether it lives, and what signals it is sent. Each operation of a process touches its own, which is not
+    /// among its accesses.
+    Process(ProcessId),
 }
 
 impl Location {
@@ -96,6 +101,7 @@ pub(crate) enum Key {
     Attributes(ObjectId),
     Lock(ObjectId),
     RecordLock(ObjectId),
+    Process(ProcessId),
 }
 
 impl Key {
@@ -110,6 +116,7 @@ impl Key {
             Location::Attributes(object) => Self::Attributes(*object),
             Location::Lock(object) => Self::Lock(*object),
             Location::RecordLock { object, .. } => Self::RecordLock(*object),
+            Location::Process(process) => Self::Process(*process),
         }
     }
 }
@@ -152,6 +159,12 @@ impl Access {
     #[must_use]
     pub fn write(location: Location) -> Self {
         Self { location, kind: AccessKind::Write }
+    }
+
+    /// What each operation of a process touches besides its accesses.
+    #[must_use]
+    pub fn by(process: ProcessId) -> Self {
+        Self::join(Location::Process(process))
     }
 
     /// Whether the order of the two can be seen by anybody.

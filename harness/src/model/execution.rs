@@ -39,6 +39,19 @@ impl Status {
         }
     }
 
+    /// Whether the process of this place cannot go on whatever others do, but take a signal: it waits for itself, or for something
+    /// that is no operation.
+    #[must_use]
+    pub fn is_stuck(&self, process: ProcessId) -> bool {
+        match self {
+            Self::Blocked { operation, holders } => {
+                let waits = operation.acquires.as_ref().is_some_and(|taken| taken.blocking);
+                holders.contains(&process) || !(waits || operation.awaits)
+            }
+            _ => false,
+        }
+    }
+
     /// Whether it may be chosen.
     #[must_use]
     pub fn is_enabled(&self) -> bool {
@@ -105,6 +118,15 @@ pub struct Waiting {
     pub operation: Operation,
     /// For whom.
     pub holders: Vec<ProcessId>,
+}
+
+impl Waiting {
+    /// See [`Status::is_stuck`].
+    #[must_use]
+    pub fn is_stuck(&self) -> bool {
+        let Self { process, operation, holders } = self.clone();
+        Status::Blocked { operation, holders }.is_stuck(process)
+    }
 }
 
 /// Why an execution was ended before its processes did.

@@ -47,7 +47,7 @@ impl HappensBefore {
             self.last.resize(process.0 + 1, None);
         }
         self.last[process.0] = Some(number);
-        for access in &operation.accesses {
+        for access in operation.accesses.iter().chain([&Access::by(process)]) {
             let key = Key::of(&access.location);
             self.history.entry(key.clone()).or_default().push((number, access.clone()));
             let frontier = self.frontier.entry(key).or_default();
@@ -65,7 +65,7 @@ impl HappensBefore {
     #[must_use]
     pub fn clock_before(&self, process: ProcessId, operation: &Operation) -> Vec<u32> {
         let mut clock = self.last_of(process).map_or_else(Vec::new, |last| self.clocks[last].clone());
-        for access in &operation.accesses {
+        for access in operation.accesses.iter().chain([&Access::by(process)]) {
             for (event, earlier) in self.frontier.get(&Key::of(&access.location)).into_iter().flatten() {
                 if access.conflicts(earlier) {
                     join(&mut clock, &self.clocks[*event]);
@@ -75,12 +75,13 @@ impl HappensBefore {
         clock
     }
 
-    /// The numbers of the earlier events that conflict with an operation, each once, latest first.
+    /// The numbers of the earlier events that conflict with an operation of a process, each once, latest first.
     #[must_use]
-    pub fn conflicting(&self, operation: &Operation) -> Vec<usize> {
+    pub fn conflicting(&self, process: ProcessId, operation: &Operation) -> Vec<usize> {
         let mut found: Vec<usize> = operation
             .accesses
             .iter()
+            .chain([&Access::by(process)])
             .flat_map(|access| {
                 let history = self.history.get(&Key::of(&access.location));
                 history
@@ -167,7 +168,12 @@ mod tests {
         assert!(order.leads_to(write_x, read_x) && order.leads_to(write_x, read_y));
         assert!(!order.leads_to(write_x, write_y) && !order.leads_to(write_y, read_x));
         assert!(order.leads_to(write_y, read_y) && order.leads_to(read_x, read_x));
-        assert_eq!((order.ordinal(read_y), order.last_of(c)), (1, Some(read_y)));
-        assert_eq!(order.conflicting(&operation(vec![Access::write(byte(1))])), [read_x, write_x]);
+        let of_c = operation(vec![Access::write(Location::Process(c))]);
+        assert_eq!(order.conflicting(a, &of_c), [read_y, read_x]);
+        let signal = order.push(a, &of_c);
+        let next_of_c = order.push(c, &operation(Vec::new()));
+        assert!(order.leads_to(read_y, signal) && order.leads_to(signal, next_of_c));
+        assert_eq!((order.ordinal(read_y), order.last_of(c)), (1, Some(next_of_c)));
+        assert_eq!(order.conflicting(a, &operation(vec![Access::write(byte(1))])), [read_x, write_x]);
     }
 }

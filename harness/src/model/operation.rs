@@ -68,16 +68,38 @@ pub struct Operation {
 }
 
 impl Operation {
-    /// Whether the two do not commute.
+    /// Whether the operations of two processes, this one and the other one of `whose`, do not commute.
+    #[must_use]
+    pub fn disturbs(&self, process: ProcessId, other: &Self, whose: ProcessId) -> bool {
+        self.conflicts(other) || self.concerns(whose) || other.concerns(process)
+    }
+
+    /// The processes that it sends signals to.
+    pub fn signalled(&self) -> impl Iterator<Item = ProcessId> + '_ {
+        self.accesses.iter().filter(|access| access.kind != AccessKind::Read).filter_map(
+            |access| match access.location {
+                Location::Process(process) => Some(process),
+                _ => None,
+            },
+        )
+    }
+
+    /// Whether it is about this process as such.
+    fn concerns(&self, process: ProcessId) -> bool {
+        self.accesses.iter().any(|access| access.location == Location::Process(process))
+    }
+
+    /// Whether what the two touch by themselves conflicts.
     #[must_use]
     pub fn conflicts(&self, other: &Self) -> bool {
         self.accesses.iter().any(|a| other.accesses.iter().any(|b| a.conflicts(b)))
     }
 
-    /// Whether it changes something that is touched so.
+    /// Whether it, an operation of `process`, changes something that is touched so.
     #[must_use]
-    pub fn changes(&self, touched: &[Access]) -> bool {
-        let mut changes = self.accesses.iter().filter(|access| access.kind != AccessKind::Read);
+    pub fn changes(&self, process: ProcessId, touched: &[Access]) -> bool {
+        let own = Access::by(process);
+        let mut changes = self.accesses.iter().filter(|access| access.kind != AccessKind::Read).chain([&own]);
         changes.any(|change| touched.iter().any(|access| change.conflicts(access)))
     }
 
@@ -85,7 +107,7 @@ impl Operation {
     #[must_use]
     pub fn has_come(&self, process: ProcessId, trace: &[Event]) -> bool {
         let since = trace.iter().rev().take_while(|event| event.process != process);
-        !self.awaits || since.into_iter().any(|event| event.operation.changes(&self.accesses))
+        !self.awaits || since.into_iter().any(|event| event.operation.changes(event.process, &self.accesses))
     }
 }
 

@@ -63,6 +63,14 @@ pub(super) fn writes(name: &str) -> bool {
     matches!(name, "write" | "pwrite64" | "writev" | "pwritev" | "pwritev2")
 }
 
+/// Whether a call of this name sends a signal.
+fn sends(name: &str) -> bool {
+    matches!(
+        name,
+        "kill" | "tkill" | "tgkill" | "rt_sigqueueinfo" | "rt_tgsigqueueinfo" | "pidfd_send_signal"
+    )
+}
+
 /// The bytes that a step moved, if that is what it did.
 pub(super) fn moved(event: &Event) -> Option<i64> {
     let name = event.operation.call.name.as_str();
@@ -143,6 +151,12 @@ fn call_words(call: &Call, succeeds: bool, made: Option<bool>) -> String {
         "close" => plain("close"),
         "sleep" => format!("look again at {path}"),
         "exit" | "exit_group" => "exit".into(),
+        name if sends(name) => match call.detail.strip_prefix("nothing to ") {
+            Some(whom) => format!("look whether {whom} lives"),
+            None => format!("send {}", call.detail),
+        },
+        "signal" => format!("take {}", call.detail),
+        "stop" => format!("stopped {}", call.detail),
         _ if call.begins() == Some(Begins::Mark) => "the next unit begins".into(),
         name if call.begins().is_some() => format!("{name} {}", call.detail).trim_end().to_owned(),
         _ => unknown(call),
@@ -281,6 +295,7 @@ fn error(name: &str, call: &Call) -> String {
         "EROFS" => "read-only",
         "ELOOP" => "too many links",
         "EBADF" => "no such descriptor",
+        "ESRCH" => "no such process",
         name => name,
     }
     .to_owned()

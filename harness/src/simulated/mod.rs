@@ -14,7 +14,7 @@ use self::process::Process;
 pub use self::program::{Expr, Instruction, Name, Program, REGISTERS, Register, reg};
 pub use self::words::*;
 pub use self::world::Initial;
-use self::world::World;
+use self::world::{Effect, World};
 use crate::backend::{Backend, Chooser, Detail};
 use crate::model::{Choice, Ending, Event, Execution, Exit, Outcome, ProcessId, Status, View, Waiting};
 
@@ -99,7 +99,11 @@ impl<'p> Run<'p> {
 
     fn plan(&self, id: ProcessId) -> Option<Plan> {
         let process = &self.processes[id.0];
-        process.instruction().map(|instruction| Planner { world: &self.world, id, process }.plan(instruction))
+        let planner = Planner { world: &self.world, processes: &self.processes, id, process };
+        process.instruction().map(|instruction| match process.signal() {
+            Some(kills) => planner.taken(kills),
+            None => planner.plan(instruction),
+        })
     }
 
     fn status(&self, process: ProcessId) -> Status {
@@ -117,9 +121,16 @@ impl<'p> Run<'p> {
     fn step(&mut self, id: ProcessId) {
         let plan = self.plan(id).expect("an enabled process has an operation");
         for effect in plan.effects {
+            if let Effect::Signal(to, kills) = effect {
+                self.processes[to].give_signal(kills);
+            }
             self.world.apply(effect);
         }
-        self.processes[id.0].complete(plan.value, plan.into, plan.opened);
+        if plan.operation.call.name == "signal" {
+            self.processes[id.0].take_signal();
+        } else {
+            self.processes[id.0].complete(plan.value, plan.into, plan.opened);
+        }
         let over = self.processes[id.0].instruction().is_none();
         self.trace.push(Event {
             process: id,

@@ -27,6 +27,7 @@ pub(super) struct Plan {
 /// Plans for one process in one state.
 pub(super) struct Planner<'a> {
     pub(super) world: &'a World,
+    pub(super) processes: &'a [Process<'a>],
     pub(super) id: ProcessId,
     pub(super) process: &'a Process<'a>,
 }
@@ -46,6 +47,11 @@ impl Plan {
             moved: None,
             holders: Vec::new(),
         }
+    }
+
+    fn renamed(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.operation.call.name);
+        self
     }
 
     fn detail(mut self, detail: &str) -> Self {
@@ -106,6 +112,20 @@ fn lock_access(object: ObjectId, mode: LockMode) -> Access {
 }
 
 impl Planner<'_> {
+    fn send(&self, to: usize, kills: bool, into: Register) -> Plan {
+        let plan = |accesses| Plan::new("kill", ".".to_owned(), accesses);
+        let whom = Location::Process(ProcessId(to));
+        match self.processes[to].instruction() {
+            None => plan(vec![Access::read(whom)]).fails("ESRCH", Some(into)),
+            Some(_) => plan(vec![Access::write(whom)]).does([Effect::Signal(to, kills)]).gives(0, into),
+        }
+    }
+
+    /// What the process does first that has a signal to take: one that kills gives its locks back.
+    pub(super) fn taken(&self, kills: bool) -> Plan {
+        if kills { self.exit().renamed("signal") } else { Plan::new("signal", ".".to_owned(), Vec::new()) }
+    }
+
     /// What the process's operation would do.
     pub(super) fn plan(&self, instruction: &Instruction) -> Plan {
         use Instruction as I;
@@ -133,6 +153,12 @@ impl Planner<'_> {
                     .gives(self.world.listing(), *into)
             }
             I::Await { files, into } => self.look_or_wait(files, *into),
+            I::Signal { to, kills, into } => self.send(*to, *kills, *into),
+            I::IsOver { process, into } => {
+                let looks = vec![Access::read(Location::Process(ProcessId(*process)))];
+                let over = self.processes[*process].instruction().is_none();
+                Plan::new("kill", ".".to_owned(), looks).gives(over.into(), *into)
+            }
             I::Exit => self.exit(),
             I::Set { .. } | I::Jump { .. } => unreachable!("local instructions are never held at"),
         }

@@ -12,6 +12,8 @@ pub(super) struct Process<'p> {
     operations: u32,
     /// Whether it has looked at what it is about to wait for a change of.
     looked: bool,
+    /// The signal that it has to take: whether it kills.
+    signal: Option<bool>,
 }
 
 impl<'p> Process<'p> {
@@ -19,7 +21,8 @@ impl<'p> Process<'p> {
     pub(super) fn new(program: &'p Program, objects: usize) -> Self {
         let descriptors = (0..objects).map(initial).collect();
         let registers = [0; REGISTERS];
-        let mut process = Self { program, at: 0, registers, descriptors, operations: 0, looked: false };
+        let (operations, looked, signal) = (0, false, None);
+        let mut process = Self { program, at: 0, registers, descriptors, operations, looked, signal };
         process.compute();
         process
     }
@@ -27,6 +30,27 @@ impl<'p> Process<'p> {
     /// The operation that it is held at; `None` where it is over.
     pub(super) fn instruction(&self) -> Option<&'p Instruction> {
         self.program.get(self.at)
+    }
+
+    /// Gives it a signal to take; one that kills comes before the others.
+    pub(super) fn give_signal(&mut self, kills: bool) {
+        self.signal = Some(kills || self.signal == Some(true));
+    }
+
+    /// Whether it has a signal to take, and whether that kills.
+    pub(super) fn signal(&self) -> Option<bool> {
+        self.signal
+    }
+
+    /// Takes the signal.
+    pub(super) fn take_signal(&mut self) {
+        self.operations += 1;
+        // Where it waited, it looks again.
+        self.looked = false;
+        match self.signal.take() {
+            Some(true) => self.at = usize::MAX,
+            _ => self.registers[REGISTERS - 1] = 1,
+        }
     }
 
     /// Whether it has looked at what it waits for a change of.

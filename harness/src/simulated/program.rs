@@ -149,6 +149,11 @@ pub enum Instruction {
     Stat { name: Name, into: Register },
     /// A number that stands for the set of names.
     List { into: Register },
+    /// Sends a signal to the process in a place; -1 where that is over. It is taken in a step of the other one's own, before anything
+    /// else that it does: the process ends, or goes on with its last register set to 1.
+    Signal { to: usize, kills: bool, into: Register },
+    /// Whether the process in a place is over.
+    IsOver { process: usize, into: Register },
     /// Ends the process in a step of its own that gives its locks back.
     Exit,
 }

@@ -107,6 +107,18 @@ pub fn write_name(name: impl Into<Name>, value: impl Into<Expr>) -> Instruction 
     Instruction::WriteName { name: name.into(), value: value.into() }
 }
 
+/// Sends a signal.
+#[must_use]
+pub fn signal(to: usize, kills: bool, into: Register) -> Instruction {
+    Instruction::Signal { to, kills, into }
+}
+
+/// Whether a process is over.
+#[must_use]
+pub fn is_over(process: usize, into: Register) -> Instruction {
+    Instruction::IsOver { process, into }
+}
+
 /// Removes a name.
 #[must_use]
 pub fn unlink(name: impl Into<Name>, into: Register) -> Instruction {

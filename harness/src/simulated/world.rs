@@ -46,6 +46,7 @@ pub(super) enum Effect {
     Unbind(String),
     Acquire(ObjectId, ProcessId, LockMode),
     Release(ObjectId, ProcessId),
+    Signal(usize, bool),
 }
 
 /// The object of an initial descriptor.
@@ -75,6 +76,8 @@ impl World {
             Effect::Acquire(object, process, mode) => {
                 self.locks.entry(object).or_default().push((process, mode));
             }
+            // Of processes, not of what they share.
+            Effect::Signal(..) => {}
             Effect::Release(object, process) => {
                 self.locks.entry(object).or_default().retain(|(holder, _)| *holder != process);
             }

@@ -39,11 +39,12 @@ impl Running<'_> {
         let group = Pid::from_raw(group);
         let sent = match (timer.owner, task) {
             (Owner::Alarm(_), _) => sys::send_signal(group, signal),
-            (_, None) => sys::queue_signal(group, None, signal, value),
+            (_, None) => sys::queue_signal(group, None, signal, &sys::info(signal, libc::SI_TIMER, value)),
             (_, Some(task)) => {
                 let mut tasks = self.of(timer.process).map(|(_, task)| task.tracee.id());
                 let task = tasks.find(|id| id_seen(*id) == Some(task));
-                task.map_or(Ok(()), |task| sys::queue_signal(group, Some(task), signal, value))
+                let info = sys::info(signal, libc::SI_TIMER, value);
+                task.map_or(Ok(()), |task| sys::queue_signal(group, Some(task), signal, &info))
             }
         };
         // Its process may have ended.
@@ -186,13 +187,13 @@ impl Running<'_> {
 }
 
 /// A line of `/proc/TASK/status`.
-fn status_line(task: Pid, key: &str) -> Option<String> {
+pub(super) fn status_line(task: Pid, key: &str) -> Option<String> {
     let text = std::fs::read_to_string(format!("/proc/{task}/status")).ok()?;
     text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':').map(|rest| rest.trim().to_owned()))
 }
 
 /// The id of a task as its program sees it.
-fn id_seen(task: Pid) -> Option<i32> {
+pub(super) fn id_seen(task: Pid) -> Option<i32> {
     status_line(task, "NSpid")?.split_whitespace().last()?.parse().ok()
 }
 

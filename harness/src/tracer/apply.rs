@@ -62,10 +62,7 @@ impl Running<'_> {
         match action {
             Action::List { description, buffer, length, old } => {
                 let result = self.list(name, description, (*buffer, *length), *old)?;
-                let mut registers = entry;
-                registers.skip_with(result);
-                self.task(name)?.tracee.set_registers(registers)?;
-                Ok(result)
+                self.skip(name, entry, result)
             }
             Action::Lock { without_blocking: Some((argument, command)), .. } => {
                 let mut tried = entry;
@@ -86,14 +83,21 @@ impl Running<'_> {
                 self.run_call(name)?;
                 Ok(given)
             }
-            Action::Mark => {
-                let mut registers = entry;
-                registers.skip_with(0);
-                self.task(name)?.tracee.set_registers(registers)?;
-                Ok(0)
+            Action::Mark => self.skip(name, entry, 0),
+            Action::Send(sending) => {
+                let result = self.send(name, sending)?;
+                self.skip(name, entry, result)
             }
             _ => self.run_call(name),
         }
+    }
+
+    /// Has a task go on with this result, without the call at whose entry it stands.
+    fn skip(&mut self, name: &Name, entry: Registers, result: i64) -> Result<i64, TraceError> {
+        let mut registers = entry;
+        registers.skip_with(result);
+        self.task(name)?.tracee.set_registers(registers)?;
+        Ok(result)
     }
 
     /// Lets a task run through the call at whose entry it stands.
@@ -245,6 +249,7 @@ impl Running<'_> {
             | Action::List { .. }
             | Action::Close(_)
             | Action::Ask
+            | Action::Send(_)
             | Action::Mark => {}
         }
         Ok(())

@@ -81,6 +81,12 @@ impl Running<'_> {
         if by.accesses.iter().all(|access| access.kind == AccessKind::Read) {
             return Ok(());
         }
+        for other in by.signalled().map(|other| other.0).filter(|other| *other != process) {
+            // It is to take a signal, whatever it looks at: its beginning stays what it is.
+            let Some(looked) = self.processes.get(other).and_then(|state| state.looked) else { continue };
+            let looks = self.checkpoint(other).map(|checkpoint| checkpoint.prefix.looks[..looked].to_vec());
+            self.start_again(other, &looks.unwrap_or_default())?;
+        }
         for other in (0..self.processes.len()).filter(|other| *other != process) {
             let Some(looked) = self.processes[other].looked else { continue };
             let Some(prefix) = self.checkpoint(other).map(|checkpoint| checkpoint.prefix.clone()) else {

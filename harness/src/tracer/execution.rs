@@ -17,7 +17,7 @@ use super::task::{Name, Process, State, Task};
 use super::tracee::{Registers, Resume, Stop, Tracee, Waited, give_way};
 use super::{TraceError, sleep};
 use crate::backend::Detail;
-use crate::model::{AccessKind, Event, Exit, HappensBefore, Operation, ProcessId, Status};
+use crate::model::{Event, Exit, HappensBefore, Operation, ProcessId, Status};
 
 /// An execution in progress. Between calls every task is held, asleep or gone; when this is dropped, all are gone.
 #[derive(Debug)]
@@ -122,10 +122,11 @@ impl<'a> Running<'a> {
                     self.world.interrupts = true;
                 }
                 None if sleep::run_out(self, process)? => {}
+                None if self.collect_the_killed()? => self.processes[process].moved += 1,
                 None => {
                     self.hold_a_spinner(process);
                     self.note_next_timer(process);
-                    return self.collect_the_killed();
+                    return Ok(());
                 }
             }
         }
@@ -216,6 +217,7 @@ impl<'a> Running<'a> {
     pub fn step(&mut self, process: ProcessId) -> Result<Event, TraceError> {
         let mut event = match self.next_look(process.0).cloned() {
             Some(look) => self.look_again(process.0, look)?,
+            None if self.stands_for_signal(process.0).is_some() => self.take_signal(process.0)?,
             None if self.processes[process.0].polling.wait.is_some() => self.do_wait(process.0)?,
             None => match self.waits_with_timer(process.0) {
                 Some(operation) => self.do_timer(process.0, operation)?,
@@ -259,7 +261,7 @@ impl<'a> Running<'a> {
             event.exit = Some(exit);
         }
         self.note_beginning(&event, clock, after_others)?;
-        self.redo_meanings(&event.operation)?;
+        self.redo_meanings(process, &event.operation)?;
         self.wake_sleepers(process.0)?;
         Ok(event)
     }
@@ -277,12 +279,13 @@ impl<'a> Running<'a> {
         before.iter().enumerate().any(|(process, &events)| process != event.process.0 && events > 0)
     }
 
-    /// Where signals were sent to other processes, some may be gone, held though they were.
-    fn collect_the_killed(&mut self) -> Result<(), TraceError> {
+    /// Where a signal that kills was sent within a process, some of it may be gone, held though it was. Whether there was any.
+    fn collect_the_killed(&mut self) -> Result<bool, TraceError> {
         if !std::mem::take(&mut self.world.signalled) {
-            return Ok(());
+            return Ok(false);
         }
         let names: Vec<Name> = self.tasks.keys().cloned().collect();
+        let before = names.len();
         for name in names {
             let Some(task) = self.tasks.get(&name) else { continue };
             // A stop that was not waited for is that of a task about to end.
@@ -294,7 +297,7 @@ impl<'a> Running<'a> {
             }
             self.forget(&name, Exit::Signal(libc::SIGKILL));
         }
-        Ok(())
+        Ok(self.tasks.len() < before)
     }
 
     /// What a process sleeps in may have been ended by another.
@@ -352,17 +355,15 @@ impl<'a> Running<'a> {
         let past = past(process, self.order.clock(number), &self.pasts);
         self.pasts[process].push(past);
         let others = self.processes.iter_mut().enumerate().filter(|(other, _)| *other != process);
-        others.for_each(|(_, other)| other.polling.disturb(operation));
+        others.for_each(|(_, other)| other.polling.disturb(ProcessId(process), operation));
     }
 
     /// What is pending may mean something else after an operation that it conflicts with.
-    pub(super) fn redo_meanings(&mut self, done: &Operation) -> Result<(), TraceError> {
-        let changes = done.accesses.iter().any(|access| access.kind != AccessKind::Read);
-        if !changes {
-            return Ok(());
-        }
+    pub(super) fn redo_meanings(&mut self, by: ProcessId, done: &Operation) -> Result<(), TraceError> {
         let stale = self.tasks.iter().filter_map(|(name, task)| match &task.state {
-            State::Held { held, entry, .. } if held.operation.conflicts(done) => Some((name.clone(), *entry)),
+            State::Held { held, entry, .. } if done.changes(by, &held.operation.accesses) => {
+                Some((name.clone(), *entry))
+            }
             _ => None,
         });
         for (name, entry) in stale.collect::<Vec<_>>() {

@@ -30,6 +30,7 @@ mod paths;
 mod polling;
 mod program;
 mod sandbox;
+mod signals;
 mod sleep;
 mod standing;
 mod start;
@@ -281,6 +282,8 @@ impl Tracer {
             timers: Timers::default(),
             unready: Vec::new(),
             not_covered: BTreeSet::new(),
+            processes: self.processes,
+            over: BTreeSet::new(),
             interrupts: false,
             signalled: false,
             inputs: BTreeMap::new(),

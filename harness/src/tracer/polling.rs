@@ -1,6 +1,6 @@
 //! Polling: a process that looks at the same things again and again, in vain, with or without a sleep in between. Pure.
 
-use crate::model::{Access, AccessKind, Call, CallResult, Event, Location, Operation};
+use crate::model::{Access, AccessKind, Call, CallResult, Event, Location, Operation, ProcessId};
 
 /// So many looks in vain, within one step, and a process is taken to look for ever.
 pub const MOST_ROUNDS: u64 = 10_000;
@@ -86,9 +86,9 @@ impl Polling {
     }
 
     /// Takes note of an operation of another process.
-    pub fn disturb(&mut self, by: &Operation) {
+    pub fn disturb(&mut self, process: ProcessId, by: &Operation) {
         for look in self.round.iter_mut().filter(|look| !look.changed) {
-            look.changed = by.changes(&look.accesses);
+            look.changed = by.changes(process, &look.accesses);
         }
     }
 

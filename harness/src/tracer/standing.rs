@@ -25,6 +25,9 @@ impl Running<'_> {
         if let Some(look) = self.next_look(process) {
             return Status::Enabled(look.event.operation.clone());
         }
+        if let Some(status) = self.stands_for_signal(process) {
+            return status;
+        }
         if let Some(status) = self.waits(process) {
             return status;
         }

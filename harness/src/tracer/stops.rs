@@ -10,7 +10,7 @@ use super::chance::TICK;
 use super::decode::{Caller, Decision, decode};
 use super::endings::is_private;
 use super::execution::Running;
-use super::ids::first_pid;
+use super::ids::id_of;
 use super::task::{Name, State, Task};
 use super::tracee::{Registers, Resume, Stop, Tracee};
 use crate::model::{Call, Exit, Operation, ProcessId};
@@ -137,7 +137,7 @@ impl Running<'_> {
                 return Err(TraceError::TooManyTasks { process: ProcessId(name.process), most: MOST_TASKS });
             }
             Decision::Fork => {
-                let next = first_pid(name.process) + process.tasks;
+                let next = id_of(name.process, process.tasks);
                 process.tasks += 1;
                 if let Err(error) = self.sandbox.set_next_pid(next) {
                     self.world.not_covered.insert(format!("process ids of children ({error})"));
@@ -251,9 +251,14 @@ impl Running<'_> {
         if self.tasks.get(name).is_some_and(|task| task.group == task.tracee.id()) {
             self.forget_timers(name, true);
         }
-        self.tasks.remove(name);
+        if let Some(Task { group, .. }) = self.tasks.remove(name) {
+            self.forget_signals(name.process, group);
+        }
         if name.way.is_empty() {
             self.processes[name.process].exit = Some(exit);
+        }
+        if self.of(name.process).next().is_none() {
+            self.world.over.insert(name.process);
         }
     }
 }

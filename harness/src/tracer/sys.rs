@@ -214,13 +214,17 @@ pub fn send_signal(process: Pid, signal: i32) -> io::Result<()> {
     check(unsafe { libc::kill(process.as_raw(), signal) }.into()).map(drop)
 }
 
-/// Sends a signal as a timer does, with a value, to a process or to one task of it.
-pub fn queue_signal(process: Pid, task: Option<Pid>, signal: i32, value: u64) -> io::Result<()> {
-    // `siginfo_t` as the kernel reads it: number, error, code; then a timer's number, its overruns, and the value.
+/// A `siginfo_t` as the kernel reads it: number, error, code; then a timer's number, its overruns (or who sends it), and the value.
+pub fn info(signal: i32, code: i32, value: u64) -> [u64; 16] {
     let mut info = [0u64; 16];
     info[0] = u64::from(signal.cast_unsigned());
-    info[1] = u64::from(libc::SI_TIMER.cast_unsigned());
+    info[1] = u64::from(code.cast_unsigned());
     info[3] = value;
+    info
+}
+
+/// Sends a signal with what there is to say of it, to a process or to one task of it.
+pub fn queue_signal(process: Pid, task: Option<Pid>, signal: i32, info: &[u64; 16]) -> io::Result<()> {
     let process = process.as_raw();
     let sent = match task {
         // SAFETY: the kernel reads a `siginfo_t`, of 128 bytes, at the pointer.

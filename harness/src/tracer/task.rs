@@ -12,6 +12,7 @@ use super::decode::{Action, Held};
 use super::endings::Segment;
 use super::files::Descriptors;
 use super::polling::Polling;
+use super::signals::Signal;
 use super::tracee::{Registers, Tracee};
 use crate::model::{Exit, Operation};
 
@@ -157,6 +158,12 @@ pub struct Process {
     pub polling: Polling,
     /// No sleep ends before this time: that of the change which it waited for.
     pub not_before: u64,
+    /// The signals that it has to take, in the order in which it takes them.
+    pub signals: Vec<Signal>,
+    /// Whether a signal has stopped it.
+    pub is_stopped: bool,
+    /// Whether it was sent a signal since its last operation.
+    pub was_told: bool,
     /// How much of its time it was busy, in nanoseconds: its operations and looks at the clock.
     pub busy: u64,
     /// Whether it has a timer, while all that it is held at may have to wait for a lock.

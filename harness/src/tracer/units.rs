@@ -5,7 +5,7 @@ use super::chance::{Stream, TICK};
 use super::decode::Action;
 use super::execution::Running;
 use super::files::{Description, Descriptor, What};
-use super::ids::first_pid;
+use super::ids::id_of;
 use super::input::waits_for_input;
 use super::task::{Name, State, Task};
 use super::tracee::Registers;
@@ -103,7 +103,7 @@ impl Running<'_> {
         state.command += 1;
         let (program, command, tasks) = (self.programs[process], state.command, state.tasks);
         state.tasks += 1;
-        let task = self.sandbox.spawn_part(program, command, first_pid(process) + tasks)?;
+        let task = self.sandbox.spawn_part(program, command, id_of(process, tasks))?;
         let name = Name { process, way: Vec::new() };
         self.adopt(task, name.clone(), None);
         // Another one than the command before had.

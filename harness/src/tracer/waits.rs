@@ -74,7 +74,7 @@ impl Running<'_> {
         if let Status::Finished(exit) = self.status(process) {
             event.exit = Some(exit);
         }
-        self.redo_meanings(&event.operation)?;
+        self.redo_meanings(ProcessId(process), &event.operation)?;
         self.wake_sleepers(process)?;
         Ok(event)
     }

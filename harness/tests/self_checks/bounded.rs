@@ -13,7 +13,8 @@ use crate::classes::{Class, class};
 use crate::compare::see;
 use crate::programs::{Theme, simulation};
 
-const THEMES: [Theme; 5] = [Theme::Data, Theme::Locks, Theme::Names, Theme::Mixed, Theme::Waits];
+const THEMES: [Theme; 6] =
+    [Theme::Data, Theme::Locks, Theme::Names, Theme::Mixed, Theme::Waits, Theme::Signals];
 
 /// Programs of each theme.
 const PROGRAMS: u64 = 1_000;
@@ -118,6 +119,7 @@ fn a_bound_gives_what_all_schedules_within_it_give() {
         [[9_475, 10_654], [21_150, 38_954], [30_458, 85_419]],
         [[8_784, 10_323], [13_204, 37_054], [14_765, 79_852]],
         [[11_180, 13_823], [19_433, 49_291], [23_214, 101_955]],
+        [[0, 0]; 3],
     ];
     assert_eq!(THEMES.map(sums), known);
 }

@@ -27,6 +27,7 @@ fn faults_of_the_search_are_found() {
         (Fault::NothingUndecided, Theme::Names),
         (Fault::NothingAwaited, Theme::Waits),
         (Fault::AwaitedStay, Theme::Waits),
+        (Fault::SignalledForgotten, Theme::Signals),
     ];
     for (fault, theme) in faults {
         let shows = |seed| compare(&mut Dpor::with_fault(fault), &mut simulation(seed, theme)).is_err();
@@ -35,7 +36,7 @@ fn faults_of_the_search_are_found() {
 }
 
 /// Faults of dependence, each with the programs that show it.
-const DEPENDENCE: [(&str, Theme, Glasses); 16] = [
+const DEPENDENCE: [(&str, Theme, Glasses); 17] = [
     ("without data", Theme::Data, |seen| only(seen, |access| !is_data(access))),
     ("without names", Theme::Names, |seen| only(seen, |access| !is_name(access))),
     ("without listings", Theme::Names, |seen| {
@@ -80,6 +81,7 @@ const DEPENDENCE: [(&str, Theme, Glasses); 16] = [
         let is_look = |access: &Access| access.kind == AccessKind::Read;
         only(seen, |_| !(changes && seen.accesses.iter().all(is_look)))
     }),
+    ("where a signal concerns nobody", Theme::Signals, |seen| only(seen, |_| seen.call.name != "kill")),
     ("where who waits has not looked before", Theme::Waits, |seen| {
         only(seen, |_| seen.call.name != "preadv")
     }),

@@ -19,7 +19,8 @@ pub fn class(execution: &Execution) -> Class {
     let mut sets: Vec<BTreeSet<Letter>> = Vec::new();
     for (at, event) in trace.iter().enumerate() {
         let depends = |earlier: &Event| {
-            earlier.process == event.process || earlier.operation.conflicts(&event.operation)
+            earlier.process == event.process
+                || earlier.operation.disturbs(earlier.process, &event.operation, event.process)
         };
         let level =
             (0..at).filter(|&earlier| depends(&trace[earlier])).map(|earlier| levels[earlier] + 1).max();

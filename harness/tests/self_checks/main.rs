@@ -73,6 +73,12 @@ fn one_execution_for_each_class_of_programs_that_wait() {
     assert_eq!(classes_of(Theme::Waits, PROGRAMS, |program| program), 22_753);
 }
 
+/// Processes that send each other signals, and look who lives.
+#[test]
+fn one_execution_for_each_class_of_programs_that_send_signals() {
+    assert_eq!(classes_of(Theme::Signals, PROGRAMS, |program| program), 67_922);
+}
+
 /// A backend that knows no better may say that giving back a shared lock changes it: more classes, and still one execution each.
 #[test]
 fn one_execution_for_each_class_where_every_release_is_a_change() {

@@ -2,8 +2,8 @@
 
 use cooks_harness::explore::SplitMix64;
 use cooks_harness::simulated::{
-    Expr, Initial, Instruction, Program, Simulation, await_change, create, increment, jump_if, list, load,
-    lock, lock_shared, open, open_truncate, read_name, reg, rename, set, stat, store, try_lock,
+    Expr, Initial, Instruction, Program, Simulation, await_change, create, increment, is_over, jump_if, list,
+    load, lock, lock_shared, open, open_truncate, read_name, reg, rename, set, signal, stat, store, try_lock,
     try_lock_shared, unlink, unlock, write_name,
 };
 
@@ -15,6 +15,7 @@ pub enum Theme {
     Names,
     Mixed,
     Waits,
+    Signals,
 }
 
 /// Past the end of any program: a jump there ends the process.
@@ -30,9 +31,14 @@ pub fn simulation(seed: u64, theme: Theme) -> Simulation {
 
 /// The processes of a seed: two, three or four, each with up to so many operations.
 pub fn programs(seed: u64, theme: Theme, most: [usize; 3]) -> Vec<Program> {
-    let mut draw = Draw { random: SplitMix64::new(seed), theme, held: None };
+    let mut draw = Draw { random: SplitMix64::new(seed), theme, held: None, process: 0 };
     let size = draw.random.below(most.len());
-    (0..size + 2).map(|_| draw.program(most[size])).collect()
+    (0..size + 2)
+        .map(|process| {
+            draw.process = process;
+            draw.program(most[size])
+        })
+        .collect()
 }
 
 /// Processes from the state that all random programs start from.
@@ -45,6 +51,8 @@ struct Draw {
     theme: Theme,
     /// The lock that the process took last and has not given back.
     held: Option<i64>,
+    /// The place of the process that is drawn.
+    process: usize,
 }
 
 impl Draw {
@@ -105,6 +113,13 @@ impl Draw {
                 1 if self.random.below(2) == 0 => self.on_locks(),
                 _ => self.on_data(),
             },
+            Theme::Signals => match self.random.below(8) {
+                0 | 1 => signal(self.other(), self.random.below(2) == 0, R),
+                2 => is_over(self.other(), R),
+                3 => self.on_locks(),
+                4 => self.wait(),
+                _ => self.on_data(),
+            },
             Theme::Mixed => match self.random.below(4) {
                 0 => self.on_data(),
                 1 => self.on_locks(),
@@ -120,6 +135,11 @@ impl Draw {
             2 | 3 => store(file, self.value()),
             _ => increment(file),
         }
+    }
+
+    /// Another process, one of the first two.
+    fn other(&mut self) -> usize {
+        if self.process < 2 { 1 - self.process } else { self.random.below(2) }
     }
 
     /// For a change of one file, or of either.

@@ -47,8 +47,8 @@ impl Pos {
         if self.chance.fault == Some(ChanceFault::NoNewPriority) {
             return;
         }
-        for (priority, status) in self.priorities.iter_mut().zip(view.processes) {
-            if status.operation().is_some_and(|held| held.conflicts(operation)) {
+        for (other, (priority, status)) in self.priorities.iter_mut().zip(view.processes).enumerate() {
+            if status.operation().is_some_and(|held| held.disturbs(ProcessId(other), operation, process)) {
                 *priority = None;
             }
         }

@@ -46,6 +46,11 @@ use crate::model::{Call, Choice, Cut, Ending, Event, Execution, Operation, Proce
 /// look before it. This is what blocking asks for in the papers on await loops as well (Bengt Jonsson, Magnus Lång, Konstantinos
 /// Sagonas, *Awaiting for Godot: Stateless Model Checking that Avoids Executions where Nothing Happens*, FMCAD 2022).
 ///
+/// **Signals.** Each operation of a process touches the process as such, besides its accesses; a signal to it changes that. The
+/// process takes the signal in a step of its own, which comes in the place of what it was held at, and of all that would have
+/// followed; so what it was held at races as well, as if it came where the signal was sent: it is no event of this execution, and of
+/// the others that differ in it no event may be left to tell. What takes the signal has no other races before the sending.
+///
 /// **Operations that do something else when they come first.** The paper takes a step's accesses for known; here a call that is
 /// to come earlier may find a file there, or a lock free, and touch other things. So the last step of a plan is known in part
 /// only (`Race::operation`): all of it where it cannot change or its process is held at it already; else what it looks at, up to
@@ -116,6 +121,8 @@ pub enum Fault {
     NothingAwaited,
     /// Who waits for a change races with none.
     AwaitedStay,
+    /// What a process was held at when it was sent a signal does not race.
+    SignalledForgotten,
     /// An execution that was cut because it waits for its part has no races.
     CutForgotten,
     /// In a copy that goes ahead, what is run before its branch does not sleep.
@@ -198,9 +205,9 @@ impl Dpor {
         match (self.stack.last(), view.trace.last()) {
             _ if self.fault == Some(Fault::NothingSleepsOn) => Vec::new(),
             (Some(node), Some(_)) if self.fault == Some(Fault::NeverWake) => {
-                node.sleep_after(&Operation::default())
+                node.sleep_after(ProcessId(usize::MAX), &Operation::default())
             }
-            (Some(node), Some(event)) => node.sleep_after(&event.operation),
+            (Some(node), Some(event)) => node.sleep_after(event.process, &event.operation),
             _ => Vec::new(),
         }
     }
@@ -215,10 +222,9 @@ impl Dpor {
     fn held(&self, ending: &Ending) -> Vec<(ProcessId, Operation)> {
         match ending {
             Ending::Blocked(_) if self.fault == Some(Fault::WaitersForgotten) => Vec::new(),
-            // Who waits for itself cannot go on in any order.
             Ending::Blocked(waiting) => waiting
                 .iter()
-                .filter(|at| !at.holders.contains(&at.process))
+                .filter(|at| !at.is_stuck())
                 .map(|at| (at.process, at.operation.clone()))
                 .collect(),
             Ending::Cut(Cut::Redundant | Cut::Elsewhere) => self.waiting.clone(),
@@ -260,11 +266,9 @@ impl Strategy for Dpor {
                     && held.is_some_and(|held| self.part.bars(branch.process, held, view.trace.iter()))
             });
             let Some((node, below)) = Node::new(view, &self.part, sleep, tree) else {
-                // Who waits for itself cannot go on in any order.
-                let waits_for_itself = |index: usize, status: &Status| matches!(status, Status::Blocked { holders, .. } if holders.contains(&ProcessId(index)));
                 let held = |(index, status): (usize, &Status)| {
-                    let operation = status.operation().filter(|_| !waits_for_itself(index, status))?;
-                    Some((ProcessId(index), operation.clone()))
+                    let process = ProcessId(index);
+                    Some((process, status.operation().filter(|_| !status.is_stuck(process))?.clone()))
                 };
                 self.waiting = view.processes.iter().enumerate().filter_map(held).collect();
                 return Err(if somebody_waits || self.strayed { Cut::Elsewhere } else { Cut::Redundant });
@@ -280,7 +284,9 @@ impl Strategy for Dpor {
             return;
         }
         let held = self.held(&execution.ending);
-        let races = Races::of(execution, &held, self.fault, &|race| self.can_be_reversed(race));
+        let held_at = |event: usize, process| self.stack[event].may_do(process).cloned();
+        let races =
+            Races::of(execution, &held, Some(&held_at), self.fault, &|race| self.can_be_reversed(race));
         for race in races.into_iter().filter(|race| race.earlier() >= self.fixed) {
             let node = &mut self.stack[race.earlier()];
             let (operation, known) = race.operation(node.pending(race.process()));

@@ -7,6 +7,8 @@ use crate::model::{AccessKind, Event, Operation, ProcessId, View};
 pub(super) struct Node {
     /// What each process is held at; `None` for one that is over.
     pending: Vec<Option<Operation>>,
+    /// Who cannot go on in any order, unless it is sent a signal.
+    stuck: Vec<ProcessId>,
     /// The sleep set: processes whose operation, done next, leads to nothing new. Those that were chosen here before are in it.
     sleep: Vec<ProcessId>,
     /// The process that was chosen.
@@ -55,8 +57,10 @@ impl Node {
             .first()
             .map_or(!tree.undecided.is_empty(), |branch| awake.contains(&branch.process));
         let pending = view.processes.iter().map(|status| status.operation().cloned()).collect();
-        let mut node =
-            Self { pending, sleep, chosen: free_choice(view, &awake)?, tree: Tree::default(), tried: 0 };
+        let is_stuck = |process: &ProcessId| view.processes[process.0].is_stuck(*process);
+        let stuck = (0..view.processes.len()).map(ProcessId).filter(is_stuck).collect();
+        let chosen = free_choice(view, &awake)?;
+        let mut node = Self { pending, stuck, sleep, chosen, tree: Tree::default(), tried: 0 };
         // Else free to choose; or the backend broke the invariant of accesses, and to search freely is what remains sound.
         let below = if is_planned { node.adopt(tree, &awake) } else { Tree::default() };
         Some((node, below))
@@ -88,6 +92,11 @@ impl Node {
     /// What a process is held at here.
     pub(super) fn pending(&self, process: ProcessId) -> Option<&Operation> {
         self.pending.get(process.0)?.as_ref()
+    }
+
+    /// The same, of one that can go on in some order.
+    pub(super) fn may_do(&self, process: ProcessId) -> Option<&Operation> {
+        self.pending(process).filter(|_| !self.stuck.contains(&process))
     }
 
     /// What the processes that are not chosen are held at.
@@ -129,9 +138,10 @@ impl Node {
     }
 
     /// The processes that sleep on once `done` has been done here: those that nobody could tell from having come first.
-    pub(super) fn sleep_after(&self, done: &Operation) -> Vec<ProcessId> {
-        let undisturbed =
-            |process: &ProcessId| self.pending(*process).is_some_and(|held| !held.conflicts(done));
+    pub(super) fn sleep_after(&self, by: ProcessId, done: &Operation) -> Vec<ProcessId> {
+        let undisturbed = |process: &ProcessId| {
+            self.pending(*process).is_some_and(|held| !held.disturbs(*process, done, by))
+        };
         self.sleep.iter().copied().filter(undisturbed).collect()
     }
 

@@ -8,13 +8,15 @@ use crate::model::{
     ProcessId,
 };
 
-/// The end of a race: an event, or what a process is held at when the execution ends.
+/// The end of a race: an event, what a process is held at when the execution ends, or was held at before it was sent a signal.
 #[derive(Clone, Debug)]
 struct Later<'a> {
     /// Its number; `None` where its process is held at it.
     number: Option<usize>,
+    /// The event that sends the signal.
+    signal: Option<usize>,
     process: ProcessId,
-    operation: &'a Operation,
+    operation: Cow<'a, Operation>,
     /// The event before it in its process.
     before: Option<usize>,
     /// The events before it that conflict with it, latest first.
@@ -29,20 +31,38 @@ impl<'a> Later<'a> {
         process: ProcessId,
         operation: &'a Operation,
     ) -> Self {
-        let (before, conflicting) = (order.last_of(process), order.conflicting(operation));
-        Self { number, process, operation, before, conflicting }
+        let (before, conflicting) = (order.last_of(process), order.conflicting(process, operation));
+        Self { number, signal: None, process, operation: Cow::Borrowed(operation), before, conflicting }
     }
 
-    /// The acquisition that it is, if it waits for it.
-    fn waits_for(&self) -> Option<&'a Acquisition> {
-        self.operation.acquires.as_ref().filter(|acquisition| acquisition.blocking)
+    /// What a process is held at when the event that comes next sends it a signal.
+    fn without_signal(
+        order: &HappensBefore,
+        signal: usize,
+        process: ProcessId,
+        operation: Operation,
+    ) -> Self {
+        let earlier = order.conflicting(process, &operation);
+        let conflicting = std::iter::once(signal).chain(earlier).collect();
+        let (before, operation) = (order.last_of(process), Cow::Owned(operation));
+        Self { number: None, signal: Some(signal), process, operation, before, conflicting }
     }
+}
+
+/// The acquisition that an operation is, if it waits for it.
+fn waits_for(operation: &Operation) -> Option<&Acquisition> {
+    operation.acquires.as_ref().filter(|acquisition| acquisition.blocking)
 }
 
 /// Whether an operation's access gives the lock back: it changes who holds it, and does not take it.
 fn releases(operation: &Operation, access: &Access, waited: &Acquisition) -> bool {
     let takes = operation.acquires.as_ref().is_some_and(|taken| taken.lock.overlaps(&waited.lock));
     access.location.overlaps(&waited.lock) && access.kind != AccessKind::Read && !takes
+}
+
+/// Whether an event sends a signal to a process.
+fn is_signal(event: &Event, process: ProcessId) -> bool {
+    event.operation.changes(event.process, &[Access::by(process)])
 }
 
 /// What is to be run from before event [`earlier`](Race::earlier) to see the race the other way round.
@@ -54,11 +74,13 @@ pub(in crate::explore) struct Race<'a> {
     independent: Vec<usize>,
     later: Option<usize>,
     process: ProcessId,
-    operation: &'a Operation,
+    operation: Cow<'a, Operation>,
     /// Whether the process has no event from the earlier one on: then it is held at the operation there already.
     held: bool,
     /// Whether it does the same when it comes first, whatever it touches.
     same: bool,
+    /// Whether its process was sent a signal where it was held at it.
+    signalled: bool,
     fault: Option<Fault>,
 }
 
@@ -74,8 +96,8 @@ impl<'a> Race<'a> {
     }
 
     /// What overtakes, as it was.
-    pub(in crate::explore) fn overtakes(&self) -> &'a Operation {
-        self.operation
+    pub(in crate::explore) fn overtakes(&self) -> &Operation {
+        &self.operation
     }
 
     /// The events after the earlier one that go before what overtakes it.
@@ -100,22 +122,34 @@ impl<'a> Race<'a> {
     /// what it would do now, it does that. If nothing that the earlier event changed is among what it touched, it does what it
     /// did; neither does an acquisition that waits ever touch anything else. Else it looks where it looked, up to the first thing
     /// that the earlier event changed, and from there on it may take any other way.
-    pub(super) fn operation(&self, pending: Option<&Operation>) -> (Cow<'a, Operation>, Known) {
+    /// A signal changes all that its process does next: without it, that does what it is held at.
+    pub(super) fn operation(&self, pending: Option<&Operation>) -> (Cow<'_, Operation>, Known) {
         if let (true, Some(pending)) = (self.held && !self.same, pending)
-            && !self.independent.iter().any(|&event| self.trace[event].operation.conflicts(pending))
+            && !self.independent.iter().any(|&event| {
+                let Event { process, operation, .. } = &self.trace[event];
+                operation.disturbs(*process, pending, self.process)
+            })
         {
             return (Cow::Owned(pending.clone()), Known::All);
         }
         let accesses = &self.operation.accesses;
-        let changed = |access: &Access| self.changed(access).is_some();
+        let changed = |access: &Access| {
+            self.changed(access).is_some() || (self.signalled && self.is_changed_before(access))
+        };
         match accesses.iter().position(changed) {
             Some(first) if !self.same => {
                 let looks = accesses[..=first].iter().map(|access| Access::read(access.location.clone()));
                 let looks = Operation { accesses: looks.collect(), ..Operation::default() };
                 (Cow::Owned(looks), self.known_of(first))
             }
-            _ => (Cow::Borrowed(self.operation), Known::All),
+            _ => (Cow::Borrowed(&*self.operation), Known::All),
         }
+    }
+
+    /// Whether what goes before it now changes what this access is on.
+    fn is_changed_before(&self, access: &Access) -> bool {
+        let changes = |event: &Event| event.operation.changes(event.process, std::slice::from_ref(access));
+        self.independent.iter().any(|&event| changes(&self.trace[event]))
     }
 
     /// How the earlier event changed what this access is on.
@@ -151,15 +185,18 @@ impl<'a> Race<'a> {
     }
 }
 
+/// What a process was held at before an event, if it was, and could go on in some order. `None` where nothing is known of that.
+pub(in crate::explore) type HeldAt<'a> = Option<&'a dyn Fn(usize, ProcessId) -> Option<Operation>>;
+
 /// The reversible races of an execution.
-#[derive(Debug)]
-pub(in crate::explore) struct Races<'a> {
+pub(in crate::explore) struct Races<'a, 'h> {
     trace: &'a [Event],
     order: HappensBefore,
+    held_at: HeldAt<'h>,
     fault: Option<Fault>,
 }
 
-impl<'a> Races<'a> {
+impl<'a, 'h> Races<'a, 'h> {
     /// All of them, also those of the operations that processes are `held` at in the end, as if they came then.
     ///
     /// Those between events that an earlier execution had as well are included: the steps that are independent of the earlier
@@ -168,17 +205,23 @@ impl<'a> Races<'a> {
     pub(in crate::explore) fn of(
         execution: &'a Execution,
         held: &'a [(ProcessId, Operation)],
+        held_at: HeldAt<'h>,
         fault: Option<Fault>,
         possible: &dyn Fn(&Race<'a>) -> bool,
     ) -> Vec<Race<'a>> {
         let mut order = HappensBefore::default();
+        let held_at = held_at.filter(|_| fault != Some(Fault::SignalledForgotten));
         let mut later = Vec::new();
         for (number, event) in execution.trace.iter().enumerate() {
             later.push(Later::new(&order, Some(number), event.process, &event.operation));
+            for process in event.operation.signalled().filter(|process| *process != event.process) {
+                let held = held_at.and_then(|held_at| held_at(number, process));
+                later.extend(held.map(|held| Later::without_signal(&order, number, process, held)));
+            }
             order.push(event.process, &event.operation);
         }
         later.extend(held.iter().map(|(process, operation)| Later::new(&order, None, *process, operation)));
-        let races = Self { trace: &execution.trace, order, fault };
+        let races = Self { trace: &execution.trace, order, held_at, fault };
         later.iter().flat_map(|later| races.up_to(later, possible)).collect()
     }
 
@@ -191,6 +234,14 @@ impl<'a> Races<'a> {
         for &event in &later.conflicting {
             let is_behind = between.iter().any(|&other| self.order.leads_to(event, other));
             if self.trace[event].process == later.process || is_behind {
+                continue;
+            }
+            if self.held_at.is_some()
+                && later.signal != Some(event)
+                && is_signal(&self.trace[event], later.process)
+            {
+                // What its process was held at then is another end of races.
+                between.push(event);
                 continue;
             }
             let race = self.race(event, later).filter(possible);
@@ -210,10 +261,14 @@ impl<'a> Races<'a> {
         let after = earlier + 1..self.trace.len();
         let mut independent: Vec<usize> =
             after.filter(|&event| !self.order.leads_to(earlier, event)).collect();
-        let waited = later.waits_for();
-        if later.operation.awaits && !self.is_awaited(earlier, &independent, later) {
+        if let Some(signal) = later.signal {
+            independent.retain(|&event| !self.order.leads_to(signal, event));
+        }
+        let operation = &*later.operation;
+        if operation.awaits && !self.is_awaited(earlier, &independent, later.before, operation) {
             return None;
         }
+        let waited = waits_for(operation);
         if let Some(waited) = waited
             && self.fault != Some(Fault::HeldLocksStay)
         {
@@ -232,23 +287,32 @@ impl<'a> Races<'a> {
             independent,
             later: later.number,
             process: later.process,
-            operation: later.operation,
+            operation: later.operation.clone(),
             held: later.before.is_none_or(|before| before < earlier),
-            same: waited.is_some() || later.operation.awaits || self.fault == Some(Fault::AccessesStay),
+            same: waited.is_some() || operation.awaits || self.fault == Some(Fault::AccessesStay),
+            signalled: later.signal.is_some(),
             fault: self.fault,
         })
     }
 
-    /// Whether what an operation waits for comes all the same when it comes before event `earlier`: a change, after the operation
-    /// before it.
-    fn is_awaited(&self, earlier: usize, independent: &[usize], later: &Later<'a>) -> bool {
+    /// Whether what an operation waits for comes all the same when it comes before event `earlier`: a change, after the event
+    /// `before` it in its process.
+    fn is_awaited(
+        &self,
+        earlier: usize,
+        independent: &[usize],
+        before: Option<usize>,
+        operation: &Operation,
+    ) -> bool {
         if let Some(fault @ (Fault::NothingAwaited | Fault::AwaitedStay)) = self.fault {
             return fault == Fault::NothingAwaited;
         }
-        let before = later.before.map_or(0, |before| before + 1);
-        let others = independent.iter().copied().filter(|event| *event >= before);
-        let is_change = |event: usize| self.trace[event].operation.changes(&later.operation.accesses);
-        (before..earlier).chain(others).filter(|event| later.conflicting.contains(event)).any(is_change)
+        let first = before.map_or(0, |before| before + 1);
+        let others = independent.iter().copied().filter(|event| *event >= first);
+        (first..earlier).chain(others).any(|event| {
+            let Event { process, operation: done, .. } = &self.trace[event];
+            done.changes(*process, &operation.accesses)
+        })
     }
 
     /// Those of the events (all after `start`) that leave the lock free for this acquisition: without the acquisitions that are

@@ -23,7 +23,9 @@ impl Step<'_> {
     /// Whether the two conflict, whatever is not known of them.
     fn surely_conflicts(&self, other: &Self) -> bool {
         let holds = |a: &Self, b: &Self| a.known != Known::Try || b.changes_what_is_tried(a);
-        self.operation.conflicts(other.operation) && holds(self, other) && holds(other, self)
+        self.operation.disturbs(self.process, other.operation, other.process)
+            && holds(self, other)
+            && holds(other, self)
     }
 
     fn changes_what_is_tried(&self, tried: &Self) -> bool {

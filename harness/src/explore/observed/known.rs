@@ -94,7 +94,7 @@ impl Known {
 
     /// Takes note of where a process stands.
     pub(super) fn learn_held(&mut self, at: &Point, process: ProcessId, status: &Status) {
-        let needs = status.operation().map_or_else(Vec::new, |held| at.world.needs(&held.accesses));
+        let needs = status.operation().map_or_else(Vec::new, |held| at.world.needs(process, &held.accesses));
         let known = self.held.entry((process, at.history(process))).or_default();
         if !known.iter().any(|(before, _)| *before == needs) {
             known.push((needs, status.clone()));

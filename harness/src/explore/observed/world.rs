@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::mark::{Mark, mark};
-use crate::model::{Access, AccessKind, Event, Key, Location, ObjectId};
+use crate::model::{Access, AccessKind, Event, Key, Location, ObjectId, ProcessId};
 
 /// What processes share, as fingerprints: what each location holds. What is not in it is as it was in the beginning.
 #[derive(Clone, Debug, Default)]
@@ -60,16 +60,16 @@ impl World {
         mark(&inside.collect::<Vec<_>>())
     }
 
-    /// What these accesses depend on, of an operation that is held at.
-    pub(super) fn needs(&self, accesses: &[Access]) -> Needs {
-        let looked_at = accesses.iter().filter_map(looked_at);
+    /// What these accesses depend on, of an operation that a process is held at: on the signals that it was sent, too.
+    pub(super) fn needs(&self, process: ProcessId, accesses: &[Access]) -> Needs {
+        let looked_at = accesses.iter().filter_map(looked_at).chain([Location::Process(process)]);
         looked_at.map(|location| (location.clone(), self.at(&location))).collect()
     }
 
     /// What an event that is to be done here depends on.
     pub(super) fn needs_of(&self, event: &Event) -> Needs {
         let accesses = event.operation.accesses.iter().filter(|access| !is_blind(event, access));
-        let looked_at = accesses.filter_map(looked_at);
+        let looked_at = accesses.filter_map(looked_at).chain([Location::Process(event.process)]);
         looked_at.map(|location| (location.clone(), self.at(&location))).collect()
     }
 
@@ -99,6 +99,10 @@ impl World {
                 }
                 (AccessKind::Write, location) => self.put(location, made),
             }
+        }
+        // Of what a process does, that it ends is what others may see of it as such.
+        if let Some(exit) = event.exit {
+            self.put(&Location::Process(event.process), mark(&exit));
         }
     }
 

@@ -101,7 +101,7 @@ fn rank(execution: &Execution, pair: &Critical, suspects: Suspects<'_>) -> (usiz
 fn neighbours(execution: &Execution) -> Vec<Pair> {
     let held = held(execution);
     let process = |step: usize| execution.trace[step].process;
-    let races = Races::of(execution, &held, None, &|_| true);
+    let races = Races::of(execution, &held, None, None, &|_| true);
     let pairs = races.iter().map(|race| {
         let independent = race.independent();
         let before = (0..race.earlier()).chain(independent.iter().copied()).map(process);
@@ -129,7 +129,8 @@ fn apart(execution: &Execution, suspects: Suspects<'_>) -> Vec<Pair> {
         let is_suspect = |step: usize| suspects.steps.contains(&step);
         let conflicting = (0..second).filter(|first| {
             let earlier = &trace[*first];
-            earlier.process != event.process && event.operation.conflicts(&earlier.operation)
+            earlier.process != event.process
+                && event.operation.disturbs(event.process, &earlier.operation, earlier.process)
         });
         for first in conflicting.filter(|first| is_suspect(*first) || is_suspect(second)) {
             let goes_first = |step: &usize| *step <= second && trace[*step].process == event.process;
@@ -152,6 +153,6 @@ fn apart(execution: &Execution, suspects: Suspects<'_>) -> Vec<Pair> {
 /// What processes wait at in the end; who waits for itself cannot go on in any order.
 fn held(execution: &Execution) -> Vec<(ProcessId, Operation)> {
     let Ending::Blocked(waiting) = &execution.ending else { return Vec::new() };
-    let others = waiting.iter().filter(|at| !at.holders.contains(&at.process));
+    let others = waiting.iter().filter(|at| !at.is_stuck());
     others.map(|at| (at.process, at.operation.clone())).collect()
 }

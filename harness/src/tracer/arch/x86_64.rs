@@ -107,6 +107,13 @@ impl Registers {
         self.0.rax = self.0.orig_rax;
     }
 
+    /// At the entry: go back before it, so that the call is made when the task goes on, after the signals that it has to take.
+    pub fn back_before(&mut self) {
+        self.0.rip -= 2;
+        self.0.rax = self.0.orig_rax;
+        self.0.orig_rax = u64::MAX;
+    }
+
     /// At the exit: whether the kernel makes the call again, having been interrupted in it.
     #[must_use]
     pub fn is_to_be_made_again(&self) -> bool {
@@ -118,9 +125,7 @@ impl Registers {
     pub fn restart_if_interrupted(&mut self) -> bool {
         let interrupted = self.result() == -i64::from(libc::EINTR) && self.0.orig_rax != u64::MAX;
         if interrupted {
-            self.0.rip -= 2;
-            self.0.rax = self.0.orig_rax;
-            self.0.orig_rax = u64::MAX;
+            self.back_before();
         }
         interrupted
     }

@@ -23,6 +23,7 @@ use super::laid::Changes;
 use super::locks::{Claim, Locks};
 use super::objects::Objects;
 use super::paths::{Found, Paths, Place, Resolved, Spot, Way, lossy, proc_link};
+use super::signals::Sending;
 use super::timers::Timers;
 use super::tracee::{Registers, Tracee};
 use super::units::MARK;
@@ -198,6 +199,8 @@ pub enum Action {
         /// Whether they are closed now.
         closes: bool,
     },
+    /// A signal is sent to another process under test.
+    Send(Sending),
     /// The search cannot see or control what was done, in these words.
     Note(String),
     /// Nobody here knows what the call does: where it does not fail, that is the end of the exploration.
@@ -244,7 +247,11 @@ pub struct World {
     pub mapped: BTreeMap<ObjectId, BTreeSet<usize>>,
     /// Whether a signal was sent that may take a task out of its wait for a lock, since this was last asked.
     pub interrupts: bool,
-    /// Whether a signal was sent to another process since this was last asked.
+    /// How many processes there are.
+    pub processes: usize,
+    /// Those of them that are over.
+    pub over: BTreeSet<usize>,
+    /// Whether a signal that kills was sent within a process since this was last asked.
     pub signalled: bool,
     /// What the processes are asked, by their places.
     pub inputs: BTreeMap<usize, Feed>,

@@ -119,9 +119,9 @@ impl Decoder<'_> {
     /// What `/proc` says of other processes is not scheduled.
     fn note_others(&mut self, path: &str) {
         let Some(rest) = path.strip_prefix("/proc/") else { return };
-        let number: Option<u32> = rest.split('/').next().and_then(|name| name.parse().ok());
-        let own = crate::tracer::ids::ids_of(self.caller.process);
-        if rest == "locks" || number.is_some_and(|number| !own.contains(&number)) {
+        let number: Option<i32> = rest.split('/').next().and_then(|name| name.parse().ok());
+        let own = Some(self.caller.process);
+        if rest == "locks" || number.is_some_and(|number| crate::tracer::ids::place_of(number) != own) {
             self.note("what /proc says of other processes".into());
         }
     }

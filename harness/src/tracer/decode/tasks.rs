@@ -1,8 +1,10 @@
 //! Calls that make tasks, reach other tasks, or pass descriptors to them.
 
 use super::{Action, Decision, Decoder};
-use crate::tracer::ids::ids_of;
+use crate::model::{Access, Location, ProcessId};
+use crate::tracer::ids::place_of;
 use crate::tracer::paths::{Place, lossy};
+use crate::tracer::signals::{Sending, To, name_of};
 
 /// Namespaces in which neither the way to the workspace nor the ids of processes would be as the tracer knows them.
 const REFUSED_NAMESPACES: u64 = (libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWUSER) as u64;
@@ -34,14 +36,74 @@ impl Decoder<'_> {
         own.then(|| Decision::Watch(Action::OwnDescriptors { numbers: Vec::new(), closes: false }))
     }
 
-    /// A signal to the process with this id; `None` for one that is not known.
-    pub(super) fn signal(&mut self, target: Option<u64>) -> Option<Decision> {
+    /// `kill`: to a process, the sender's process group (0), all (-1), or another process group.
+    pub(super) fn signal(&mut self, target: i32, number: i32) -> Option<Decision> {
+        let to = match target {
+            0 => return self.signal_within(number),
+            -1 => To::All,
+            group if group < 0 => To::Groups(group.checked_neg()?),
+            process => To::Group(process),
+        };
+        self.signal_to(to, number, 0)
+    }
+
+    /// A signal within the own process, where its order follows from that of its tasks.
+    fn signal_within(&mut self, number: i32) -> Option<Decision> {
         self.world.interrupts = true;
-        let own = ids_of(self.caller.process);
-        let target = target.map(|target| target as i32);
-        if !target.is_some_and(|id| id == 0 || u32::try_from(id).is_ok_and(|id| own.contains(&id))) {
-            self.note(format!("signals to other processes ({})", self.name));
-            self.world.signalled = true;
+        self.world.signalled |= number == libc::SIGKILL;
+        None
+    }
+
+    /// A signal, with what is at this address to be said of it.
+    pub(super) fn signal_to(&mut self, to: To, number: i32, info: u64) -> Option<Decision> {
+        let answer = |error: i32| Some(Decision::Answer { result: -i64::from(error), memory: Vec::new() });
+        let own = self.caller.process;
+        let places: Vec<usize> = match to {
+            To::All => (0..self.world.processes).filter(|place| *place != own).collect(),
+            To::Group(id) | To::Task(id) | To::Groups(id) => match place_of(id) {
+                Some(place) if place == own => return self.signal_within(number),
+                Some(place) if place < self.world.processes => vec![place],
+                // The init of the namespace.
+                _ if id == 1 => return answer(libc::EPERM),
+                _ => return answer(libc::ESRCH),
+            },
+        };
+        if !(0..=64).contains(&number) {
+            return answer(libc::EINVAL);
+        }
+        let info = match info {
+            0 => None,
+            address => {
+                let said = self.caller.tracee.read_numbers(address, 16).ok()?;
+                Some(Box::new(<[u64; 16]>::try_from(said).ok()?))
+            }
+        };
+        let access = |place: &usize| {
+            let there = Location::Process(ProcessId(*place));
+            // Who is over takes no signals.
+            let looks = number == 0 || self.world.over.contains(place);
+            if looks { Access::read(there) } else { Access::write(there) }
+        };
+        let accesses = places.iter().map(access).collect();
+        let whom: Vec<String> = places.iter().map(|place| ProcessId(*place).to_string()).collect();
+        let what = if number == 0 { "nothing".to_owned() } else { name_of(number) };
+        let detail = format!("{what} to {}", whom.join(", "));
+        Some(self.hold(None, detail, accesses, Action::Send(Sending { to, number, info })))
+    }
+
+    /// A signal to the process that a descriptor is of.
+    pub(super) fn signal_by(&mut self, number: i32, signal: i32, info: u64) -> Option<Decision> {
+        let link = format!("/proc/{}/fdinfo/{number}", self.caller.tracee.id());
+        let text = std::fs::read_to_string(link).ok()?;
+        let ids = text.lines().find_map(|line| line.strip_prefix("NSpid:"))?;
+        let id = ids.split_whitespace().last()?.parse().ok()?;
+        self.signal_to(To::Group(id), signal, info)
+    }
+
+    /// A descriptor of a process, which tells when that ends.
+    pub(super) fn watch(&mut self, target: i32) -> Option<Decision> {
+        if place_of(target).is_some_and(|place| place != self.caller.process) {
+            self.note("when another process ends, by a descriptor of it (pidfd_open)".into());
         }
         None
     }

@@ -4,6 +4,7 @@ use super::{NONE, Row, decoded};
 use crate::tracer::decode::data::{Transfer, offset_of};
 use crate::tracer::decode::descriptors::TERMINAL;
 use crate::tracer::decode::{Decision, descriptor as fd};
+use crate::tracer::signals::To;
 
 /// Instead of a directory's descriptor: the current directory.
 const HERE: i32 = libc::AT_FDCWD;
@@ -137,12 +138,17 @@ pub(super) const ROWS: &[Row] = &[
     decoded("fork", 57, NONE, |_, _| Some(Decision::Fork)),
     decoded("vfork", 58, NONE, |_, _| Some(Decision::Fork)),
     decoded("unshare", 272, 97, |call, [a, ..]| call.unshare(a)),
-    decoded("kill", 62, 129, |call, [a, ..]| call.signal(Some(a))),
-    decoded("tkill", 200, 130, |call, [a, ..]| call.signal(Some(a))),
-    decoded("tgkill", 234, 131, |call, [a, ..]| call.signal(Some(a))),
-    decoded("rt_sigqueueinfo", 129, 138, |call, [a, ..]| call.signal(Some(a))),
-    decoded("rt_tgsigqueueinfo", 297, 240, |call, [a, ..]| call.signal(Some(a))),
-    decoded("pidfd_send_signal", 424, 424, |call, _| call.signal(None)),
+    decoded("kill", 62, 129, |call, [a, b, ..]| call.signal(a as i32, b as i32)),
+    decoded("tkill", 200, 130, |call, [a, b, ..]| call.signal_to(To::Task(a as i32), b as i32, 0)),
+    decoded("tgkill", 234, 131, |call, [_, b, c, ..]| call.signal_to(To::Task(b as i32), c as i32, 0)),
+    decoded("rt_sigqueueinfo", 129, 138, |call, [a, b, c, ..]| {
+        call.signal_to(To::Group(a as i32), b as i32, c)
+    }),
+    decoded("rt_tgsigqueueinfo", 297, 240, |call, [_, b, c, d, ..]| {
+        call.signal_to(To::Task(b as i32), c as i32, d)
+    }),
+    decoded("pidfd_send_signal", 424, 424, |call, [a, b, c, ..]| call.signal_by(fd(a), b as i32, c)),
+    decoded("pidfd_open", 434, 434, |call, [a, ..]| call.watch(a as i32)),
     decoded("connect", 42, 203, |call, [_, b, c, ..]| call.meet(b, c, false)),
     decoded("bind", 49, 200, |call, [_, b, c, ..]| call.meet(b, c, true)),
     // Time and chance.

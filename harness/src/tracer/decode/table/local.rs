@@ -134,7 +134,6 @@ pub(super) const ROWS: &[Row] = &[
     local("rseq", 334, 293),
     local("uretprobe", 335, NONE),
     local("uprobe", 336, NONE),
-    local("pidfd_open", 434, 434),
     local("epoll_pwait2", 441, 441),
     local("landlock_create_ruleset", 444, 444),
     local("landlock_add_rule", 445, 445),

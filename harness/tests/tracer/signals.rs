@@ -1,0 +1,203 @@
+//! Signals from one process to another: every order of a signal and of what its target does, and no other.
+
+use std::collections::BTreeSet;
+
+use cooks_harness::model::{Exit, Tree};
+use cooks_harness::tracer::Program;
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::support::{
+    Follow, Seen, assert_counts, classes, content, execution, files, load, open, process, python, schedules,
+    shell, store, tracer,
+};
+
+/// The second process.
+const B: i32 = 1_100;
+
+/// Sends B signals, one after another. Gives 3 where B is not there for the last one.
+fn sends(signals: &'static [Option<Signal>]) -> Program {
+    process(move || {
+        let mut last = Ok(());
+        for signal in signals {
+            last = kill(Pid::from_raw(B), *signal);
+        }
+        match last {
+            Ok(()) => 0,
+            Err(Errno::ESRCH) => 3,
+            Err(error) => panic!("{error}"),
+        }
+    })
+}
+
+fn saves() -> Program {
+    process(|| {
+        std::fs::write("saved", "x").expect("a file can be written");
+        0
+    })
+}
+
+/// What B saved, how A and B ended.
+fn ends(seen: &Seen) -> BTreeSet<(Option<String>, Exit, Exit)> {
+    let end = |outcome: &cooks_harness::model::Outcome| {
+        let saved = outcome.tree.contains_key("saved").then(|| content(&outcome.tree, "saved").to_owned());
+        (saved, outcome.exits[0].expect("an end"), outcome.exits[1].expect("an end"))
+    };
+    seen.outcomes.iter().map(end).collect()
+}
+
+#[test]
+fn a_process_is_killed_before_it_has_saved_or_after() {
+    for (signal, number) in [(Signal::SIGKILL, 9), (Signal::SIGTERM, 15)] {
+        let signals: &'static [_] =
+            if number == 9 { &[Some(Signal::SIGKILL)] } else { &[Some(Signal::SIGTERM)] };
+        let programs = [sends(signals), saves()];
+        let seen = classes(&programs, &Tree::new());
+        // Before the file is made, before it is written, and too late.
+        assert_counts(signal.as_str(), &seen, 3, 0);
+        let (done, gone, killed) = (Exit::Status(0), Exit::Status(3), Exit::Signal(number));
+        let wanted =
+            [(None, done, killed), (Some(String::new()), done, killed), (Some("x".to_owned()), gone, done)];
+        assert_eq!(ends(&seen), wanted.into(), "{signal}");
+        assert_eq!(seen.outcomes, schedules(&programs, &Tree::new()).outcomes);
+    }
+}
+
+#[test]
+fn whether_a_process_lives_is_a_look_at_it() {
+    let seen = classes(&[sends(&[None]), saves()], &Tree::new());
+    // Before each of its operations, and after its end.
+    assert_counts("a look at a process", &seen, 3, 0);
+    let exits: BTreeSet<_> = ends(&seen).into_iter().map(|(_, a, _)| a).collect();
+    assert_eq!(exits, [Exit::Status(0), Exit::Status(3)].into());
+    // Two who look do not see each other.
+    let looks = || process(|| i32::from(kill(Pid::from_raw(1_200), None).is_ok()));
+    let seen = classes(&[looks(), looks(), process(|| 0)], &Tree::new());
+    assert_counts("two who look at a process without operations", &seen, 1, 0);
+}
+
+/// A handler runs between two operations, wherever the signal comes.
+#[test]
+fn a_handler_runs_wherever_the_signal_comes() {
+    let script = "
+import os, signal
+def handler(number, frame):
+    os.write(f, b'h')
+signal.signal(signal.SIGUSR1, handler)
+f = os.open('log', os.O_WRONLY)
+os.write(f, b'1')
+os.write(f, b'2')
+";
+    let handles = python(script);
+    let sends = process(|| {
+        let _ = kill(Pid::from_raw(B), Signal::SIGUSR1);
+        0
+    });
+    let programs = [sends, handles];
+    let initial = files(&[("log", "")]);
+    let seen = classes(&programs, &initial);
+    let logs: BTreeSet<(&str, bool)> = seen
+        .outcomes
+        .iter()
+        .map(|outcome| (content(&outcome.tree, "log"), outcome.exits[1] == Some(Exit::Status(0))))
+        .collect();
+    // Before there is a handler it kills. Python runs one behind the call that the signal comes before: behind the open it has not
+    // kept the descriptor yet.
+    let wanted = [("", false), ("1h2", true), ("12h", true), ("12", true)];
+    assert_eq!(logs, wanted.into());
+    assert_eq!((seen.counts.redundant, seen.counts.blocked), (0, 0));
+    let mut one = tracer(&programs, initial);
+    for schedule in &seen.schedules {
+        let first = execution(&mut one, &mut Follow(schedule));
+        assert_eq!(execution(&mut one, &mut Follow(schedule)), first);
+    }
+}
+
+#[test]
+fn who_is_killed_gives_its_locks_back() {
+    let holds = process(|| {
+        let lock = Flock::lock(open("lock"), FlockArg::LockExclusive).expect("a lock");
+        store(&open("x"), b'1');
+        drop(lock);
+        0
+    });
+    let kills = process(|| {
+        let _ = kill(Pid::from_raw(B), Signal::SIGKILL);
+        let _lock = Flock::lock(open("lock"), FlockArg::LockExclusive).expect("a lock");
+        i32::from(load(&open("x")))
+    });
+    let programs = [kills, holds];
+    let initial = files(&[("lock", ""), ("x", "0")]);
+    let seen = classes(&programs, &initial);
+    assert_eq!((seen.counts.blocked, seen.counts.redundant), (0, 0));
+    assert_eq!(seen.outcomes, schedules(&programs, &initial).outcomes);
+    let read: BTreeSet<_> = ends(&seen).into_iter().map(|(_, a, b)| (a, b)).collect();
+    let (zero, one) = (Exit::Status(48), Exit::Status(49));
+    assert_eq!(read, [(zero, Exit::Signal(9)), (one, Exit::Signal(9)), (one, Exit::Status(0))].into());
+}
+
+#[test]
+fn a_process_is_stopped_and_continued() {
+    let programs = [sends(&[Some(Signal::SIGSTOP), Some(Signal::SIGCONT)]), saves()];
+    let seen = classes(&programs, &Tree::new());
+    assert_eq!((seen.counts.blocked, seen.counts.redundant), (0, 0));
+    assert!(ends(&seen).iter().all(|(saved, _, b)| saved.as_deref() == Some("x") && b.is_success()));
+    assert_eq!(seen.outcomes, schedules(&programs, &Tree::new()).outcomes);
+    // Nobody continues it: it has saved before, or waits.
+    let programs = [sends(&[Some(Signal::SIGSTOP)]), saves()];
+    let seen = classes(&programs, &Tree::new());
+    assert_counts("a process that is stopped", &seen, 1, 2);
+    // What is stopped can be killed all the same.
+    let programs = [sends(&[Some(Signal::SIGSTOP), Some(Signal::SIGKILL)]), saves()];
+    let seen = classes(&programs, &Tree::new());
+    assert_eq!((seen.counts.blocked, seen.counts.redundant), (0, 0));
+    assert_eq!(seen.outcomes, schedules(&programs, &Tree::new()).outcomes);
+}
+
+#[test]
+fn a_signal_ends_a_wait() {
+    let waits = process(|| {
+        nix::unistd::pause();
+        0
+    });
+    let seen = classes(&[sends(&[Some(Signal::SIGTERM)]), waits], &Tree::new());
+    assert_counts("a process that waits for a signal", &seen, 1, 0);
+    let wanted = [(None, Exit::Status(0), Exit::Signal(15))];
+    assert_eq!(ends(&seen), wanted.into());
+}
+
+/// By what other ways signals go: to a process group, to all, by a descriptor, to nobody.
+#[test]
+fn signals_go_many_ways() {
+    let script = "
+import os, signal
+for number in (1, 5, 999, 30000):
+    try: os.kill(number, 0); print(number)
+    except OSError as error: print(error.errno)
+os.killpg(1100, signal.SIGKILL)
+signal.pidfd_send_signal(os.pidfd_open(1200), signal.SIGKILL)
+os.kill(-1, signal.SIGTERM)
+";
+    let waits = || {
+        process(|| {
+            nix::unistd::pause();
+            0
+        })
+    };
+    let programs = [python(script), waits(), waits(), waits()];
+    let mut one = tracer(&programs, Tree::new());
+    let ran = execution(&mut one, &mut crate::support::OneAfterTheOther);
+    assert_eq!(crate::support::printed(&ran, 0), "1\n3\n3\n3\n");
+    let killed = |number| Some(Exit::Signal(number));
+    assert_eq!(ran.outcome.exits, [Some(Exit::Status(0)), killed(9), killed(9), killed(15)]);
+}
+
+/// Within one process nothing has changed: its tasks take their turns.
+#[test]
+fn children_are_killed_where_they_are_held() {
+    let script = "sh -c 'echo 1 > a; echo 2 > b; sleep 100' & kill -KILL $!; wait $!; echo $?; cat a";
+    let ran = crate::support::in_turn(&[shell(script), shell("cat a")], files(&[("a", "")]));
+    assert_eq!(crate::support::printed(&ran, 0).lines().next(), Some("137"));
+}
