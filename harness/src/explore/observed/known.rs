@@ -58,7 +58,13 @@ impl Point {
         let read = event.payload.as_ref().filter(|payload| !payload.written);
         let seen = match read {
             Some(payload) => mark(payload.bytes.as_slice()),
-            None => mark(&self.world.needs_of(event)),
+            None => {
+                let mut needs = self.world.needs_of(event);
+                if fault == Some(ObservedFault::WhoForgotten) {
+                    needs.retain(|(location, _)| *location != Location::Process(event.process));
+                }
+                mark(&needs)
+            }
         };
         let before = self.history(event.process);
         let history = match fault {
