@@ -30,12 +30,15 @@ impl Session<'_> {
             self.run_whole(&backward)?;
         }
         if self.serial.runs().is_empty() {
-            let why = "in each of them a process waits for what does not come";
             let mut notes = self.tracer.not_covered();
             if notes.is_empty() {
                 notes.extend(self.stuck.clone());
             }
-            let why = if notes.is_empty() { why.to_owned() } else { format!("{why} ({})", notes.join("; ")) };
+            let why = if notes.is_empty() {
+                format!("none does within {} steps (--max-steps)", self.most_steps())
+            } else {
+                format!("in each of them a process waits for what does not come ({})", notes.join("; "))
+            };
             return Err(SessionError::NoSerialOrder(why));
         }
         self.refuse_what_is_not_found()

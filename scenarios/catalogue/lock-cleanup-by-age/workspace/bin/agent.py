@@ -31,4 +31,7 @@ def process_update(agent_id):
     os.close(lock)
 
 
+# An agent may begin later than another.
+for seconds in sys.argv[2:]:
+    time.sleep(float(seconds))
 process_update(sys.argv[1])
