@@ -1,6 +1,8 @@
 //! Processes that poll: a look that fails and changes nothing is no new state, and both ends of a wait are reached.
 
 use std::collections::BTreeSet;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 
 use cooks_harness::model::{Ending, Exit, ProcessId, Tree};
 use cooks_harness::tracer::Program;
@@ -63,6 +65,19 @@ fn a_poller_gets_the_lock_in_time_or_too_late() {
 }
 
 #[test]
+fn who_prepares_a_lock_file_again_and_again_polls() {
+    // As libraries do: each time it is opened, emptied, though it is empty, and given the mode that it has.
+    let prepares = polls(50, || {
+        let file = fs::File::create("lock").expect("it can be opened");
+        file.set_permissions(Permissions::from_mode(0o644)).expect("it is ours");
+        Flock::lock(file, FlockArg::LockExclusiveNonblock).is_ok()
+    });
+    let seen = classes(&[holds_flock(), prepares], &files(&[("lock", "")]));
+    assert_counts("a holder and one who prepares", &seen, 5, 0);
+    assert_eq!(exits(&seen), [vec![Some(0), Some(0)], vec![Some(0), Some(75)]].into());
+}
+
+#[test]
 fn two_pollers_share_a_lock() {
     let seen = classes(&[polls_flock(50), polls_flock(50)], &files(&[("lock", "")]));
     // Who comes first; and the other is refused never, once or twice before the lock is free, or gives up.
@@ -84,14 +99,14 @@ fn holds(make: fn() -> bool, remove: fn()) -> Program {
 }
 
 fn make_directory() -> bool {
-    std::fs::create_dir("lock").is_ok()
+    fs::create_dir("lock").is_ok()
 }
 
 #[test]
 fn lock_files_and_directories_are_polled() {
-    let remove_file = || std::fs::remove_file("lock").expect("a file");
+    let remove_file = || fs::remove_file("lock").expect("a file");
     let file = classes(&[holds(|| create("lock"), remove_file), polls(50, || create("lock"))], &Tree::new());
-    let remove_directory = || std::fs::remove_dir("lock").expect("a directory");
+    let remove_directory = || fs::remove_dir("lock").expect("a directory");
     let directory =
         classes(&[holds(make_directory, remove_directory), polls(50, make_directory)], &Tree::new());
     for (what, seen) in [("a lock file", &file), ("a lock directory", &directory)] {
@@ -104,11 +119,11 @@ fn lock_files_and_directories_are_polled() {
 #[test]
 fn a_file_that_is_to_come_is_polled() {
     let writer = process(|| {
-        std::fs::write("new", "x").expect("a file");
-        std::fs::rename("new", "ready").expect("a name");
+        fs::write("new", "x").expect("a file");
+        fs::rename("new", "ready").expect("a name");
         0
     });
-    let seen = classes(&[writer, polls(50, || std::fs::exists("ready").unwrap_or(false))], &Tree::new());
+    let seen = classes(&[writer, polls(50, || fs::exists("ready").unwrap_or(false))], &Tree::new());
     assert_counts("a file that is to come", &seen, 4, 0);
     assert_eq!(exits(&seen), [vec![Some(0), Some(0)], vec![Some(0), Some(75)]].into());
 }
@@ -131,7 +146,7 @@ sys.exit(75)
     assert_counts("a poller in Python", &seen, 5, 0);
     assert_eq!(exits(&seen), [vec![Some(0), Some(0)], vec![Some(0), Some(75)]].into());
     let script = "i=0; while ! mkdir lock 2>&-; do i=$((i+1)); [ $i = 20 ] && exit 75; sleep 0.1; done";
-    let holder = holds(make_directory, || std::fs::remove_dir("lock").expect("a directory"));
+    let holder = holds(make_directory, || fs::remove_dir("lock").expect("a directory"));
     let seen = classes(&[holder, shell(script)], &Tree::new());
     assert_counts("a poller in shell", &seen, 5, 0);
     assert_eq!(exits(&seen), [vec![Some(0), Some(0)], vec![Some(0), Some(75)]].into());

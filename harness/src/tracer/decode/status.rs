@@ -2,10 +2,12 @@
 
 use std::rc::Rc;
 
+use nix::sys::stat::FileStat;
+
 use super::names::emptied;
 use super::{Action, Decision, Decoder};
 use crate::model::{Access, AccessKind, Location, ObjectId};
-use crate::tracer::paths::{Place, Spot};
+use crate::tracer::paths::{Found, Place, Spot};
 
 /// The modes of `fallocate` that Linux 6.18 has.
 const ALLOCATIONS: i32 = 0xfb;
@@ -39,6 +41,14 @@ fn attribute(object: ObjectId, with_mode: bool, changes: bool) -> Vec<Access> {
     let locations = [Some(Location::Attributes(object)), with_mode.then_some(Location::Mode(object))];
     let kind = if changes { AccessKind::Write } else { AccessKind::Read };
     locations.into_iter().flatten().map(|location| Access { location, kind }).collect()
+}
+
+/// What setting the mode or owner of an object with this mode does. A mode that it has already changes nothing, but would have, had
+/// somebody set another one before. (Bits that the kernel may drop, those of set-user-ID and set-group-ID, are left out of this.)
+fn mode_change(object: ObjectId, mode: u32, to: Option<u64>) -> Access {
+    let same = to.is_some_and(|to| (to ^ u64::from(mode)) & 0o7777 == 0 && to & 0o6000 == 0);
+    let location = Location::Mode(object);
+    if same { Access::read(location) } else { Access::write(location) }
 }
 
 impl Decoder<'_> {
@@ -88,12 +98,25 @@ impl Decoder<'_> {
         Some(self.hold(Some(description.path.clone()), String::new(), accesses, action))
     }
 
-    /// A change of mode or owner, by path or by descriptor.
-    pub(super) fn change_mode_at(&mut self, base: i32, address: u64, flags: u64) -> Option<Decision> {
+    /// A change of mode or owner, by path or by descriptor: to this mode, where it is a mode.
+    pub(super) fn change_mode_at(
+        &mut self,
+        base: i32,
+        address: u64,
+        flags: u64,
+        mode: Option<u64>,
+    ) -> Option<Decision> {
         if self.is_itself(base, address, flags) {
-            return self.change_mode_of(base);
+            return self.change_mode_of(base, mode);
         }
-        self.change(base, address, flags, |object| vec![Access::write(Location::Mode(object))])
+        self.change(base, address, flags, |found| vec![mode_change(found.object, found.status.st_mode, mode)])
+    }
+
+    /// The same by descriptor.
+    pub(super) fn change_mode_of(&mut self, number: i32, mode: Option<u64>) -> Option<Decision> {
+        let (description, object) = self.description(number)?;
+        let accesses = vec![mode_change(object, self.file_status(number)?.st_mode, mode)];
+        Some(self.hold(Some(description.path.clone()), String::new(), accesses, Action::None))
     }
 
     /// A change of something about what a path leads to.
@@ -102,11 +125,11 @@ impl Decoder<'_> {
         base: i32,
         address: u64,
         flags: u64,
-        accesses: impl Fn(ObjectId) -> Vec<Access>,
+        accesses: impl Fn(&Found) -> Vec<Access>,
     ) -> Option<Decision> {
         let resolved = self.resolve_at(base, address, flags)?;
         let more = match &resolved.place {
-            Place::Inside(Spot { found: Some(found), .. }) => accesses(found.object),
+            Place::Inside(Spot { found: Some(found), .. }) => accesses(found),
             Place::Outside(path) => {
                 self.note_outside(&path.clone());
                 Vec::new()
@@ -130,7 +153,7 @@ impl Decoder<'_> {
         }
         let with_mode = self.goes_with_mode(name);
         if changes {
-            self.change(base, address, flags, |object| attribute(object, with_mode, true))
+            self.change(base, address, flags, |found| attribute(found.object, with_mode, true))
         } else {
             let resolved = self.resolve_at(base, address, flags)?;
             let more = match &resolved.place {
@@ -164,12 +187,6 @@ impl Decoder<'_> {
     /// The same by descriptor.
     pub(super) fn space_of(&mut self, number: i32, buffer: u64) -> Option<Decision> {
         self.description(number).map(|_| Decision::Watch(Action::Space(buffer)))
-    }
-
-    pub(super) fn change_mode_of(&mut self, number: i32) -> Option<Decision> {
-        let (description, object) = self.description(number)?;
-        let accesses = vec![Access::write(Location::Mode(object))];
-        Some(self.hold(Some(description.path.clone()), String::new(), accesses, Action::None))
     }
 
     pub(super) fn truncate(&mut self, address: u64, size: u64) -> Option<Decision> {
@@ -220,8 +237,13 @@ impl Decoder<'_> {
 
     /// The size of the file that a descriptor is of, in bytes.
     pub(super) fn size_of(&self, number: i32) -> Option<u64> {
+        self.file_status(number).map(|status| status.st_size.cast_unsigned())
+    }
+
+    /// What the file system says of the file that a descriptor is of.
+    fn file_status(&self, number: i32) -> Option<FileStat> {
         let link = format!("/proc/{}/fd/{number}", self.caller.tracee.id());
-        nix::sys::stat::stat(link.as_str()).ok().map(|status| status.st_size.cast_unsigned())
+        nix::sys::stat::stat(link.as_str()).ok()
     }
 
     pub(super) fn set_times(&mut self, base: i32, address: u64, flags: u64, times: u64) -> Option<Decision> {
