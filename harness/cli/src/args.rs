@@ -236,6 +236,9 @@ pub struct Search {
     /// Which executions count as the same, so that one of them is run
     #[arg(long, value_enum, default_value_t = Equivalence::Trace)]
     pub equivalence: Equivalence,
+    /// Who decides in which order the threads and children of one process come
+    #[arg(long, value_enum, default_value_t = Threads::Fixed)]
+    pub threads: Threads,
     /// What decides where chance plays a part [default: one that is drawn and printed]
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
@@ -271,6 +274,9 @@ pub struct RunSearch {
     /// Which executions count as the same, other than the scenario says
     #[arg(long, value_enum)]
     pub equivalence: Option<Equivalence>,
+    /// Who decides in which order the threads and children of one process come, other than the scenario says
+    #[arg(long, value_enum)]
+    pub threads: Option<Threads>,
     /// What decides where chance plays a part
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
@@ -350,6 +356,15 @@ pub enum Equivalence {
     Trace,
     /// Those that nobody can tell apart (of dpor, without a bound of preemptions)
     Observed,
+}
+
+/// Who decides in which order the threads and children of one process come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Threads {
+    /// Nobody: it is the same in every execution
+    Fixed,
+    /// The strategy: all orders of their operations, as of those of processes
+    Explore,
 }
 
 /// What to make of a process that gives up.

@@ -8,7 +8,7 @@ use cooks_harness::model::{Tree, Verdict};
 use cooks_harness::oracle;
 use cooks_harness::scenario::{self, Process, Program, Scenario, StrategyName};
 
-use crate::args::{Aborts, Equivalence, Explore, Setting, Strategy};
+use crate::args::{Aborts, Equivalence, Explore, Setting, Strategy, Threads};
 use crate::failure::{ANOMALY, CLEAN, Failure, INCONCLUSIVE};
 use crate::processes::{Given, Processes};
 use crate::{input, output};
@@ -74,6 +74,14 @@ pub fn equivalence(name: Equivalence) -> scenario::Equivalence {
     }
 }
 
+/// Who decides the order of threads, by its name.
+pub fn threads(name: Threads) -> scenario::Threads {
+    match name {
+        Threads::Fixed => scenario::Threads::Fixed,
+        Threads::Explore => scenario::Threads::Explore,
+    }
+}
+
 /// A time limit that can be one.
 pub fn time_limit(seconds: Option<f64>) -> Result<Option<f64>, Failure> {
     match seconds {
@@ -98,6 +106,7 @@ fn scenario(args: &Explore) -> Result<Scenario, Failure> {
         all: search.all,
         verify: search.verify,
         equivalence: equivalence(search.equivalence),
+        threads: threads(search.threads),
         ..of_setting(&args.setting, &args.processes)?
     })
 }

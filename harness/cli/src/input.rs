@@ -4,7 +4,7 @@ use std::path::Path;
 
 use cooks_harness::model::{Entry, ProcessId, Tree};
 use cooks_harness::report::Shard;
-use cooks_harness::scenario::{self, Equivalence, Process, Scenario, StrategyName};
+use cooks_harness::scenario::{self, Equivalence, Process, Scenario, StrategyName, Threads};
 use cooks_harness::session::Job;
 use cooks_harness::tracer::Program;
 use cooks_harness::workspace;
@@ -105,8 +105,9 @@ pub fn tree(folder: &Path) -> Result<Tree, Failure> {
 
 /// Whether a search can be made in shards: only one that reduces, by traces, without a bound.
 pub fn can_be_split(scenario: &Scenario) -> bool {
-    let Scenario { strategy, preemptions, equivalence, .. } = scenario;
-    *strategy == StrategyName::Dpor && preemptions.is_none() && *equivalence == Equivalence::Trace
+    let Scenario { strategy, preemptions, equivalence, threads, .. } = scenario;
+    let by_traces = *equivalence == Equivalence::Trace && *threads == Threads::Fixed;
+    *strategy == StrategyName::Dpor && preemptions.is_none() && by_traces
 }
 
 /// Which part of a job's search is to be made, and by how many at a time.
@@ -115,10 +116,12 @@ pub fn share(job: &mut Job, shard: Option<Shard>, args: &args::Share) -> Result<
     let shard = shard.filter(|shard| shard.of > 1);
     if shard.is_some() && !can_be_split(&job.scenario) {
         return Err(Failure::usage(
-            "--shard splits the search of dpor by traces without a bound of preemptions, and no other",
+            "--shard splits the search of dpor by traces, with fixed threads and without a bound of preemptions, and no other",
         ));
     }
-    if args.explain && !can_be_split(&job.scenario) {
+    let Scenario { strategy, preemptions, equivalence, .. } = &job.scenario;
+    let goes_back = *strategy == StrategyName::Dpor && preemptions.is_none();
+    if args.explain && !(goes_back && *equivalence == Equivalence::Trace) {
         return Err(Failure::usage(format!(
             "--explain: {name} goes back to no races; dpor by traces without a bound does"
         )));

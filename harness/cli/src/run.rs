@@ -12,7 +12,7 @@ use cooks_harness::scenario::{Scenario, folders_below};
 use cooks_harness::session::Job;
 
 use crate::args::Run;
-use crate::explore::{equivalence, strategy, time_limit};
+use crate::explore::{equivalence, strategy, threads, time_limit};
 use crate::failure::{ANOMALY, CLEAN, Failure};
 use crate::{input, output};
 
@@ -142,6 +142,9 @@ fn from_name(name: &str, args: &Run) -> Result<Chosen, Failure> {
     }
     if let Some(name) = search.equivalence {
         scenario.equivalence = equivalence(name);
+    }
+    if let Some(name) = search.threads {
+        scenario.threads = threads(name);
     }
     scenario.seed = search.seed.or(scenario.seed);
     scenario.depth = search.depth.or(scenario.depth);

@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use crate::model::{Access, AccessKind, Event, ProcessId};
+use crate::model::{Access, Event, ProcessId};
 
 /// After so many operations of its own that change nothing and look at nothing new, a process waits for what another is to do.
 const MOST: usize = 64;
@@ -49,7 +49,7 @@ impl Patience {
 impl Looks {
     fn add(&mut self, event: &Event) {
         let accesses = &event.operation.accesses;
-        if accesses.iter().any(|access| access.kind != AccessKind::Read) {
+        if !accesses.iter().all(Access::only_looks) {
             *self = Self::default();
             return;
         }

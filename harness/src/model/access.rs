@@ -60,6 +60,9 @@ pub enum Location {
     /// A process as such: whether it lives, and what signals it is sent. Each operation of a process touches its own, which is not
     /// among its accesses.
     Process(ProcessId),
+    /// What the tasks of a process share that nobody else sees, its memory above all: where their order is explored
+    /// ([`Strands`](super::Strands)), each of their operations changes it.
+    Tasks(ProcessId),
 }
 
 impl Location {
@@ -102,6 +105,7 @@ pub(crate) enum Key {
     Lock(ObjectId),
     RecordLock(ObjectId),
     Process(ProcessId),
+    Tasks(ProcessId),
 }
 
 impl Key {
@@ -117,6 +121,7 @@ impl Key {
             Location::Lock(object) => Self::Lock(*object),
             Location::RecordLock { object, .. } => Self::RecordLock(*object),
             Location::Process(process) => Self::Process(*process),
+            Location::Tasks(process) => Self::Tasks(*process),
         }
     }
 }
@@ -165,6 +170,12 @@ impl Access {
     #[must_use]
     pub fn by(process: ProcessId) -> Self {
         Self::join(Location::Process(process))
+    }
+
+    /// Whether it changes nothing that other processes could see.
+    #[must_use]
+    pub fn only_looks(&self) -> bool {
+        self.kind == AccessKind::Read || matches!(self.location, Location::Tasks(_))
     }
 
     /// Whether the order of the two can be seen by anybody.

@@ -9,6 +9,7 @@ mod happens_before;
 mod operation;
 mod outcome;
 mod process;
+mod strands;
 mod unit;
 mod verdict;
 
@@ -19,5 +20,6 @@ pub use happens_before::HappensBefore;
 pub use operation::{Acquisition, Call, LockMode, Operation, Payload};
 pub use outcome::{Entry, Exit, Outcome, Tree, text_of_bytes};
 pub use process::ProcessId;
+pub use strands::Strands;
 pub use unit::{Begins, Unit, Units};
 pub use verdict::{Anomaly, CriticalStep, Kind, MarkedStep, Verdict};

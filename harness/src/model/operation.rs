@@ -84,6 +84,18 @@ impl Operation {
         )
     }
 
+    /// Whether the two are of tasks of one process, whose order is explored.
+    #[must_use]
+    pub fn is_of_same_process(&self, other: &Self) -> bool {
+        let of = |operation: &Self| {
+            operation.accesses.iter().find_map(|access| match access.location {
+                Location::Tasks(process) => Some(process),
+                _ => None,
+            })
+        };
+        of(self).is_some_and(|process| of(other) == Some(process))
+    }
+
     /// Whether it is about this process as such.
     fn concerns(&self, process: ProcessId) -> bool {
         self.accesses.iter().any(|access| access.location == Location::Process(process))

@@ -185,7 +185,7 @@ fn unknown(call: &Call) -> String {
 }
 
 fn two_paths(verb: &str, call: &Call) -> String {
-    let path = |path: &Option<String>| path.clone().unwrap_or_else(|| "?".into());
+    let path = |path: &Option<String>| path.clone().unwrap_or_else(|| "what is outside".into());
     with_detail(&format!("{verb} {} → {}", path(&call.path), path(&call.target)), &call.detail)
 }
 

@@ -2,7 +2,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::error::mend;
-use super::{Equivalence, Scenario, ScenarioError, StrategyName, requests};
+use super::{Equivalence, Scenario, ScenarioError, StrategyName, Threads, requests};
 use crate::model::Verdict;
 use crate::oracle::Normalize;
 
@@ -123,6 +123,18 @@ impl Scenario {
             let message = "`equivalence` observed is of the strategy dpor without `preemptions`";
             return Err(("equivalence", message.to_owned()));
         }
+        if self.threads == Threads::Explore && self.equivalence == Equivalence::Observed {
+            let message =
+                "`threads` explore is of the equivalence trace: what threads see of each other is not known";
+            return Err(("threads", message.to_owned()));
+        }
+        if self.threads == Threads::Explore
+            && self.strategy == StrategyName::Dpor
+            && self.preemptions.is_some()
+        {
+            let message = "`threads` explore with `preemptions` is of the strategy dfs";
+            return Err(("threads", message.to_owned()));
+        }
         if self.depth.is_some() && self.strategy != StrategyName::Pct {
             return Err(("depth", format!("`depth` is of the strategy pct, not of {name}")));
         }
@@ -199,6 +211,7 @@ time-limit = 60
 max-steps = 500
 all = true
 equivalence = "trace"
+threads = "explore"
 verify = 10
 
 [[process]]
@@ -265,7 +278,7 @@ blocked = 4
                 format!("\nwhatever = 3\n{process}"),
                 "s.toml:2: unknown key `whatever`; there are: name, summary, dir, \
                 setup, canon, ignore, unordered, check, final, aborts, strategy, seed, depth, preemptions, max-executions, \
-                time-limit, max-steps, all, equivalence, verify, process, expect",
+                time-limit, max-steps, all, equivalence, threads, verify, process, expect",
             ),
             (
                 format!("strategy = \"dporr\"\n{process}"),
@@ -290,6 +303,10 @@ blocked = 4
             (
                 format!("strategy = \"dfs\"\nequivalence = \"observed\"\n{process}"),
                 "s.toml:2: `equivalence` observed is of the strategy dpor without `preemptions`",
+            ),
+            (
+                format!("threads = \"explore\"\npreemptions = 1\n{process}"),
+                "s.toml:1: `threads` explore with `preemptions` is of the strategy dfs",
             ),
             (format!("crash = \"kill\"\n{process}"), "s.toml:1: `crash` is not built yet"),
             (format!("faults = []\n{process}"), "s.toml:1: `faults` is not built yet"),

@@ -82,6 +82,9 @@ pub struct Scenario {
     /// Which executions count as the same.
     #[serde(default, skip_serializing_if = "is_default")]
     pub equivalence: Equivalence,
+    /// Who decides in which order the tasks of one process come.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub threads: Threads,
     /// Of how many executions one is run twice, to see whether it is the same, byte for byte.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verify: Option<u64>,
@@ -132,6 +135,17 @@ impl StrategyName {
     pub fn is_by_chance(self) -> bool {
         matches!(self, Self::Random | Self::Pct | Self::Pos)
     }
+}
+
+/// Who decides in which order the tasks (threads and children) of one process come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Threads {
+    /// Nobody: it is the same in every execution.
+    #[default]
+    Fixed,
+    /// The strategy, as it decides among processes.
+    Explore,
 }
 
 /// Which executions count as the same.

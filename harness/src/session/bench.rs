@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use super::ahead::Bench;
 use super::finish::Afterwards;
-use super::{Job, SessionError};
+use super::{Job, SessionError, tracer_of};
 use crate::backend::{Backend, Chooser, Detail};
 use crate::model::{Execution, Tree};
 use crate::oracle::CheckRun;
@@ -83,7 +83,7 @@ impl OfItsOwn {
             tracer::move_to(&[core]);
         }
         let (afterwards, others) = Afterwards::of(&job.scenario);
-        let tracer = Tracer::new(&job.programs, &others, initial.clone(), Arc::clone(over))?;
+        let tracer = tracer_of(&job.scenario, &job.programs, &others, initial, over)?;
         Ok(Self { tracer, afterwards })
     }
 }

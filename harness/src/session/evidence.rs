@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use super::finish::Afterwards;
-use super::{Session, SessionError};
+use super::{Session, SessionError, tracer_of};
 use crate::backend::{Backend, Chooser, Detail};
 use crate::model::{Anomaly, Choice, CriticalStep, Cut, Ending, Event, Execution, Status, Verdict, View};
 use crate::oracle::{CheckRun, Normalize, versions};
@@ -113,7 +113,7 @@ impl Session<'_> {
     /// The file that replays an anomaly.
     pub(super) fn witness(&self, evidence: &Again, anomaly: &Anomaly, critical: &[CriticalStep]) -> Witness {
         let initial = self.tracer.initial().clone();
-        let versions = versions(&evidence.execution, &initial, &anomaly.files);
+        let versions = versions(&self.seen(&evidence.execution), &initial, &anomaly.files);
         Witness {
             format: FORMAT,
             cooks: env!("CARGO_PKG_VERSION").into(),
@@ -186,15 +186,17 @@ pub fn replay(
 ) -> Result<Replayed, SessionError> {
     let rules = Normalize::new(&witness.scenario.ignore, &witness.scenario.unordered)?;
     let (afterwards, others) = Afterwards::of(&witness.scenario);
-    let mut tracer = Tracer::new(programs, &others, witness.initial.clone(), Arc::clone(stop))?;
+    let mut tracer = tracer_of(&witness.scenario, programs, &others, &witness.initial, stop)?;
+    let strands = tracer.strands();
     let schedule: Vec<Choice> = witness.recording.schedule.iter().map(|recorded| recorded.choice).collect();
     let again = run_again(&mut tracer, &afterwards, &schedule, Begin::AsKept)?;
-    let mut divergence = compare(&witness.recording, &again.recording, &rules);
+    let mut divergence = compare(&witness.recording, &again.recording, &rules, strands);
     if witness.recording.ending == Ending::Cut(Cut::Steps)
         && again.recording.ending == witness.recording.ending
     {
         // What a livelock leaves is not recorded.
         divergence = divergence.filter(|divergence| divergence.step.is_some());
     }
-    Ok(Replayed { execution: again.execution, divergence })
+    let execution = if strands.are_tasks() { strands.execution(&again.execution) } else { again.execution };
+    Ok(Replayed { execution, divergence })
 }

@@ -11,6 +11,7 @@ mod simpler;
 mod stress;
 mod together;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -29,7 +30,7 @@ use crate::oracle::{
     BadGlob, Case, CheckRun, Normalize, SerialOutcomes, candidate_orders, conflict_serializable, judge,
 };
 use crate::report::{End, Finding, Report, Shard, fingerprint};
-use crate::scenario::Scenario;
+use crate::scenario::{Scenario, Threads};
 use crate::tracer::{self, Program, TraceError, Tracer};
 use crate::witness::{Divergence, Witness};
 
@@ -142,6 +143,10 @@ struct Session<'a> {
     not_covered: BTreeSet<String>,
     /// The last line of what each process said in the first serial run, where it failed there.
     last_words: BTreeMap<ProcessId, String>,
+    /// The orders of tasks, of each process, in which the serial orders were run.
+    by_task: BTreeSet<Vec<Vec<usize>>>,
+    /// How many took part in an execution of the search, at most: processes, or their tasks.
+    strands: usize,
     /// Who could not go on in the first serial run that came to no end, and where.
     stuck: Option<String>,
     stop: Arc<AtomicBool>,
@@ -180,13 +185,28 @@ pub fn explore(
     session.conclude(&places, progress)
 }
 
+/// A tracer for the processes of a scenario, and other programs.
+fn tracer_of(
+    scenario: &Scenario,
+    programs: &[Program],
+    others: &[Program],
+    tree: &Tree,
+    stop: &Arc<AtomicBool>,
+) -> Result<Tracer, SessionError> {
+    let mut tracer = Tracer::new(programs, others, tree.clone(), Arc::clone(stop))?;
+    if scenario.threads == Threads::Explore {
+        tracer.explore_tasks();
+    }
+    Ok(tracer)
+}
+
 impl<'a> Session<'a> {
     fn begin(job: &'a Job, stop: &Arc<AtomicBool>) -> Result<Self, SessionError> {
         let begun = Instant::now();
         let scenario = &job.scenario;
         let rules = Normalize::new(&scenario.ignore, &scenario.unordered)?;
         let (afterwards, others) = Afterwards::of(scenario);
-        let mut tracer = Tracer::new(&job.programs, &others, job.tree.clone(), Arc::clone(stop))?;
+        let mut tracer = tracer_of(scenario, &job.programs, &others, &job.tree, stop)?;
         afterwards.set_up(&mut tracer)?;
         Ok(Self {
             job,
@@ -204,6 +224,8 @@ impl<'a> Session<'a> {
             begun,
             not_covered: BTreeSet::new(),
             last_words: BTreeMap::new(),
+            by_task: BTreeSet::new(),
+            strands: job.programs.len(),
             stuck: None,
             stop: Arc::clone(stop),
         })
@@ -243,11 +265,19 @@ impl<'a> Session<'a> {
         self.record(execution)
     }
 
+    /// An execution as one of processes, where the search chooses among their tasks.
+    fn seen<'e>(&self, execution: &'e Execution) -> Cow<'e, Execution> {
+        let strands = self.tracer.strands();
+        if strands.are_tasks() { Cow::Owned(strands.execution(execution)) } else { Cow::Borrowed(execution) }
+    }
+
     /// Whether nothing can be wrong with this outcome: some serial order gives it, and it is not one that only merges of units give.
     fn is_fine(&mut self, execution: &Execution) -> Result<bool, SessionError> {
-        if !self.is_serial(execution)? {
+        let seen = self.seen(execution);
+        if !self.is_serial(&seen)? && !self.is_serial_by_task(execution)? {
             return Ok(false);
         }
+        let execution = &*seen;
         let several = self.serial.whole && Units::of(&execution.trace).are_several();
         if !several || self.serial.contains_whole(&execution.outcome) {
             return Ok(true);
@@ -284,9 +314,9 @@ impl<'a> Session<'a> {
 
     /// What the oracles find in an execution that was recorded with the bytes that calls moved.
     fn judged(&self, execution: &Execution, check: Option<&CheckRun>) -> Option<Anomaly> {
-        let commands = self.commands();
+        let (commands, execution) = (self.commands(), self.seen(execution));
         let case = Case {
-            execution,
+            execution: &execution,
             serial: &self.serial,
             initial: self.tracer.initial(),
             commands: &commands,
@@ -311,12 +341,11 @@ impl<'a> Session<'a> {
         }
         let critical = self.critical(&evidence.execution, &anomaly)?;
         self.witnesses.push(self.witness(&evidence, &anomaly, &critical));
-        let shown = evidence.execution;
         self.findings.push(Finding {
             anomaly,
             critical,
-            context_switches: shown.context_switches(),
-            shown,
+            context_switches: evidence.execution.context_switches(),
+            shown: self.seen(&evidence.execution).into_owned(),
             execution: self.counts.executions,
             witness: None,
             replayed: evidence::REPLAYS,

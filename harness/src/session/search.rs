@@ -1,5 +1,6 @@
 //! The search: which strategy, how far, and why it ended.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -7,7 +8,7 @@ use super::ahead::{Ahead, Beside, Place, Places};
 use super::bench::{OfItsOwn, OfTheSearch, Seen};
 use super::{Progress, Session, SessionError};
 use crate::explore::{Bounded, Dfs, Dpor, Observed, Pct, Pos, RandomWalk, Reversal, Sharded, Strategy};
-use crate::model::Kind;
+use crate::model::{Kind, Strands};
 use crate::report::{End, Finding, words};
 use crate::scenario::{Equivalence, StrategyName};
 
@@ -63,7 +64,7 @@ impl Session<'_> {
         let end = beside.search(make, |ahead| self.run(strategy.as_mut(), ahead, progress))?;
         // Of a search that was broken off the strategy cannot say what was covered; of one by chance it can at any time.
         let says = end == End::Preemptions || self.job.scenario.strategy.is_by_chance();
-        let covered = if says { strategy.covered(self.job.programs.len()) } else { None };
+        let covered = if says { strategy.covered(self.strands) } else { None };
         Ok(Searched { end, covered })
     }
 
@@ -81,6 +82,8 @@ impl Session<'_> {
             let (execution, seen) = ahead.next(strategy, &mut bench)?;
             drop(bench);
             self.counts.add(&execution);
+            let took_part: BTreeSet<_> = execution.trace.iter().map(|event| event.process).collect();
+            self.strands = self.strands.max(took_part.len());
             self.not_covered.extend(seen.not_covered);
             if self.verifies_next() {
                 self.verify(&execution)?;
@@ -93,7 +96,11 @@ impl Session<'_> {
                 elapsed: self.begun.elapsed(),
                 depth: execution.trace.len(),
                 done: strategy.done(),
-                reversals: strategy.reversals().iter().map(told).collect(),
+                reversals: strategy
+                    .reversals()
+                    .iter()
+                    .map(|race| told(race, self.tracer.strands()))
+                    .collect(),
             });
             if !self.job.scenario.all && self.has_found_enough() {
                 return Ok(End::Anomaly);
@@ -143,15 +150,15 @@ impl Session<'_> {
 }
 
 /// A race that the search will go back to, in words.
-fn told(reversal: &Reversal) -> String {
+fn told(reversal: &Reversal, strands: Strands) -> String {
     let Reversal { step, earlier, later, at } = reversal;
     let when = at.map_or("in the end".to_owned(), |at| format!("step {}", at + 1));
     format!(
         "back to step {} ({}: {}), to be overtaken by {when} ({}: {})",
         step + 1,
-        earlier.0,
+        strands.process(earlier.0),
         words::pending(&earlier.1),
-        later.0,
+        strands.process(later.0),
         words::pending(&later.1)
     )
 }

@@ -1,5 +1,7 @@
 //! The serial runs: the processes one after another, in every order or in those that matter.
 
+use std::collections::BTreeSet;
+
 use super::{ALL_ORDERS, Session, SessionError};
 use crate::backend::Backend;
 use crate::explore::{Merge, Picked, Serial, count_of_merges, next_merge};
@@ -120,6 +122,30 @@ impl Session<'_> {
         Ok(())
     }
 
+    /// Whether a serial order gives this outcome in which the tasks of each process come in the order in which they come here, so
+    /// far as they can: which of them is first is no process's business but its own.
+    pub(super) fn is_serial_by_task(&mut self, execution: &Execution) -> Result<bool, SessionError> {
+        let strands = self.tracer.strands();
+        if !strands.are_tasks() {
+            return Ok(false);
+        }
+        let mut tasks = vec![Vec::new(); self.job.programs.len()];
+        for event in &execution.trace {
+            let (process, number) = (strands.process(event.process), strands.number(event.process));
+            tasks[process.0].push(number);
+        }
+        if self.by_task.insert(tasks.clone()) {
+            let mut orders: Vec<Order> = self.serial.runs().iter().map(|run| run.order.clone()).collect();
+            orders.sort();
+            orders.dedup();
+            for Order { processes, left_out } in orders {
+                let (_, execution) = self.run_as(Serial::Units(&processes), &left_out, &tasks)?;
+                self.keep_serial(Order { processes, left_out }, execution)?;
+            }
+        }
+        Ok(self.serial.contains(&execution.outcome))
+    }
+
     fn run_whole(&mut self, processes: &[ProcessId]) -> Result<(), SessionError> {
         self.run_serially(Serial::Whole(processes), &[]).map(drop)
     }
@@ -130,8 +156,34 @@ impl Session<'_> {
         serial: Serial<'_>,
         left_out: &[ProcessId],
     ) -> Result<(Vec<Picked>, Execution), SessionError> {
+        let (picked, execution) = self.run_as(serial, left_out, &[])?;
+        let processes = picked.iter().map(|picked| picked.process).collect();
+        let order = Order { processes, left_out: left_out.to_vec() };
+        if !self.serial.has_run(&order) {
+            self.keep_serial(order, execution.clone())?;
+        }
+        Ok((picked, execution))
+    }
+
+    /// Adds the outcome of a serial run, if it came to its end.
+    fn keep_serial(&mut self, order: Order, mut execution: Execution) -> Result<(), SessionError> {
+        if execution.ending == Ending::Complete {
+            self.keep_last_words(&execution.outcome);
+            self.afterwards.finish(&mut self.tracer, &mut execution)?;
+            self.serial.push(SerialRun { order, outcome: execution.outcome });
+        }
+        Ok(())
+    }
+
+    /// Runs a serial order, with tasks in a certain order.
+    fn run_as(
+        &mut self,
+        serial: Serial<'_>,
+        left_out: &[ProcessId],
+        tasks: &[Vec<usize>],
+    ) -> Result<(Vec<Picked>, Execution), SessionError> {
         let mut merge = Merge::new(serial, left_out, self.most_steps());
-        let mut execution = self.tracer.execute_without(left_out, &mut merge)?;
+        let execution = self.tracer.execute_without(left_out, tasks, &mut merge)?;
         let picked = merge.picked().to_vec();
         let at_last = match &execution.ending {
             Ending::Blocked(waiting) => waiting.first().map(|at| (at.process, at.operation.call.clone())),
@@ -140,13 +192,6 @@ impl Session<'_> {
         if let (Some((process, call)), None) = (at_last, &self.stuck) {
             self.stuck = Some(format!("{process} waits to {}", pending(&call)));
         }
-        let processes = picked.iter().map(|picked| picked.process).collect();
-        let order = Order { processes, left_out: left_out.to_vec() };
-        if execution.ending == Ending::Complete && !self.serial.has_run(&order) {
-            self.keep_last_words(&execution.outcome);
-            self.afterwards.finish(&mut self.tracer, &mut execution)?;
-            self.serial.push(SerialRun { order, outcome: execution.outcome.clone() });
-        }
         Ok((picked, execution))
     }
 
@@ -154,7 +199,8 @@ impl Session<'_> {
     pub(super) fn remarks(&self) -> Vec<String> {
         let mut remarks = Vec::new();
         if !self.serial.complete {
-            let (run, count) = (self.serial.runs().len(), self.job.programs.len());
+            let orders: BTreeSet<&Order> = self.serial.runs().iter().map(|run| &run.order).collect();
+            let (run, count) = (orders.len(), self.job.programs.len());
             let units = self.serial.runs().iter().any(|run| run.order.processes.len() > count);
             let of = if units { "merges of the units".to_owned() } else { format!("{count}!") };
             remarks.push(format!("serial orders: {run} of {of} were run, those that the executions suggest"));
@@ -163,6 +209,10 @@ impl Session<'_> {
                     "updates that are lost to what a process remembers from an earlier unit".to_owned(),
                 );
             }
+        }
+        if self.strands > self.job.programs.len() {
+            let what = "what the tasks of one process do to each other in memory, in another order than their operations";
+            remarks.push(format!("{what} (--threads explore)"));
         }
         for process in (0..self.job.programs.len()).map(ProcessId) {
             if let Some(exit) = self.fails_always(process) {

@@ -4,7 +4,7 @@
 use super::{Session, SessionError};
 use crate::backend::{Backend, Chooser, Detail};
 use crate::explore::{Budget, Critical, Shows, Shrinker, Suspects, Trial};
-use crate::model::{Anomaly, CriticalStep, Execution, Kind};
+use crate::model::{Anomaly, CriticalStep, Execution, Kind, ProcessId};
 use crate::report::words;
 
 /// What may be tried for one anomaly. The steps count where executions are long: as of processes that never come to an end.
@@ -56,7 +56,8 @@ impl<'a> Session<'a> {
     ) -> Result<Execution, SessionError> {
         let most_steps = self.most_steps();
         let mut trials = Trials { session: self, anomaly };
-        let suspects = Suspects { steps: &[], processes: &anomaly.processes };
+        let processes = trials.session.strands_of(&anomaly.processes);
+        let suspects = Suspects { steps: &[], processes: &processes };
         Shrinker::new(&mut trials, execution, most_steps, BUDGET).suspecting(suspects).shrink()
     }
 
@@ -68,21 +69,33 @@ impl<'a> Session<'a> {
     ) -> Result<Vec<CriticalStep>, SessionError> {
         let most_steps = self.most_steps();
         let steps: Vec<usize> = anomaly.steps.iter().map(|marked| marked.step).collect();
-        let suspects = Suspects { steps: &steps, processes: &anomaly.processes };
+        let (strands, processes) = (self.tracer.strands(), self.strands_of(&anomaly.processes));
+        let suspects = Suspects { steps: &steps, processes: &processes };
+        let seen = self.seen(execution).into_owned();
         let mut trials = Trials { session: self, anomaly };
         let shrinker = Shrinker::new(&mut trials, execution.clone(), most_steps, BUDGET);
-        Ok(shrinker.suspecting(suspects).critical()?.map_or_else(Vec::new, |found| told(execution, &found)))
+        let found = shrinker.suspecting(suspects).critical()?;
+        Ok(found.map_or_else(Vec::new, |found| told(&seen, &found, strands.process(found.process))))
+    }
+
+    /// What processes are to the search.
+    fn strands_of(&self, processes: &[ProcessId]) -> Vec<ProcessId> {
+        let strands = self.tracer.strands();
+        let of = |process: &ProcessId| {
+            (0..strands.each()).map(move |number| strands.of(process.0, number)).collect::<Vec<_>>()
+        };
+        processes.iter().flat_map(of).collect()
     }
 }
 
-/// A pair in words.
-fn told(execution: &Execution, found: &Critical) -> Vec<CriticalStep> {
+/// A pair in words, of an execution as people see it; `waits` is who waits in the end, where the later one does.
+fn told(execution: &Execution, found: &Critical, waits: ProcessId) -> Vec<CriticalStep> {
     let of_event = |step: usize| {
         let event = &execution.trace[step];
         CriticalStep { process: event.process, step: Some(step), operation: words::event(event) }
     };
     let waiting = || CriticalStep {
-        process: found.process,
+        process: waits,
         step: None,
         operation: format!("waits to {}", words::pending(&found.operation.call)),
     };

@@ -233,7 +233,7 @@ impl Checkpoint {
         let tracee = copy(&self.tracee, &self.entry)?;
         let group = tracee.id();
         let descriptors = Rc::new(RefCell::new(self.descriptors.clone()));
-        let mut task = Task::new(tracee, name, group, descriptors);
+        let mut task = Task::new(tracee, name, 0, group, descriptors);
         task.random = self.random.clone();
         task.children = self.children;
         Ok(task)

@@ -41,6 +41,8 @@ pub struct Running<'a> {
     /// And their pasts.
     pub(super) pasts: Vec<Vec<Past>>,
     pub(super) detail: Detail,
+    /// Of each process, the tasks whose operations are to come next where it can be, in their order.
+    pub(super) preferred: Vec<Vec<usize>>,
     pub(super) descriptions: u32,
     pub(super) turns: u64,
     stop: &'a AtomicBool,
@@ -73,6 +75,7 @@ impl<'a> Running<'a> {
             pasts: vec![Vec::new(); programs.len()],
             programs,
             detail,
+            preferred: Vec::new(),
             descriptions: 0,
             turns: 0,
             stop,
@@ -103,7 +106,8 @@ impl<'a> Running<'a> {
             None => Rc::new(RefCell::new(Descriptors::default())),
         };
         let group = parent.filter(|_| shares(libc::CLONE_THREAD)).map_or(tracee.id(), |parent| parent.group);
-        self.tasks.insert(name.clone(), Task::new(tracee, &name, group, descriptors));
+        let number = self.processes[name.process].tasks.saturating_sub(1) as usize;
+        self.tasks.insert(name.clone(), Task::new(tracee, &name, number, group, descriptors));
     }
 
     /// Runs the tasks of a process, one at a time and in the order of their names, until each is held, asleep or gone.
@@ -221,19 +225,36 @@ impl<'a> Running<'a> {
             None if self.processes[process.0].polling.wait.is_some() => self.do_wait(process.0)?,
             None => match self.waits_with_timer(process.0) {
                 Some(operation) => self.do_timer(process.0, operation)?,
-                None => self.do_pending(process)?,
+                None => self.do_pending(process, self.offered(process.0).cloned())?,
             },
         };
+        self.without_evidence(&mut event);
+        Ok(event)
+    }
+
+    /// Does what a task is held at, and runs its process on.
+    pub(super) fn step_task(&mut self, name: &Name) -> Result<Event, TraceError> {
+        let mut event = self.do_pending(ProcessId(name.process), Some(name.clone()))?;
+        self.without_evidence(&mut event);
+        Ok(event)
+    }
+
+    fn without_evidence(&self, event: &mut Event) {
         if self.detail == Detail::Search {
             // What was recorded for the sake of a checkpoint is not asked for.
             event.payload = None;
         }
-        Ok(event)
     }
 
-    fn do_pending(&mut self, process: ProcessId) -> Result<Event, TraceError> {
+    /// Does what a process offers: what its task `name` is held at, or the beginning of a unit.
+    fn do_pending(&mut self, process: ProcessId, name: Option<Name>) -> Result<Event, TraceError> {
         let clock = self.processes[process.0].clock;
-        let name = self.offered(process.0).cloned();
+        if let Some(task) = name.as_ref().map(|name| self.tasks[name].number)
+            && let Some(preferred) = self.preferred.get_mut(process.0)
+            && let Some(at) = preferred.iter().position(|next| *next == task)
+        {
+            preferred.remove(at);
+        }
         let mut event = if let Some(name) = &name {
             if let Some((operation, _)) = self.tasks[name].pending() {
                 let operation = operation.clone();

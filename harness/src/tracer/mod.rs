@@ -35,6 +35,7 @@ mod sleep;
 mod standing;
 mod start;
 mod stops;
+mod strands;
 mod sys;
 mod task;
 mod timers;
@@ -67,7 +68,7 @@ pub use self::sandbox::{SandboxError, WORKSPACE};
 use self::timers::Timers;
 pub use self::units::unit;
 use crate::backend::{Backend, Chooser, Detail};
-use crate::model::{Choice, Ending, Execution, Exit, Outcome, ProcessId, Status, Tree, View};
+use crate::model::{Choice, Ending, Execution, Exit, Outcome, ProcessId, Status, Strands, Tree, View};
 use crate::workspace;
 
 /// Why an execution could not be run.
@@ -120,6 +121,8 @@ pub struct Tracer {
     processes: usize,
     /// What they are asked, those that are.
     requests: Vec<Option<Arc<[String]>>>,
+    /// What is scheduled by itself.
+    strands: Strands,
     initial: Tree,
     /// What is known of the workspace as it is, once it has been laid out.
     laid: Option<Laid>,
@@ -154,6 +157,7 @@ impl Tracer {
             sandbox,
             processes: programs.len(),
             requests: programs.iter().map(|program| program.requests().cloned()).collect(),
+            strands: Strands::whole(programs.len()),
             initial,
             laid: None,
             not_covered: BTreeSet::new(),
@@ -161,6 +165,17 @@ impl Tracer {
             stop,
             cores,
         })
+    }
+
+    /// Has the chooser choose among the tasks of processes from now on. Executions are those of strands then: see [`Strands`].
+    pub fn explore_tasks(&mut self) {
+        self.strands = Strands::of_tasks(self.processes);
+    }
+
+    /// What is scheduled by itself.
+    #[must_use]
+    pub fn strands(&self) -> Strands {
+        self.strands
     }
 
     /// Lets every execution from now on begin with what the workspace holds now.
@@ -285,6 +300,7 @@ impl Tracer {
             processes: self.processes,
             over: BTreeSet::new(),
             interrupts: false,
+            by_task: self.strands.are_tasks(),
             signalled: false,
             inputs: BTreeMap::new(),
         })
@@ -324,11 +340,11 @@ impl Backend for Tracer {
     type Error = TraceError;
 
     fn processes(&self) -> usize {
-        self.processes
+        self.strands.count()
     }
 
     fn execute(&mut self, chooser: &mut dyn Chooser, detail: Detail) -> Result<Execution, TraceError> {
-        let mut execution = self.run(chooser, detail)?;
+        let mut execution = self.run(chooser, self.strands, &[], detail)?;
         if let Ending::Cut(_) = execution.ending {
             execution.outcome = Outcome::default();
         }
@@ -342,16 +358,19 @@ impl Backend for Tracer {
 
 impl Tracer {
     /// Runs an execution of all processes but these, which the chooser is to leave alone. Whatever its ending, its outcome is what there
-    /// is then; it is complete where each of the others came to its end.
+    /// is then; it is complete where each of the others came to its end. The tasks of processes, which the chooser does not see, come
+    /// in the order that is `preferred`: of each process, whose operation is next, so far as that task is held at one.
     ///
     /// # Errors
     /// Where the machine fails, or the exploration is to stop.
     pub fn execute_without(
         &mut self,
         left_out: &[ProcessId],
+        preferred: &[Vec<usize>],
         chooser: &mut dyn Chooser,
     ) -> Result<Execution, TraceError> {
-        let mut execution = self.run(chooser, Detail::Search)?;
+        let whole = Strands::whole(self.processes);
+        let mut execution = self.run(chooser, whole, preferred, Detail::Search)?;
         let over = |(process, exit): (usize, &Option<Exit>)| {
             exit.is_some() || left_out.contains(&ProcessId(process))
         };
@@ -378,7 +397,13 @@ impl Tracer {
     }
 
     /// Runs an execution; its outcome is what there is when it ends, however it does.
-    fn run(&mut self, chooser: &mut dyn Chooser, detail: Detail) -> Result<Execution, TraceError> {
+    fn run(
+        &mut self,
+        chooser: &mut dyn Chooser,
+        strands: Strands,
+        preferred: &[Vec<usize>],
+        detail: Detail,
+    ) -> Result<Execution, TraceError> {
         self.reset()?;
         let programs: Vec<usize> = (0..self.processes).collect();
         let (mut schedule, mut trace) = (Vec::new(), Vec::new());
@@ -388,16 +413,17 @@ impl Tracer {
             world.inputs = self.inputs()?;
             let known = (&mut self.beginnings[..], &mut self.ends, self.all_covered);
             let mut running = Running::start(&self.sandbox, programs, known, world, detail, &self.stop)?;
+            running.preferred = preferred.to_vec();
             let ending = loop {
-                let statuses = running.statuses();
+                let statuses = running.statuses_of(strands);
                 if !statuses.iter().any(Status::is_enabled) {
-                    let waiting = running.waiting();
+                    let waiting = running.waiting_of(strands);
                     break if waiting.is_empty() { Ending::Complete } else { Ending::Blocked(waiting) };
                 }
                 match chooser.choose(View { trace: &trace, processes: &statuses }) {
                     Ok(choice @ Choice::Process(process)) => {
                         schedule.push(choice);
-                        trace.push(running.step(process)?);
+                        trace.push(running.step_of(strands, process)?);
                     }
                     Err(cut) => break Ending::Cut(cut),
                 }

@@ -35,7 +35,7 @@ pub fn run_out(running: &mut Running<'_>, process: usize) -> Result<bool, TraceE
     if running.is_long_enough(process, after) {
         return Ok(false);
     }
-    if running.processes[process].polling.holds(Pause::Sleep(after)) {
+    if !running.is_by_task(process) && running.processes[process].polling.holds(Pause::Sleep(after)) {
         return Ok(false);
     }
     end_earliest(running, process)

@@ -1,8 +1,8 @@
 //! Where the processes of an execution stand, as the strategy sees it.
 
 use super::execution::Running;
-use super::task::{Name, State};
-use crate::model::{Call, Exit, Operation, ProcessId, Status, Waiting};
+use super::task::{Name, State, Task};
+use crate::model::{Call, Exit, Operation, Status};
 
 impl Running<'_> {
     /// Where each process stands.
@@ -12,7 +12,20 @@ impl Running<'_> {
 
     /// The task whose operation a process offers: of those that can go on the one that has waited longest, else of the others.
     pub(super) fn offered(&self, process: usize) -> Option<&Name> {
-        let held = self.of(process).filter_map(|(name, task)| {
+        let preferred = self.preferred.get(process).into_iter().flatten();
+        let goes_on = |name: &Name| {
+            let task = &self.tasks[name];
+            task.pending().is_some_and(|(operation, _)| self.holders(task, operation).is_empty())
+        };
+        preferred
+            .filter_map(|task| self.offered_by(process, |other| other.number == *task))
+            .find(|name| goes_on(name))
+            .or_else(|| self.offered_by(process, |_| true))
+    }
+
+    /// The same of those tasks of a process that are `among` some.
+    pub(super) fn offered_by(&self, process: usize, among: impl Fn(&Task) -> bool) -> Option<&Name> {
+        let held = self.of(process).filter(|(_, task)| among(task)).filter_map(|(name, task)| {
             let (operation, turn) = task.pending()?;
             // What a process is asked next comes when nothing else in it can go on.
             let rank = (task.is_held_for_input(), !self.holders(task, operation).is_empty(), turn);
@@ -77,18 +90,5 @@ impl Running<'_> {
         };
         let call = Call { name: name.to_owned(), detail: detail.into(), ..Call::default() };
         Operation { call, ..Operation::default() }
-    }
-
-    /// Those that wait at the end of an execution in which nobody is enabled.
-    pub fn waiting(&self) -> Vec<Waiting> {
-        let statuses = self.statuses().into_iter().enumerate();
-        statuses
-            .filter_map(|(process, status)| match status {
-                Status::Blocked { operation, holders } => {
-                    Some(Waiting { process: ProcessId(process), operation, holders })
-                }
-                _ => None,
-            })
-            .collect()
     }
 }

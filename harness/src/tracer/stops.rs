@@ -139,6 +139,10 @@ impl Running<'_> {
             Decision::Fork => {
                 let next = id_of(name.process, process.tasks);
                 process.tasks += 1;
+                if self.world.by_task {
+                    // What is recorded would be done again in one order of the tasks.
+                    process.end_prefix();
+                }
                 if let Err(error) = self.sandbox.set_next_pid(next) {
                     self.world.not_covered.insert(format!("process ids of children ({error})"));
                 }

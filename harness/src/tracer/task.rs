@@ -77,6 +77,8 @@ pub struct Task {
     pub tracee: Tracee,
     /// Where it stands.
     pub state: State,
+    /// As which of its process's tasks it was made, from 0.
+    pub number: usize,
     /// The id of the first task of its thread group.
     pub group: Pid,
     /// Its descriptors, shared with its threads.
@@ -98,11 +100,18 @@ pub struct Task {
 impl Task {
     /// A task that has just begun.
     #[must_use]
-    pub fn new(tracee: Tracee, name: &Name, group: Pid, descriptors: Rc<RefCell<Descriptors>>) -> Self {
+    pub fn new(
+        tracee: Tracee,
+        name: &Name,
+        number: usize,
+        group: Pid,
+        descriptors: Rc<RefCell<Descriptors>>,
+    ) -> Self {
         let stream = format!("{}/{name}", name.process);
         Self {
             tracee,
             state: State::Ready,
+            number,
             group,
             descriptors,
             random: Stream::new(&stream),

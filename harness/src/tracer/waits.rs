@@ -12,9 +12,14 @@ const SPIN_TICK: u64 = 10_000;
 impl Running<'_> {
     /// Holds a process that looks at the same again and again without a sleep.
     pub(super) fn hold_a_spinner(&mut self, process: usize) {
-        if self.offered(process).is_some() && self.is_look(process, None) {
+        if !self.is_by_task(process) && self.offered(process).is_some() && self.is_look(process, None) {
             self.processes[process].polling.holds(Pause::None);
         }
+    }
+
+    /// Whether the order of a process's tasks is for the strategy to choose. Who polls then is not seen to.
+    pub(super) fn is_by_task(&self, process: usize) -> bool {
+        self.world.by_task && self.processes[process].tasks > 1
     }
 
     /// Whether what a process offers only looks, at what `wait` looks at.

@@ -1,7 +1,7 @@
 use std::fmt;
 
 use super::{Recorded, Recording};
-use crate::model::{Choice, Ending, Entry, Outcome, ProcessId, View};
+use crate::model::{Choice, Ending, Entry, Outcome, ProcessId, Strands, View};
 use crate::oracle::Normalize;
 use crate::report::words;
 
@@ -34,34 +34,46 @@ impl fmt::Display for Divergence {
     }
 }
 
-/// The first difference between a recording and a replay of it; outcomes are compared under `rules`.
+/// The first difference between a recording and a replay of it, of these `strands`; outcomes are compared under `rules`.
 #[must_use]
-pub fn compare(expected: &Recording, actual: &Recording, rules: &Normalize) -> Option<Divergence> {
+pub fn compare(
+    expected: &Recording,
+    actual: &Recording,
+    rules: &Normalize,
+    strands: Strands,
+) -> Option<Divergence> {
     let steps = expected.schedule.len().max(actual.schedule.len());
     let step = |step: usize| match (expected.schedule.get(step), actual.schedule.get(step)) {
-        (Some(recorded), Some(now)) => compare_step(step, recorded, now),
+        (Some(recorded), Some(now)) => compare_step(step, recorded, now, strands),
         (recorded, now) => {
-            let side = |recorded: Option<&Recorded>, ending| recorded.map_or_else(|| end(ending), chosen);
+            let side = |recorded: Option<&Recorded>, ending| {
+                recorded.map_or_else(|| end(ending, strands), |it| chosen(it, strands))
+            };
             let sides = (side(recorded, &expected.ending), side(now, &actual.ending));
             Some(divergence(Some(step), "how it goes on", sides.0, sides.1))
         }
     };
     (0..steps)
         .find_map(step)
-        .or_else(|| unequal(None, "how it ends", end(&expected.ending), end(&actual.ending)))
+        .or_else(|| {
+            unequal(None, "how it ends", end(&expected.ending, strands), end(&actual.ending, strands))
+        })
         .or_else(|| compare_outcomes(&rules.outcome(&expected.outcome), &rules.outcome(&actual.outcome)))
 }
 
 /// The difference between what was recorded of a choice and what there is to choose from now. To be asked before the choice is
 /// made again.
 #[must_use]
-pub fn check_step(step: usize, expected: &Recorded, view: &View<'_>) -> Option<Divergence> {
-    compare_step(step, expected, &Recorded::at(view, expected.choice))
+pub fn check_step(step: usize, expected: &Recorded, view: &View<'_>, strands: Strands) -> Option<Divergence> {
+    compare_step(step, expected, &Recorded::at(view, expected.choice), strands)
 }
 
-fn compare_step(step: usize, expected: &Recorded, actual: &Recorded) -> Option<Divergence> {
+fn compare_step(step: usize, expected: &Recorded, actual: &Recorded, strands: Strands) -> Option<Divergence> {
+    let names = |strands_there: &[ProcessId]| names(strands_there, strands);
     unequal(Some(step), "who can go on", names(&expected.enabled), names(&actual.enabled))
-        .or_else(|| unequal(Some(step), "the next operation", chosen(expected), chosen(actual)))
+        .or_else(|| {
+            unequal(Some(step), "the next operation", chosen(expected, strands), chosen(actual, strands))
+        })
         // Calls that read the same may still differ in a word that is not shown.
         .or_else(|| {
             unequal(Some(step), "the next call", format!("{:?}", expected.call), format!("{:?}", actual.call))
@@ -76,24 +88,33 @@ fn unequal(step: Option<usize>, what: &str, expected: String, actual: String) ->
     (expected != actual).then(|| divergence(step, what, expected, actual))
 }
 
-fn names(processes: &[ProcessId]) -> String {
-    let names: Vec<String> = processes.iter().map(ToString::to_string).collect();
+/// A process; of its tasks, where they are chosen among, which one.
+fn name(strand: ProcessId, strands: Strands) -> String {
+    match strands.number(strand) {
+        0 => strand.to_string(),
+        number => format!("{} (task {number})", strands.process(strand)),
+    }
+}
+
+fn names(these: &[ProcessId], strands: Strands) -> String {
+    let names: Vec<String> = these.iter().map(|strand| name(*strand, strands)).collect();
     if names.is_empty() { "nobody".into() } else { names.join(", ") }
 }
 
-fn chosen(recorded: &Recorded) -> String {
-    let Choice::Process(process) = recorded.choice;
-    format!("{process}: {}", words::pending(&recorded.call))
+fn chosen(recorded: &Recorded, strands: Strands) -> String {
+    let Choice::Process(strand) = recorded.choice;
+    format!("{}: {}", name(strand, strands), words::pending(&recorded.call))
 }
 
-fn end(ending: &Ending) -> String {
+fn end(ending: &Ending, strands: Strands) -> String {
     match ending {
         Ending::Complete => "every process has ended".into(),
         Ending::Cut(_) => "the execution is cut short".into(),
         Ending::Blocked(waiting) => {
             let each = waiting.iter().map(|waiting| {
                 let call = words::pending(&waiting.operation.call);
-                format!("{} waits to {call}, held by {}", waiting.process, names(&waiting.holders))
+                let (waits, holders) = (name(waiting.process, strands), names(&waiting.holders, strands));
+                format!("{waits} waits to {call}, held by {holders}")
             });
             each.collect::<Vec<_>>().join(", ")
         }

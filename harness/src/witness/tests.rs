@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use super::{Recorded, Recording, Witness, WitnessError, check_step, compare, parse, read, to_text, write};
-use crate::model::{Choice, Ending, Exit, Operation, ProcessId, Status, Verdict, View};
+use crate::model::{Choice, Ending, Exit, Operation, ProcessId, Status, Strands, Verdict, View};
 use crate::oracle::testing::{Script, serial_of_two, tree};
 use crate::oracle::{Case, Normalize, judge, versions};
 use crate::scenario::Scenario;
@@ -114,10 +114,13 @@ fn every_cut_is_noticed() {
 
 #[test]
 fn a_replay_that_matches_has_no_divergence() {
-    assert_eq!(compare(&recording(&script()), &recording(&script()), &Normalize::default()), None);
+    assert_eq!(
+        compare(&recording(&script()), &recording(&script()), &Normalize::default(), Strands::whole(2)),
+        None
+    );
     let volatile = recording(&script().leaves("x.log", "12:00"));
     let rules = Normalize::new(&["*.log".into()], &[]).unwrap();
-    assert_eq!(compare(&recording(&script()), &volatile, &rules), None);
+    assert_eq!(compare(&recording(&script()), &volatile, &rules, Strands::whole(2)), None);
 }
 
 type Edit = fn(&mut Recording);
@@ -128,7 +131,7 @@ fn a_divergence_says_where_and_both_sides() {
     let change = |edit: Edit| {
         let mut actual = same.clone();
         edit(&mut actual);
-        compare(&same, &actual, &Normalize::default()).unwrap().to_string()
+        compare(&same, &actual, &Normalize::default(), Strands::whole(2)).unwrap().to_string()
     };
     let cases: [(Edit, &str); 9] = [
         (
@@ -182,8 +185,9 @@ fn a_step_is_checked_before_the_choice_is_made_again() {
     let as_recorded = [held(0), held(1)];
     let view = View { trace: &[], processes: &as_recorded };
     assert_eq!(Recorded::at(&view, A), expected);
-    assert_eq!(check_step(0, &expected, &view), None);
+    assert_eq!(check_step(0, &expected, &view, Strands::whole(2)), None);
     let other = [held(2), Status::Finished(Exit::Status(0))];
-    let divergence = check_step(0, &expected, &View { trace: &[], processes: &other }).unwrap();
+    let divergence =
+        check_step(0, &expected, &View { trace: &[], processes: &other }, Strands::whole(2)).unwrap();
     assert_eq!(divergence.to_string(), "divergence at step 1: who can go on: recorded A, B; now A");
 }

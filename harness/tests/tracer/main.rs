@@ -12,6 +12,7 @@ mod replay;
 mod schedules;
 mod signals;
 mod support;
+mod threads;
 mod time;
 mod timers;
 mod transparent;

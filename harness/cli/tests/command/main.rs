@@ -15,5 +15,6 @@ mod stopping;
 mod stress;
 mod suite;
 mod support;
+mod threads;
 mod units;
 mod verify;

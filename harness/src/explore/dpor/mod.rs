@@ -51,6 +51,11 @@ use crate::model::{Call, Choice, Cut, Ending, Event, Execution, Operation, Proce
 /// followed; so what it was held at races as well, as if it came where the signal was sent: it is no event of this execution, and of
 /// the others that differ in it no event may be left to tell. What takes the signal has no other races before the sending.
 ///
+/// **Tasks.** Where the order of the tasks of one process is explored ([`crate::model::Strands`]), all their operations conflict. A
+/// task that is not held at anything cannot come before the event of its process that brings it there: the two are no race, and that event
+/// stands in the way of those before it. What a task was held at when another one ended their process races as well, as if it
+/// came there.
+///
 /// **Operations that do something else when they come first.** The paper takes a step's accesses for known; here a call that is
 /// to come earlier may find a file there, or a lock free, and touch other things. So the last step of a plan is known in part
 /// only (`Race::operation`): all of it where it cannot change or its process is held at it already; else what it looks at, up to
@@ -123,6 +128,10 @@ pub enum Fault {
     AwaitedStay,
     /// What a process was held at when it was sent a signal does not race.
     SignalledForgotten,
+    /// A task is taken to have been held at an operation before the event that brought it there.
+    TasksWakeThemselves,
+    /// What a task was held at when its process ended does not race.
+    TakenAwayForgotten,
     /// An execution that was cut because it waits for its part has no races.
     CutForgotten,
     /// In a copy that goes ahead, what is run before its branch does not sleep.
@@ -218,6 +227,28 @@ impl Dpor {
         !self.part.bars(race.process(), &operation, race.before())
     }
 
+    /// What tasks are held at that an event of another task of their process takes away from them.
+    fn taken_away(
+        &self,
+        event: usize,
+        execution: &Execution,
+        held: &[(ProcessId, Operation)],
+    ) -> Vec<(ProcessId, Operation)> {
+        if self.fault == Some(Fault::TakenAwayForgotten) {
+            return Vec::new();
+        }
+        let done = &execution.trace[event];
+        let is_held_still = |strand: ProcessId| match self.stack.get(event + 1) {
+            Some(node) => node.may_do(strand).is_some(),
+            None => {
+                matches!(execution.ending, Ending::Cut(_)) || held.iter().any(|(other, _)| *other == strand)
+            }
+        };
+        let others = self.stack[event].others().into_iter();
+        let of_process = others.filter(|(_, operation)| operation.is_of_same_process(&done.operation));
+        of_process.filter(|(strand, _)| !is_held_still(*strand)).collect()
+    }
+
     /// What processes are held at when the execution has ended: those that wait, or have been cut off.
     fn held(&self, ending: &Ending) -> Vec<(ProcessId, Operation)> {
         match ending {
@@ -285,8 +316,10 @@ impl Strategy for Dpor {
         }
         let held = self.held(&execution.ending);
         let held_at = |event: usize, process| self.stack[event].may_do(process).cloned();
+        let taken_away = |event: usize| self.taken_away(event, execution, &held);
+        let of_tasks = (Some(&held_at as &dyn Fn(usize, ProcessId) -> Option<Operation>), &taken_away as _);
         let races =
-            Races::of(execution, &held, Some(&held_at), self.fault, &|race| self.can_be_reversed(race));
+            Races::with_tasks(execution, &held, of_tasks, self.fault, &|race| self.can_be_reversed(race));
         for race in races.into_iter().filter(|race| race.earlier() >= self.fixed) {
             let node = &mut self.stack[race.earlier()];
             let (operation, known) = race.operation(node.pending(race.process()));

@@ -1,6 +1,6 @@
 use super::super::split::Part;
 use super::wakeup::{Branch, Known, Step, Tree, is_weak_initial, steps};
-use crate::model::{AccessKind, Event, Operation, ProcessId, View};
+use crate::model::{Access, Event, Operation, ProcessId, View};
 
 /// A point of the present execution where a choice was made.
 #[derive(Clone, Debug)]
@@ -26,10 +26,8 @@ const PATIENCE: usize = 64;
 /// nothing but look, again and again. Any choice would be sound; this one does not follow an unfair schedule for ever.
 fn free_choice(view: View<'_>, awake: &[ProcessId]) -> Option<ProcessId> {
     let first = *awake.first()?;
-    let only_looks = |event: &Event| {
-        event.process == first
-            && event.operation.accesses.iter().all(|access| access.kind == AccessKind::Read)
-    };
+    let only_looks =
+        |event: &Event| event.process == first && event.operation.accesses.iter().all(Access::only_looks);
     let looks = view.trace.iter().rev().take(PATIENCE).take_while(|event| only_looks(event)).count();
     let other = awake.get(1).filter(|_| looks == PATIENCE);
     Some(*other.unwrap_or(&first))

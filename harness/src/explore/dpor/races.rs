@@ -35,7 +35,7 @@ impl<'a> Later<'a> {
         Self { number, signal: None, process, operation: Cow::Borrowed(operation), before, conflicting }
     }
 
-    /// What a process is held at when the event that comes next sends it a signal.
+    /// What a process is held at when the event that comes next takes that away: sends it a signal, or ends the task.
     fn without_signal(
         order: &HappensBefore,
         signal: usize,
@@ -188,6 +188,9 @@ impl<'a> Race<'a> {
 /// What a process was held at before an event, if it was, and could go on in some order. `None` where nothing is known of that.
 pub(in crate::explore) type HeldAt<'a> = Option<&'a dyn Fn(usize, ProcessId) -> Option<Operation>>;
 
+/// What strands are held at that an event takes away from them.
+pub(in crate::explore) type TakenAway<'a> = &'a dyn Fn(usize) -> Vec<(ProcessId, Operation)>;
+
 /// The reversible races of an execution.
 pub(in crate::explore) struct Races<'a, 'h> {
     trace: &'a [Event],
@@ -209,6 +212,19 @@ impl<'a, 'h> Races<'a, 'h> {
         fault: Option<Fault>,
         possible: &dyn Fn(&Race<'a>) -> bool,
     ) -> Vec<Race<'a>> {
+        let taken_away = |_: usize| Vec::new();
+        Self::with_tasks(execution, held, (held_at, &taken_away), fault, possible)
+    }
+
+    /// The same where the tasks of processes may be strands: `taken_away` gives what strands are held at that an event of another
+    /// one of their process takes away from them, as by the end of the process.
+    pub(in crate::explore) fn with_tasks(
+        execution: &'a Execution,
+        held: &'a [(ProcessId, Operation)],
+        (held_at, taken_away): (HeldAt<'h>, TakenAway<'_>),
+        fault: Option<Fault>,
+        possible: &dyn Fn(&Race<'a>) -> bool,
+    ) -> Vec<Race<'a>> {
         let mut order = HappensBefore::default();
         let held_at = held_at.filter(|_| fault != Some(Fault::SignalledForgotten));
         let mut later = Vec::new();
@@ -218,6 +234,8 @@ impl<'a, 'h> Races<'a, 'h> {
                 let held = held_at.and_then(|held_at| held_at(number, process));
                 later.extend(held.map(|held| Later::without_signal(&order, number, process, held)));
             }
+            let lost = taken_away(number).into_iter();
+            later.extend(lost.map(|(strand, held)| Later::without_signal(&order, number, strand, held)));
             order.push(event.process, &event.operation);
         }
         later.extend(held.iter().map(|(process, operation)| Later::new(&order, None, *process, operation)));
@@ -245,7 +263,8 @@ impl<'a, 'h> Races<'a, 'h> {
                 continue;
             }
             let race = self.race(event, later).filter(possible);
-            if race.is_some() || self.fault == Some(Fault::HeldLocksShadow) {
+            // Before the one that brought its task to where it is held nothing of its process lets it be.
+            if race.is_some() || self.brings(event, later) || self.fault == Some(Fault::HeldLocksShadow) {
                 between.push(event);
             }
             races.extend(race);
@@ -256,8 +275,21 @@ impl<'a, 'h> Races<'a, 'h> {
         races
     }
 
+    /// Whether the task whose operation the later one is was held at none before this event, of another task of its process.
+    fn brings(&self, earlier: usize, later: &Later<'a>) -> bool {
+        let is_held = |held_at: &dyn Fn(usize, ProcessId) -> Option<Operation>| {
+            held_at(earlier, later.process).is_some()
+        };
+        self.trace[earlier].operation.is_of_same_process(&later.operation)
+            && self.fault != Some(Fault::TasksWakeThemselves)
+            && !self.held_at.is_none_or(is_held)
+    }
+
     /// The race between the two, where the later one can come first.
     fn race(&self, earlier: usize, later: &Later<'a>) -> Option<Race<'a>> {
+        if self.brings(earlier, later) {
+            return None;
+        }
         let after = earlier + 1..self.trace.len();
         let mut independent: Vec<usize> =
             after.filter(|&event| !self.order.leads_to(earlier, event)).collect();

@@ -10,7 +10,7 @@ use std::ops::Range;
 pub use self::critical::{Critical, Suspects};
 use self::plan::{Following, Run, outline, straightened, tidy};
 use crate::backend::Chooser;
-use crate::model::{AccessKind, Choice, Event, Execution, ProcessId};
+use crate::model::{Access, Choice, Event, Execution, ProcessId};
 
 /// Whether an execution shows what it is to show.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -306,9 +306,7 @@ impl<'t, T: Trial> Shrinker<'t, T> {
             let Some(run) = runs.get_mut(at) else { return Ok(()) };
             let own = self.best.trace.iter().filter(|event| event.process == run.process);
             let own: Vec<&Event> = own.take(run.until).collect();
-            let looks = |event: &&&Event| {
-                event.operation.accesses.iter().all(|access| access.kind == AccessKind::Read)
-            };
+            let looks = |event: &&&Event| event.operation.accesses.iter().all(Access::only_looks);
             run.until -= own.iter().rev().take_while(looks).count();
             self.attempt(&runs)?;
         }

@@ -144,7 +144,9 @@ impl Decoder<'_> {
         let path = |side: &Option<(Rc<Description>, ObjectId)>| side.as_ref().map(|(of, _)| of.path.clone());
         let (from_path, to_path) = (path(&source), path(&target));
         let action = Action::Moved { between: [from.0, to.0], seen: seen? };
-        let mut decision = self.hold(from_path, format!("{length} bytes"), accesses, action);
+        // Programs that copy a file to its end ask for as much as there can be.
+        let words = if length > i64::MAX as u64 / 4 { "all".into() } else { format!("{length} bytes") };
+        let mut decision = self.hold(from_path, words, accesses, action);
         if let Decision::Hold(held) = &mut decision {
             held.operation.call.target = to_path;
         }

@@ -247,6 +247,8 @@ pub struct World {
     pub mapped: BTreeMap<ObjectId, BTreeSet<usize>>,
     /// Whether a signal was sent that may take a task out of its wait for a lock, since this was last asked.
     pub interrupts: bool,
+    /// Whether the order of tasks is for the strategy to choose.
+    pub by_task: bool,
     /// How many processes there are.
     pub processes: usize,
     /// Those of them that are over.
