@@ -89,7 +89,14 @@ fn chosen(args: &Run) -> Result<(Vec<Chosen>, bool), Failure> {
     }
     if !by_name {
         // Where all are clean it is to be seen that what is wrong would be found.
-        all.push(from_name(cooks_scenarios::CANARY, args)?);
+        let canary = from_name(cooks_scenarios::CANARY, args)?;
+        let is_there = |chosen: &Chosen| {
+            let of = |chosen: &Chosen| (chosen.scenario.name.clone(), chosen.scenario.processes.clone());
+            of(chosen) == of(&canary) && chosen.tree == canary.tree
+        };
+        if !all.iter().any(is_there) {
+            all.push(canary);
+        }
     }
     let mut names: Vec<&String> = all.iter().map(|chosen| &chosen.scenario.name).collect();
     names.sort();

@@ -106,6 +106,22 @@ fn what_is_found_must_be_expected() {
 }
 
 #[test]
+fn a_suite_that_has_the_canary_itself_gets_no_second_one() {
+    let catalogue = concat!(env!("CARGO_MANIFEST_DIR"), "/../../scenarios/catalogue");
+    let place = Place::with(&[]);
+    let copy = |name: &str| {
+        let (from, to) = (format!("{catalogue}/{name}"), place.path(&format!("own/{name}")));
+        fs::create_dir_all(place.path("own")).expect("a folder can be made");
+        let copied = std::process::Command::new("cp").arg("-r").arg(from).arg(to).status();
+        assert!(copied.is_ok_and(|status| status.success()));
+    };
+    copy("canary");
+    copy("agent-ab-native");
+    let result = place.cooks(&["run", "own", "--format", "json"]).json(0);
+    assert_eq!(names(&result), ["agent-ab-native", "canary"]);
+}
+
+#[test]
 fn the_canary_is_in_every_suite() {
     assert!(cooks_scenarios::names().any(|name| name == cooks_scenarios::CANARY));
     let place = place(&[]);
