@@ -9,6 +9,8 @@ pub mod backend;
 pub mod diagnose;
 pub mod explore;
 pub mod model;
+#[cfg(target_os = "linux")]
+mod mounts;
 pub mod oracle;
 pub mod report;
 pub mod scenario;

@@ -40,8 +40,8 @@ pub enum Command {
     New(New),
     /// The scenarios of the catalogue
     List,
-    /// Whether this machine can trace, and how fast
-    Doctor,
+    /// Whether this machine can trace, what is missing where not, and how fast it is
+    Doctor(Doctor),
 }
 
 /// `cooks explore`
@@ -70,6 +70,9 @@ pub struct Setting {
     /// The folder that each fresh workspace is a copy of [default: an empty one]
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
+    /// What the processes have as the root of the file system
+    #[arg(long, value_enum, default_value_t = Root::Host)]
+    pub root: Root,
     /// Run once in a fresh workspace, unscheduled; each execution starts from the tree that it left
     #[arg(long, value_name = "CMD")]
     pub setup: Option<String>,
@@ -210,6 +213,16 @@ pub struct Diagnose {
     pub quiet: bool,
 }
 
+/// `cooks doctor`
+///
+/// Tries each thing that is needed by itself. Exits with 0 when this machine can trace, with 4 when it cannot.
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// How to print what was found
+    #[arg(long, value_enum, default_value_t = DiagnoseFormat::Human)]
+    pub format: DiagnoseFormat,
+}
+
 /// Reads a number of seconds, with or without a fraction.
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
@@ -268,6 +281,9 @@ pub struct Search {
 /// What `run` may say otherwise than the scenario.
 #[derive(Debug, Args)]
 pub struct RunSearch {
+    /// What the processes have as the root of the file system, other than the scenario says
+    #[arg(long, value_enum)]
+    pub root: Option<Root>,
     /// Which executions to run, other than the scenario says
     #[arg(long, value_enum)]
     pub strategy: Option<Strategy>,
@@ -332,6 +348,15 @@ impl Later {
         };
         text("crash", &self.crash, &["none"]).or_else(|| text("faults", &self.faults, &[]))
     }
+}
+
+/// What the processes have as the root of the file system.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Root {
+    /// The machine's own: what they write outside of the workspace is really written
+    Host,
+    /// An overlay of it, fresh in each execution: the machine's files stay as they are; those outside of the workspace are watched too
+    Overlay,
 }
 
 /// Which executions to run.

@@ -4,11 +4,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use cooks_harness::model::{Tree, Verdict};
+use cooks_harness::model::{self, Tree, Verdict};
 use cooks_harness::oracle;
 use cooks_harness::scenario::{self, Process, Program, Scenario, StrategyName};
 
-use crate::args::{Aborts, Equivalence, Explore, Setting, Strategy, Threads};
+use crate::args::{Aborts, Equivalence, Explore, Root, Setting, Strategy, Threads};
 use crate::failure::{ANOMALY, CLEAN, Failure, INCONCLUSIVE};
 use crate::processes::{Given, Processes};
 use crate::{input, output};
@@ -66,6 +66,14 @@ pub fn strategy(name: Strategy) -> StrategyName {
     }
 }
 
+/// The root by its name.
+pub fn root(name: Root) -> model::Root {
+    match name {
+        Root::Host => model::Root::Host,
+        Root::Overlay => model::Root::Overlay,
+    }
+}
+
 /// The equivalence by its name.
 pub fn equivalence(name: Equivalence) -> scenario::Equivalence {
     match name {
@@ -116,6 +124,7 @@ pub fn of_setting(setting: &Setting, processes: &Processes) -> Result<Scenario, 
     Ok(Scenario {
         name: setting.dir.as_deref().map_or_else(|| "explore".into(), output::name_of),
         dir: setting.dir.as_ref().map(|dir| dir.display().to_string()),
+        root: root(setting.root),
         setup: setting.setup.clone(),
         canon: setting.canon.clone(),
         ignore: setting.ignore.clone(),

@@ -45,7 +45,7 @@ fn main() -> ExitCode {
         Command::Merge(args) => merge::merge(&args),
         Command::New(args) => new::new(&args),
         Command::List => run::list(),
-        Command::Doctor => doctor::doctor(&stop),
+        Command::Doctor(args) => doctor::doctor(&args, &stop),
         Command::Stress(args) => stress::stress(&args, &stop),
         Command::Diagnose(args) => diagnose::diagnose(&args, &stop),
     };

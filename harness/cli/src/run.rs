@@ -12,7 +12,7 @@ use cooks_harness::scenario::{Scenario, folders_below};
 use cooks_harness::session::Job;
 
 use crate::args::Run;
-use crate::explore::{equivalence, strategy, threads, time_limit};
+use crate::explore::{equivalence, root, strategy, threads, time_limit};
 use crate::failure::{ANOMALY, CLEAN, Failure};
 use crate::{input, output};
 
@@ -144,6 +144,9 @@ pub fn find(name: &str) -> Result<(Scenario, Tree), Failure> {
 fn from_name(name: &str, args: &Run) -> Result<Chosen, Failure> {
     let (mut scenario, tree) = find(name)?;
     let search = &args.search;
+    if let Some(name) = search.root {
+        scenario.root = root(name);
+    }
     if let Some(name) = search.strategy {
         scenario.strategy = strategy(name);
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use cooks_harness::model::Root;
 use cooks_harness::session;
 
 use crate::args::{Output, Stress};
@@ -23,6 +24,11 @@ pub fn stress(args: &Stress, stop: &Arc<AtomicBool>) -> Result<u8, Failure> {
             (of_setting(&args.setting, &args.processes)?, tree(&args.setting)?)
         }
     };
+    if scenario.root == Root::Overlay {
+        return Err(Failure::usage(
+            "--root overlay: nobody watches processes that run free, so what they write outside of the workspace could not be undone; `cooks explore` does that",
+        ));
+    }
     // Of a scenario these say how far it is searched.
     (scenario.time_limit, scenario.expect) = (time_limit(args.time_limit)?, None);
     let job = input::job(scenario, tree)?;

@@ -9,6 +9,7 @@ use super::process::ProcessId;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub enum ObjectId {
     /// There before the first step: its place in the sorted list of the initial tree's paths; 0 is the workspace itself.
+    /// Outside of the workspace: [`ObjectId::outside`].
     Initial(u32),
     /// Made by a process, in its operation number `operation` (from 0). One call makes at most one object.
     Made {
@@ -17,6 +18,27 @@ pub enum ObjectId {
         /// Which of its operations made it.
         operation: u32,
     },
+}
+
+impl ObjectId {
+    /// The numbers of objects that were there outside of the workspace begin here.
+    const OUTSIDE: u32 = 1 << 31;
+
+    /// What was there before the first step at an absolute path outside of the workspace. The number is made from the path (FNV-1a),
+    /// so that it is the same in each execution, whatever else was looked at.
+    #[must_use]
+    pub fn outside(path: &str) -> Self {
+        let hash = path
+            .bytes()
+            .fold(0x811c_9dc5, |hash: u32, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+        Self::Initial(hash | Self::OUTSIDE)
+    }
+
+    /// Whether it was there before the first step, outside of the workspace.
+    #[must_use]
+    pub fn was_outside(self) -> bool {
+        matches!(self, Self::Initial(number) if number >= Self::OUTSIDE)
+    }
 }
 
 /// What an operation touches: the unit of dependence (DPOR) and of explanation.

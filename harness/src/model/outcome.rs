@@ -36,7 +36,8 @@ pub enum Entry {
     },
 }
 
-/// What a directory holds, by path relative to it, sorted; parents come before what is in them.
+/// What a directory holds, by path relative to it, sorted; parents come before what is in them. What is watched outside of the
+/// workspace has its absolute path.
 pub type Tree = BTreeMap<String, Entry>;
 
 /// How a process ended.

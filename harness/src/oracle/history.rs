@@ -115,14 +115,19 @@ impl History {
     /// Rebuilds the files that a trace leaves, from those that it began with.
     pub(super) fn of(initial: &Tree, trace: &[Event]) -> Self {
         let mut history = Self::default();
-        for (place, (path, entry)) in initial.iter().enumerate() {
+        let is_outside = |path: &str| path.starts_with('/');
+        let mut places = 1..;
+        for (path, entry) in initial {
+            let object = if is_outside(path) {
+                ObjectId::outside(path)
+            } else {
+                ObjectId::Initial(places.next().unwrap_or_default())
+            };
             let Entry::File { content, .. } = entry else { continue };
             let content = Content::Bytes(content.clone());
             let file = history.add(path, content.clone());
             history.initial.insert(path.clone(), content);
-            if let Ok(place) = u32::try_from(place + 1) {
-                history.objects.insert(ObjectId::Initial(place), file);
-            }
+            history.objects.insert(object, file);
         }
         for (step, event) in trace.iter().enumerate() {
             history.apply(step, event);

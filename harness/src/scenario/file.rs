@@ -188,7 +188,7 @@ fn line_of_key(text: &str, key: &str) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::Scenario;
-    use crate::model::{Kind, Verdict};
+    use crate::model::{Kind, Root, Verdict};
     use crate::oracle::Aborts;
     use crate::scenario::{Process, Program, StrategyName};
 
@@ -196,6 +196,7 @@ mod tests {
 name = "two-agents"
 summary = "Two agents write one metadata file"
 dir = "start"
+root = "overlay"
 setup = "python3 init.py"
 canon = "python3 show.py"
 ignore = ["*.lock"]
@@ -237,6 +238,7 @@ blocked = 4
     fn every_key_is_read_and_survives_json() {
         let scenario = Scenario::parse(WHOLE, "scenario.toml").unwrap();
         assert_eq!((scenario.name.as_str(), scenario.last.as_deref()), ("two-agents", Some("cat f")));
+        assert_eq!(scenario.root, Root::Overlay);
         assert_eq!((scenario.aborts, scenario.strategy), (Aborts::Allow, StrategyName::Dfs));
         assert_eq!(
             (scenario.seed, scenario.preemptions, scenario.max_executions, scenario.max_steps),
@@ -277,7 +279,7 @@ blocked = 4
             (
                 format!("\nwhatever = 3\n{process}"),
                 "s.toml:2: unknown key `whatever`; there are: name, summary, dir, \
-                setup, canon, ignore, unordered, check, final, aborts, strategy, seed, depth, preemptions, max-executions, \
+                root, setup, canon, ignore, unordered, check, final, aborts, strategy, seed, depth, preemptions, max-executions, \
                 time-limit, max-steps, all, equivalence, threads, verify, process, expect",
             ),
             (

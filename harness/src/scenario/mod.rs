@@ -19,6 +19,7 @@ pub use expect::Expect;
 pub use folders::folders_below;
 pub use process::{Process, Program, requests};
 
+use crate::model::Root;
 use crate::oracle::Aborts;
 
 /// What to explore, how far, and what to expect of it.
@@ -34,6 +35,9 @@ pub struct Scenario {
     /// The folder that each fresh workspace is a copy of, relative to the scenario's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dir: Option<String>,
+    /// What the processes have as the root of the file system.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub root: Root,
     /// Run once in a fresh workspace, unscheduled; each execution starts from the tree that it left.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub setup: Option<String>,

@@ -72,7 +72,7 @@ pub(super) struct OfItsOwn {
 }
 
 impl OfItsOwn {
-    /// On this core, beginning with the workspace that the search begins with.
+    /// On this core, beginning with what the search begins with.
     pub(super) fn new(
         job: &Job,
         initial: &Tree,

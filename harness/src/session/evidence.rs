@@ -112,7 +112,7 @@ impl Session<'_> {
 
     /// The file that replays an anomaly.
     pub(super) fn witness(&self, evidence: &Again, anomaly: &Anomaly, critical: &[CriticalStep]) -> Witness {
-        let initial = self.tracer.initial().clone();
+        let initial = self.tracer.beginning();
         let versions = versions(&self.seen(&evidence.execution), &initial, &anomaly.files);
         Witness {
             format: FORMAT,

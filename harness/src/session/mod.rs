@@ -193,7 +193,7 @@ fn tracer_of(
     tree: &Tree,
     stop: &Arc<AtomicBool>,
 ) -> Result<Tracer, SessionError> {
-    let mut tracer = Tracer::new(programs, others, tree.clone(), Arc::clone(stop))?;
+    let mut tracer = Tracer::with_root(scenario.root, programs, others, tree.clone(), Arc::clone(stop))?;
     if scenario.threads == Threads::Explore {
         tracer.explore_tasks();
     }
@@ -318,7 +318,7 @@ impl<'a> Session<'a> {
         let case = Case {
             execution: &execution,
             serial: &self.serial,
-            initial: self.tracer.initial(),
+            initial: &self.tracer.beginning(),
             commands: &commands,
             check,
         };

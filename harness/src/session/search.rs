@@ -57,7 +57,7 @@ impl Session<'_> {
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Searched, SessionError> {
         let mut strategy = self.strategy();
-        let (job, initial, stop) = (self.job, self.tracer.initial().clone(), Arc::clone(&self.stop));
+        let (job, initial, stop) = (self.job, self.tracer.beginning(), Arc::clone(&self.stop));
         let over = Arc::new(AtomicBool::new(false));
         let make = |place: &Place<'_>| OfItsOwn::new(job, &initial, place.core(), &over);
         let beside = Beside { places, max_steps: self.most_steps(), stop: &stop, over: &over };

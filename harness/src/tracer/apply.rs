@@ -12,10 +12,9 @@ use super::decode::Action;
 use super::execution::Running;
 use super::files::{Description, Descriptor, What};
 use super::locks::Owner;
-use super::objects::{DEVICE, DIRECTORY_SIZE, inode_shown};
 use super::task::{Name, State, Task};
-use super::timers;
 use super::tracee::{Registers, Resume, Stop, Waited};
+use super::{timers, told};
 use crate::backend::Detail;
 use crate::model::{
     Access, AccessKind, CallResult, Event, Location, ObjectId, Operation, Payload, ProcessId,
@@ -36,8 +35,10 @@ impl Running<'_> {
                 self.advance_clock(name.process, &operation);
                 self.world.changes.note(&operation);
                 self.run_out_due(name.process)?;
+                self.remember(&operation, &held.action);
                 let result = self.call(name, &held.action, entry)?;
                 if result < 0 {
+                    self.note_refusal(&operation, result);
                     only_looked(&mut operation, &held.action);
                 }
                 let payload = self.payload(name, &held.action, result)?;
@@ -84,6 +85,7 @@ impl Running<'_> {
                 Ok(given)
             }
             Action::Mark => self.skip(name, entry, 0),
+            Action::Refuse(error) => self.skip(name, entry, -i64::from(*error)),
             Action::Send(sending) => {
                 let result = self.send(name, sending)?;
                 self.skip(name, entry, result)
@@ -188,7 +190,7 @@ impl Running<'_> {
                     Some(object) => *object,
                     None => {
                         let link = format!("/proc/{}/fd/{result}", self.task(name)?.tracee.id());
-                        self.made(name, stat(link.as_str()).ok())
+                        self.made(name, path, stat(link.as_str()).ok())
                     }
                 };
                 let append = flags & libc::O_APPEND != 0;
@@ -218,12 +220,17 @@ impl Running<'_> {
                 description.offset.set(at + result.cast_unsigned());
             }
             Action::Status { object, buffer, extended } => {
-                let time = self.time_seen(name.process, *object, operation);
-                self.fix_status(name, *object, time, *buffer, *extended)?;
+                self.tell_status(name, *object, *buffer, *extended, operation)?;
             }
             Action::Make { path } => {
                 let status = self.world.paths.status(path).ok();
-                self.made(name, status);
+                self.made(name, path, status);
+            }
+            Action::Link { object, path } if path.starts_with('/') => {
+                // On an overlay a further name may be told of as if it were another file.
+                if let Ok(status) = self.world.paths.status(path) {
+                    self.world.objects.made(path, &status, *object);
+                }
             }
             Action::Lock { claim, mode, .. } => {
                 self.world.locks.take(claim, *mode, ProcessId(name.process));
@@ -232,7 +239,7 @@ impl Running<'_> {
             Action::SetTime { object, time } => {
                 self.world.objects.set_time(*object, time.unwrap_or(EPOCH + now));
             }
-            Action::Space(buffer) => self.task(name)?.tracee.write(buffer + 16, &space())?,
+            Action::Space(buffer) => self.task(name)?.tracee.write(buffer + 16, &told::space())?,
             Action::Map(object) => {
                 self.world.mapped.entry(*object).or_default().insert(name.process);
             }
@@ -250,6 +257,8 @@ impl Running<'_> {
             | Action::Close(_)
             | Action::Ask
             | Action::Send(_)
+            | Action::Link { .. }
+            | Action::Refuse(_)
             | Action::Mark => {}
         }
         Ok(())
@@ -266,13 +275,12 @@ impl Running<'_> {
     }
 
     /// The object that the present operation has made, with what the file system says of it.
-    fn made(&mut self, name: &Name, status: Option<FileStat>) -> ObjectId {
+    fn made(&mut self, name: &Name, path: &str, status: Option<FileStat>) -> ObjectId {
         let process = u16::try_from(name.process).unwrap_or(u16::MAX);
         let operation = self.processes[name.process].operations;
         let object = ObjectId::Made { process, operation };
         if let Some(status) = status {
-            let is_directory = status.st_mode & libc::S_IFMT == libc::S_IFDIR;
-            self.world.objects.made(status.st_ino, object, is_directory);
+            self.world.objects.made(path, &status, object);
             let (now, number) = (self.processes[name.process].clock, self.number(name.process));
             self.world.objects.touch(object, now, name.process, number);
         }
@@ -346,52 +354,6 @@ impl Running<'_> {
             let text = std::fs::read_to_string(format!("/proc/{}/fdinfo/{number}", task.tracee.id()))?;
             let offset = text.lines().find_map(|line| line.strip_prefix("pos:")?.trim().parse().ok());
             description.offset.set(offset.unwrap_or(0));
-        }
-        Ok(())
-    }
-
-    /// The time of the last change of an object, in nanoseconds since 1970, as far as an operation can see it.
-    fn time_seen(&self, process: usize, object: ObjectId, operation: Option<&Operation>) -> u64 {
-        let before = self.known_before(process, operation);
-        let sees_all = self.processes[process].has_slept;
-        let known =
-            |by: usize, number: u32| sees_all || before.get(by).is_some_and(|&events| number <= events);
-        self.world.objects.time(object, known)
-    }
-
-    /// Makes what a program is told of an object the same on every machine and in every execution.
-    fn fix_status(
-        &mut self,
-        name: &Name,
-        object: ObjectId,
-        time: u64,
-        buffer: u64,
-        extended: bool,
-    ) -> Result<(), TraceError> {
-        let (seconds, rest) = (time / 1_000_000_000, time % 1_000_000_000);
-        let stamp = [seconds.to_le_bytes(), rest.to_le_bytes()].concat();
-        let inode = inode_shown(object).to_le_bytes();
-        let is_directory = self.world.objects.is_directory(object);
-        let tracee = &self.task(name)?.tracee;
-        // One link, as where directories do not count those above them; and a size that does not follow the names.
-        let (links, size) = (1u64.to_le_bytes(), DIRECTORY_SIZE.to_le_bytes());
-        if is_directory && extended {
-            tracee.write(buffer + 16, &links[..4])?;
-            tracee.write(buffer + 40, &size)?;
-        } else if is_directory {
-            tracee.write(buffer + 16, &links)?;
-            tracee.write(buffer + 48, &size)?;
-        }
-        if extended {
-            tracee.write(buffer + 32, &inode)?;
-            for at in [64, 80, 96, 112] {
-                tracee.write(buffer + at, &stamp)?;
-            }
-            let device = [0u32.to_le_bytes(), (DEVICE as u32).to_le_bytes()].concat();
-            tracee.write(buffer + 136, &[device.as_slice(), &1u64.to_le_bytes()].concat())?;
-        } else {
-            tracee.write(buffer, &[DEVICE.to_le_bytes(), inode].concat())?;
-            tracee.write(buffer + 72, &[stamp.as_slice(), &stamp, &stamp].concat())?;
         }
         Ok(())
     }
@@ -486,13 +448,4 @@ fn shown(operation: &Operation, result: i64) -> CallResult {
         _ if operation.call.name == "mmap" => CallResult::Value(0),
         _ => CallResult::Value(result),
     }
-}
-
-/// What programs are told of the workspace's file system from its third field on: blocks, free ones, free ones for all; inodes, free
-/// ones; its id.
-fn space() -> Vec<u8> {
-    [1u64 << 20, 1 << 20, 1 << 20, 1 << 20, 1 << 20, DEVICE]
-        .iter()
-        .flat_map(|number| number.to_le_bytes())
-        .collect()
 }

@@ -5,7 +5,7 @@ use super::checkpoint::{Beginning, Checkpoint, Look, Recorder, can_be_copied};
 use super::execution::Running;
 use super::input::Pipe;
 use super::task::Name;
-use crate::model::{AccessKind, Event, Operation, ProcessId};
+use crate::model::{AccessKind, Event, ObjectId, Operation, ProcessId};
 
 impl Running<'_> {
     /// Begins a process: from its checkpoint, where one is kept, else by starting it.
@@ -63,6 +63,10 @@ impl Running<'_> {
         let name = Name { process, way: Vec::new() };
         let task = checkpoint.fork(self.sandbox, self.programs[process], &name)?;
         let (tasks, clock, busy) = (checkpoint.tasks, checkpoint.clock, checkpoint.busy);
+        let mapped: Vec<ObjectId> = checkpoint.prefix.mapped().collect();
+        for object in mapped {
+            self.world.mapped.entry(object).or_default().insert(process);
+        }
         let state = &mut self.processes[process];
         (state.looked, state.tasks, state.clock, state.busy) = (None, tasks, clock, busy);
         self.tasks.insert(name.clone(), task);
@@ -72,6 +76,7 @@ impl Running<'_> {
                 ProcessId(process)
             )));
         }
+        self.hold_a_spinner(process);
         Ok(())
     }
 
@@ -114,8 +119,13 @@ impl Running<'_> {
                     && done.result == before.result
             });
             if !again {
-                let call = &look.event.operation.call.name;
-                return Err(TraceError::Lost(format!("{} does not do its {call} again", ProcessId(process))));
+                let said = |event: &Event| {
+                    let call = &event.operation.call;
+                    format!("{} {}: {:?}", call.name, call.path.as_deref().unwrap_or_default(), event.result)
+                };
+                let (before, now) = (said(&look.event), event.as_ref().map_or("nothing".into(), said));
+                let process = ProcessId(process);
+                return Err(TraceError::Lost(format!("{process} does not do again {before}, but {now}")));
             }
             self.processes[process].polling.note(&look.event);
             self.settle_after(process)?;
@@ -144,8 +154,9 @@ impl Running<'_> {
             return Ok(());
         }
         let name = Name { process, way: Vec::new() };
-        // A copy would have the mapping of a file of this execution.
-        let maps = self.world.mapped.values().any(|by| by.contains(&process));
+        // A copy would have the mapping of a file of this execution. What is outside of the workspace stays from one to the next.
+        let mut mapped = self.world.mapped.iter().filter(|(object, _)| !object.was_outside());
+        let maps = mapped.any(|(_, by)| by.contains(&process));
         let alone = self.of(process).count() == 1 && !maps;
         let Some(task) = self.tasks.get(&name).filter(|_| alone) else { return Ok(()) };
         let state = &self.processes[process];

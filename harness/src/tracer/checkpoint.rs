@@ -22,7 +22,7 @@ use super::paths::{inside, proc_link};
 use super::sandbox::{Sandbox, WORKSPACE};
 use super::task::{Name, State, Task};
 use super::tracee::{Registers, Tracee};
-use crate::model::{AccessKind, Event, Operation};
+use crate::model::{AccessKind, Event, Location, ObjectId, Operation};
 
 /// An operation at the beginning of a process, which changed nothing.
 #[derive(Clone, Debug)]
@@ -52,6 +52,15 @@ impl Prefix {
         Some(self)
     }
 
+    /// What a copy has mapped.
+    pub fn mapped(&self) -> impl Iterator<Item = ObjectId> {
+        let maps = self.looks.iter().filter(|look| look.event.operation.call.name == "mmap");
+        maps.flat_map(|look| &look.event.operation.accesses).filter_map(|access| match access.location {
+            Location::Data { object, .. } => Some(object),
+            _ => None,
+        })
+    }
+
     /// The first look that an operation would change the result of.
     #[must_use]
     pub fn first_disturbed(&self, by: &Operation) -> Option<usize> {
@@ -78,8 +87,11 @@ impl Recorder {
         }
         let changes = event.operation.accesses.iter().any(|access| access.kind != AccessKind::Read);
         self.disturbed |= after_others && !changes;
-        let maps = matches!(event.operation.call.name.as_str(), "mmap" | "execve" | "execveat");
-        let goes_on = event.operation.call.begins().is_some();
+        // What is outside of the workspace stays where it is between executions: a copy may have it mapped.
+        let call = &event.operation.call;
+        let inside = call.path.as_ref().is_none_or(|path| !path.starts_with('/'));
+        let maps = inside && matches!(call.name.as_str(), "mmap" | "execve" | "execveat");
+        let goes_on = call.begins().is_some();
         self.over = after_others || changes || maps || goes_on || event.exit.is_some();
         if !self.over {
             self.prefix.looks.push(Look { event: event.clone(), clock });

@@ -22,7 +22,7 @@ use super::program::Program;
 use super::sandbox::{self, Inside};
 use super::start::{Control, Prepared, begin, environment};
 use super::{Alone, TraceError, sys};
-use crate::model::{Exit, Outcome, Tree};
+use crate::model::{Exit, Outcome, Root, Tree};
 use crate::workspace;
 
 /// How long the controller waits at most before it looks whether it is to stop.
@@ -74,7 +74,7 @@ impl Free {
             requests,
         };
         let minded: Vec<Minded> = commands.iter().zip(requests).map(of).collect();
-        let inside = Inside::start(|gate| init(gate, &minded))?;
+        let inside = Inside::start(Root::Host, |gate| init(gate, &minded))?;
         Ok(Self { inside, outputs, commands, processes: programs.len(), patience, stop })
     }
 

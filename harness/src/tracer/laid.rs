@@ -25,6 +25,10 @@ impl Changes {
     pub fn note(&mut self, operation: &Operation) {
         for access in operation.accesses.iter().filter(|access| access.kind != AccessKind::Read) {
             match &access.location {
+                Location::Name { dir: object, .. }
+                | Location::Mode(object)
+                | Location::Data { object, .. }
+                    if object.was_outside() => {}
                 Location::Name { dir: ObjectId::Initial(dir), name } => {
                     self.names.insert((*dir, name.clone()));
                 }

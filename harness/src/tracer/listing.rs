@@ -52,7 +52,7 @@ impl Running<'_> {
         for entry in std::fs::read_dir(&path)? {
             let entry = entry?;
             use std::os::unix::ffi::OsStringExt;
-            use std::os::unix::fs::{DirEntryExt, FileTypeExt};
+            use std::os::unix::fs::FileTypeExt;
             let kind = entry.file_type()?;
             let kind = match () {
                 () if kind.is_dir() => libc::DT_DIR,
@@ -61,7 +61,8 @@ impl Running<'_> {
                 () if kind.is_socket() => libc::DT_SOCK,
                 () => libc::DT_REG,
             };
-            let inode = inode_shown(self.world.objects.of(entry.ino()));
+            let object = self.listed(of, &entry)?;
+            let inode = inode_shown(object);
             listed.push(Listed { name: entry.file_name().into_vec(), inode, kind });
         }
         let own = of.object().map_or(0, inode_shown);

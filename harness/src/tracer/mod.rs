@@ -12,8 +12,10 @@ mod beginning;
 mod chance;
 mod checkpoint;
 mod copies;
+mod cores;
 mod decode;
 mod endings;
+mod error;
 mod exec;
 mod execution;
 mod files;
@@ -24,11 +26,14 @@ mod input;
 mod laid;
 mod listing;
 mod locks;
+mod needs;
 mod objects;
 mod output;
+mod outside;
 mod paths;
 mod polling;
 mod program;
+mod root;
 mod sandbox;
 mod signals;
 mod sleep;
@@ -39,28 +44,34 @@ mod strands;
 mod sys;
 mod task;
 mod timers;
+mod told;
 mod tracee;
 mod units;
 mod vdso;
 mod waits;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use nix::sched::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
+use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 
 pub use self::alone::{Alone, RunsAlone};
 use self::checkpoint::Beginning;
+use self::cores::bind_to_one_core;
+pub use self::cores::{cores, move_to};
 use self::decode::World;
 use self::endings::Ends;
+pub use self::error::TraceError;
 use self::execution::Running;
 pub use self::free::{Free, Start};
 use self::input::Feed;
 use self::laid::{Changes, Laid, Survey};
 use self::locks::Locks;
+pub use self::needs::{Need, State, needs};
+use self::outside::Outside;
 use self::paths::Paths;
 pub use self::program::{Closure, Program};
 use self::sandbox::Sandbox;
@@ -68,46 +79,8 @@ pub use self::sandbox::{SandboxError, WORKSPACE};
 use self::timers::Timers;
 pub use self::units::unit;
 use crate::backend::{Backend, Chooser, Detail};
-use crate::model::{Choice, Ending, Execution, Exit, Outcome, ProcessId, Status, Strands, Tree, View};
+use crate::model::{Choice, Ending, Execution, Exit, Outcome, ProcessId, Root, Status, Strands, Tree, View};
 use crate::workspace;
-
-/// Why an execution could not be run.
-#[derive(Debug, thiserror::Error)]
-pub enum TraceError {
-    /// The machine does not let processes be set apart.
-    #[error("this machine cannot set processes apart: {0}")]
-    Sandbox(#[from] SandboxError),
-    /// The machine does not let processes be traced.
-    #[error("this machine cannot trace processes: ptrace: {0}")]
-    Forbidden(String),
-    /// A system call of the controller's own failed.
-    #[error("a system call failed: {0}")]
-    System(io::Error),
-    /// A process did something that may touch the workspace in a way that nobody here knows.
-    #[error(
-        "process {process} makes {what}, and this version does not know what that does to the workspace: have it do without"
-    )]
-    NotUnderstood {
-        /// Which process.
-        process: ProcessId,
-        /// What.
-        what: String,
-    },
-    /// A process makes children and threads without end.
-    #[error("{process} has {most} children and threads at once and makes more: a fork bomb is not explored")]
-    TooManyTasks {
-        /// Who.
-        process: ProcessId,
-        /// How many it may have.
-        most: usize,
-    },
-    /// The tracer has lost track of a process.
-    #[error("lost track of a process: {0}")]
-    Lost(String),
-    /// The exploration was told to stop.
-    #[error("interrupted")]
-    Interrupted,
-}
 
 /// The backend of real processes.
 ///
@@ -118,6 +91,7 @@ pub struct Tracer {
     beginnings: Vec<Beginning>,
     ends: Ends,
     sandbox: Sandbox,
+    outside: Option<Rc<Outside>>,
     processes: usize,
     /// What they are asked, those that are.
     requests: Vec<Option<Arc<[String]>>>,
@@ -134,24 +108,49 @@ pub struct Tracer {
 }
 
 impl Tracer {
-    /// Prepares to run `programs` against each other, and `others` alone, each in a workspace that begins as `initial`.
-    /// When `stop` becomes true, the execution that is going on ends with [`TraceError::Interrupted`].
+    /// The same as [`Tracer::with_root`], on the machine's own files.
     ///
     /// # Errors
-    /// Where the machine does not let processes be set apart.
+    /// Those of [`Tracer::with_root`].
     pub fn new(
         programs: &[Program],
         others: &[Program],
         initial: Tree,
         stop: Arc<AtomicBool>,
     ) -> Result<Self, TraceError> {
+        Self::with_root(Root::Host, programs, others, initial, stop)
+    }
+
+    /// Prepares to run `programs` against each other, and `others` alone, each in a workspace that begins as `initial`; absolute paths
+    /// in that are laid on the overlay, where the root is one.
+    /// When `stop` becomes true, the execution that is going on ends with [`TraceError::Interrupted`].
+    ///
+    /// # Errors
+    /// Where the machine does not let processes be set apart.
+    pub fn with_root(
+        root: Root,
+        programs: &[Program],
+        others: &[Program],
+        initial: Tree,
+        stop: Arc<AtomicBool>,
+    ) -> Result<Self, TraceError> {
         let cores = bind_to_one_core();
-        let sandbox = Sandbox::start(&[programs, others].concat()).map_err(|error| match error {
+        let sandbox = Sandbox::start(&[programs, others].concat(), root).map_err(|error| match error {
             SandboxError::Ptrace(error) => TraceError::Forbidden(error),
             error => TraceError::Sandbox(error),
         })?;
         let beginnings = programs.iter().map(|_| Beginning::default()).collect();
+        let (outside_tree, initial) = initial.into_iter().partition(|(path, _)| path.starts_with('/'));
+        let outside = match root {
+            Root::Host => None,
+            Root::Overlay => {
+                let outside = Outside::of(sandbox.init(), sandbox.hidden())?;
+                outside.begin_with(&outside_tree)?;
+                Some(Rc::new(outside))
+            }
+        };
         Ok(Self {
+            outside,
             beginnings,
             ends: Ends::default(),
             sandbox,
@@ -184,9 +183,22 @@ impl Tracer {
     /// Where the workspace cannot be read.
     pub fn begin_from_here(&mut self) -> Result<&Tree, TraceError> {
         self.initial = workspace::capture(&self.sandbox.workspace())?;
+        if let Some(outside) = &self.outside {
+            outside.begin_from_here()?;
+        }
         self.beginnings.fill_with(Beginning::default);
         (self.ends, self.laid) = (Ends::default(), None);
         Ok(&self.initial)
+    }
+
+    /// What every execution begins with: the workspace, and so far as it is known what is changed outside of it.
+    #[must_use]
+    pub fn beginning(&self) -> Tree {
+        let mut tree = self.initial.clone();
+        if let Some(outside) = &self.outside {
+            outside.add_beginning_to(&mut tree);
+        }
+        tree
     }
 
     /// The workspace that every execution begins with.
@@ -201,6 +213,9 @@ impl Tracer {
     /// Where it cannot be written.
     pub fn reset(&mut self) -> Result<(), TraceError> {
         self.sandbox.clear_beside_workspace()?;
+        if let Some(outside) = &self.outside {
+            outside.reset()?;
+        }
         let (directory, paths) = (self.sandbox.workspace(), self.paths()?);
         let restored = self.laid.as_mut().map(|laid| laid.restore(&directory, &paths, &self.initial));
         if !matches!(restored, Some(Ok(true))) {
@@ -211,17 +226,20 @@ impl Tracer {
         Ok(())
     }
 
-    /// What the workspace holds now.
+    /// What the workspace holds now, and what is changed outside of it, where that is watched.
     ///
     /// # Errors
     /// Where it cannot be read.
     pub fn capture(&self) -> Result<Tree, TraceError> {
         let directory = self.sandbox.workspace();
-        match &self.laid {
-            Some(laid) => laid.capture(&directory, &self.initial),
-            None => workspace::capture(&directory),
+        let mut tree = match &self.laid {
+            Some(laid) => laid.capture(&directory, &self.initial)?,
+            None => workspace::capture(&directory)?,
+        };
+        if let Some(outside) = &self.outside {
+            outside.add_changes_to(&mut tree)?;
         }
-        .map_err(Into::into)
+        Ok(tree)
     }
 
     /// Runs number `other` of the other programs alone, in the workspace as it is.
@@ -273,7 +291,7 @@ impl Tracer {
     }
 
     fn paths(&self) -> Result<Paths, TraceError> {
-        Ok(Paths::new(self.sandbox.root()?))
+        Ok(Paths::new(self.sandbox.root()?, self.outside.clone()))
     }
 
     /// The objects of the workspace as it is now.
@@ -459,29 +477,4 @@ impl Drop for Tracer {
             let _ = sched_setaffinity(Pid::from_raw(0), cores);
         }
     }
-}
-
-/// The cores that the calling thread may use, in their order.
-#[must_use]
-pub fn cores() -> Vec<usize> {
-    let Ok(set) = sched_getaffinity(Pid::from_raw(0)) else { return Vec::new() };
-    (0..CpuSet::count()).filter(|core| set.is_set(*core).unwrap_or(false)).collect()
-}
-
-/// Moves the calling thread to these cores, where that is allowed: a tracer stays on the core that it is made on.
-pub fn move_to(cores: &[usize]) {
-    let mut set = CpuSet::new();
-    if !cores.is_empty() && cores.iter().all(|core| set.set(*core).is_ok()) {
-        let _ = sched_setaffinity(Pid::from_raw(0), &set);
-    }
-}
-
-/// Binds the calling thread to the core that it is on: a hand-over to another core costs ten times as much. Gives the cores that
-/// it may use otherwise.
-fn bind_to_one_core() -> Option<CpuSet> {
-    let before = sched_getaffinity(Pid::from_raw(0)).ok()?;
-    let mut one = CpuSet::new();
-    one.set(sched_getcpu().ok()?).ok()?;
-    sched_setaffinity(Pid::from_raw(0), &one).ok()?;
-    Some(before)
 }

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
+use nix::sys::stat::FileStat;
+
 use super::chance::EPOCH;
 use crate::model::ObjectId;
 
@@ -18,7 +20,8 @@ pub struct Objects {
     initial: Rc<BTreeMap<u64, ObjectId>>,
     /// Which of them are directories.
     initial_directories: Rc<BTreeSet<ObjectId>>,
-    by_inode: BTreeMap<u64, ObjectId>,
+    /// By device and number; the device of the workspace is 0 here.
+    by_inode: BTreeMap<(u64, u64), ObjectId>,
     /// Virtual time of the last change, in nanoseconds; those not in it have the time of the beginning.
     changed: BTreeMap<ObjectId, u64>,
     directories: BTreeSet<ObjectId>,
@@ -45,27 +48,43 @@ impl Objects {
         Self { initial, initial_directories, ..Self::default() }
     }
 
-    /// The object with this inode number.
-    pub fn of(&mut self, inode: u64) -> ObjectId {
-        if let Some(object) = self.by_inode.get(&inode).or_else(|| self.initial.get(&inode)) {
-            return *object;
-        }
-        // Made in a way that the tracer did not see as such.
-        self.strangers += 1;
-        let object = ObjectId::Made { process: u16::MAX, operation: self.strangers };
-        self.by_inode.insert(inode, object);
-        object
-    }
-
     /// Whether something was met that the tracer did not see come to be.
     #[must_use]
     pub fn any_strangers(&self) -> bool {
         self.strangers > 0
     }
 
-    /// Says that an inode is new, and what made it. File systems use inode numbers again.
-    pub fn made(&mut self, inode: u64, object: ObjectId, is_directory: bool) {
-        self.by_inode.insert(inode, object);
+    /// The object that stands at a path, with these numbers of device and inode.
+    pub fn of(&mut self, path: &str, device: u64, inode: u64) -> ObjectId {
+        let (key, is_outside) = (key(path, device, inode), path.starts_with('/'));
+        let initial = || self.initial.get(&inode).filter(|_| !is_outside);
+        if let Some(object) = self.by_inode.get(&key).or_else(initial) {
+            return *object;
+        }
+        let object = if is_outside {
+            ObjectId::outside(path)
+        } else {
+            // Made in a way that the tracer did not see as such.
+            self.strangers += 1;
+            ObjectId::Made { process: u16::MAX, operation: self.strangers }
+        };
+        self.by_inode.insert(key, object);
+        object
+    }
+
+    /// The object that stands at a path, by its status.
+    pub fn at(&mut self, path: &str, status: &FileStat) -> ObjectId {
+        let object = self.of(path, status.st_dev, status.st_ino);
+        if object.was_outside() && status.st_mode & libc::S_IFMT == libc::S_IFDIR {
+            self.directories.insert(object);
+        }
+        object
+    }
+
+    /// Says which object has a status from now on: what is made is a new one, though file systems use inode numbers again.
+    pub fn made(&mut self, path: &str, status: &FileStat, object: ObjectId) {
+        let is_directory = status.st_mode & libc::S_IFMT == libc::S_IFDIR;
+        self.by_inode.insert(key(path, status.st_dev, status.st_ino), object);
         if is_directory {
             self.directories.insert(object);
         }
@@ -75,6 +94,13 @@ impl Objects {
     #[must_use]
     pub fn is_directory(&self, object: ObjectId) -> bool {
         self.initial_directories.contains(&object) || self.directories.contains(&object)
+    }
+
+    /// Whether programs are told the time of its last change that it really has: outside of the workspace, as long as nobody changes
+    /// it. Interpreters hold what they have compiled against it.
+    #[must_use]
+    pub fn has_its_own_time(&self, object: ObjectId) -> bool {
+        object.was_outside() && !self.is_directory(object) && !self.changed.contains_key(&object)
     }
 
     /// Notes a change by a process, in this one of its operations (from 1). Times only move forward: the latest of concurrent changes
@@ -103,6 +129,11 @@ impl Objects {
         let entries = entries.filter(|touch| known(touch.process, touch.operation)).map(|touch| touch.time);
         entries.fold(self.changed.get(&object).copied().unwrap_or(EPOCH), u64::max)
     }
+}
+
+/// Every inode of the workspace is on one device, those outside are on several.
+fn key(path: &str, device: u64, inode: u64) -> (u64, u64) {
+    (if path.starts_with('/') { device } else { 0 }, inode)
 }
 
 /// The inode number that programs see: a function of the object alone.

@@ -3,12 +3,14 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
+use std::rc::Rc;
 
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, readlinkat};
 use nix::sys::stat::{FileStat, fstatat};
 
 use super::objects::Objects;
+use super::outside::{Outside, is_watched};
 use super::sandbox::WORKSPACE;
 use crate::model::{Access, Location, ObjectId};
 
@@ -40,18 +42,18 @@ pub struct Way<'a> {
 /// Where a path leads.
 #[derive(Debug)]
 pub enum Place {
-    /// Out of the workspace.
+    /// To what is not watched.
     Outside(String),
-    /// Into it.
+    /// Into the workspace, or to another place that is watched.
     Inside(Spot),
-    /// Nowhere: the lookup ends with an error before its last name.
-    Nowhere,
+    /// Nowhere: the lookup ends with an error before its last name. Where it would lead, links ahead aside.
+    Nowhere(Option<String>),
 }
 
 /// A place in the workspace: perhaps there is something, perhaps not.
 #[derive(Debug)]
 pub struct Spot {
-    /// Relative to the workspace; `.` for itself.
+    /// Relative to the workspace, `.` for itself; absolute where it is outside.
     pub path: String,
     /// The directory and the name in it; `None` for the workspace itself.
     pub name: Option<(ObjectId, String)>,
@@ -94,6 +96,7 @@ impl Spot {
 #[derive(Debug)]
 pub struct Paths {
     root: OwnedFd,
+    outside: Option<Rc<Outside>>,
 }
 
 /// The path relative to the workspace, where an absolute one is in it. By the text alone.
@@ -106,17 +109,26 @@ pub fn inside(absolute: &str) -> Option<&str> {
 }
 
 impl Paths {
-    /// For a workspace that is open as a directory.
+    /// For a workspace that is open as a directory, and what is watched outside of it.
     #[must_use]
-    pub fn new(root: OwnedFd) -> Self {
-        Self { root }
+    pub fn new(root: OwnedFd, outside: Option<Rc<Outside>>) -> Self {
+        Self { root, outside }
     }
 
-    /// What stands at a path relative to the workspace; the last link is not followed.
+    /// What is outside of the workspace, where it is on an overlay.
+    #[must_use]
+    pub fn outside(&self) -> Option<&Outside> {
+        self.outside.as_deref()
+    }
+
+    /// What stands at a path relative to the workspace, or an absolute one that is watched; the last link is not followed.
     ///
     /// # Errors
     /// What `lstat` says.
     pub fn status(&self, path: &str) -> Result<FileStat, Errno> {
+        if let Some(outside) = self.outside().filter(|_| path.starts_with('/')) {
+            return outside.status(path);
+        }
         let (path, flags) = if path.is_empty() || path == "." {
             ("", AtFlags::AT_EMPTY_PATH)
         } else {
@@ -145,7 +157,7 @@ struct Walk<'a> {
     paths: &'a Paths,
     objects: &'a mut Objects,
     accesses: Vec<Access>,
-    /// The names from the root of the file system down to where the walk is, none of those in the workspace a link.
+    /// The names from the root of the file system down to where the walk is, none of those that are watched a link.
     at: Vec<String>,
     /// What is taken for the root.
     root: Vec<String>,
@@ -162,8 +174,8 @@ impl Walk<'_> {
             let directory = match (known.take(), self.here()) {
                 (known @ Some(_), _) => known,
                 (None, Some(path)) => match self.paths.status(&path) {
-                    Ok(status) => Some(self.objects.of(status.st_ino)),
-                    Err(_) => return Place::Nowhere,
+                    Ok(status) => Some(self.objects.at(&path, &status)),
+                    Err(_) => return self.nowhere(&ahead),
                 },
                 (None, None) => None,
             };
@@ -182,23 +194,32 @@ impl Walk<'_> {
                 Err(Errno::ENOENT) if last => {
                     return Place::Inside(Spot { path, name: Some((directory, name)), found: None });
                 }
-                Err(_) => return Place::Nowhere,
+                Err(_) => return self.nowhere(&ahead),
             };
+            let object = self.objects.at(&path, &status);
             let kind = status.st_mode & libc::S_IFMT;
             if kind == libc::S_IFLNK && (!last || follow_last) {
-                let Some(target) = self.link(&path) else { return Place::Nowhere };
+                let Some(target) = self.link(&path) else { return self.nowhere(&ahead) };
                 follow_last |= last && ends_as_directory(&target);
                 ahead.extend(names(&target).into_iter().rev());
             } else if last {
-                let found = Some(Found { object: self.objects.of(status.st_ino), status });
+                let found = Some(Found { object, status });
                 return Place::Inside(Spot { path, name: Some((directory, name)), found });
             } else if kind == libc::S_IFDIR {
-                known = Some(self.objects.of(status.st_ino));
+                known = Some(object);
             } else {
-                return Place::Nowhere;
+                return self.nowhere(&ahead);
             }
         }
         self.end()
+    }
+
+    /// The walk comes to nothing here, before these names.
+    fn nowhere(&self, ahead: &[String]) -> Place {
+        let ahead = ahead.iter().rev().map(String::as_str);
+        Place::Nowhere(
+            self.here().map(|path| [path.as_str()].into_iter().chain(ahead).collect::<Vec<_>>().join("/")),
+        )
     }
 
     /// The walk has ended at a directory that no name was looked up for last, or outside.
@@ -207,10 +228,10 @@ impl Walk<'_> {
         let path = if path.is_empty() { ".".to_owned() } else { path };
         match self.paths.status(&path) {
             Ok(status) => {
-                let found = Some(Found { object: self.objects.of(status.st_ino), status });
+                let found = Some(Found { object: self.objects.at(&path, &status), status });
                 Place::Inside(Spot { path, name: None, found })
             }
-            Err(_) => Place::Nowhere,
+            Err(_) => Place::Nowhere(Some(path)),
         }
     }
 
@@ -220,7 +241,11 @@ impl Walk<'_> {
         if self.links > MOST_LINKS {
             return None;
         }
-        let target = lossy(readlinkat(self.paths.root.as_fd(), path).ok()?.into_vec());
+        let target = match self.paths.outside().filter(|_| path.starts_with('/')) {
+            Some(outside) => outside.link(path),
+            None => readlinkat(self.paths.root.as_fd(), path),
+        };
+        let target = lossy(target.ok()?.into_vec());
         if target.starts_with('/') {
             self.at.clone_from(&self.root);
         } else {
@@ -229,12 +254,16 @@ impl Walk<'_> {
         Some(target)
     }
 
-    /// Where the walk is, relative to the workspace, if it is in it.
+    /// Where the walk is, relative to the workspace, if it is in it; the absolute path of another place that is watched.
     fn here(&self) -> Option<String> {
         let mut at = self.at.iter();
         let mut workspace = WORKSPACE.split('/').skip(1);
         let within = workspace.all(|name| at.next().is_some_and(|here| here == name));
-        within.then(|| at.as_slice().join("/"))
+        if within {
+            return Some(at.as_slice().join("/"));
+        }
+        self.paths.outside()?;
+        Some(format!("/{}", self.at.join("/"))).filter(|path| is_watched(path))
     }
 }
 
@@ -281,7 +310,7 @@ mod tests {
         symlink(format!("{WORKSPACE}/d/f"), at("to-f")).expect("to-f");
         symlink("/etc", at("out")).expect("out");
         symlink("round", at("round")).expect("round");
-        let paths = Paths::new(File::open(folder.path()).expect("the folder").into());
+        let paths = Paths::new(File::open(folder.path()).expect("the folder").into(), None);
         let base = format!("{WORKSPACE}{base}");
         let resolved =
             paths.resolve(&mut Objects::default(), &Way { base: &base, path, follow_last, within });
@@ -289,7 +318,7 @@ mod tests {
             Place::Inside(spot) if spot.found.is_some() => spot.path,
             Place::Inside(spot) => format!("{}!", spot.path),
             Place::Outside(path) => path,
-            Place::Nowhere => "nowhere".into(),
+            Place::Nowhere(_) => "nowhere".into(),
         };
         (place, resolved.accesses.len())
     }

@@ -10,10 +10,10 @@ use std::ffi::CString;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
-use nix::sched::{CloneFlags, unshare};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, send, socketpair};
 use nix::sys::wait::{WaitPidFlag, waitpid};
@@ -24,12 +24,14 @@ use super::ids::template_pid;
 use super::input::{Feeding, Pipe};
 use super::output::Output;
 use super::program::Program;
+use super::root;
 use super::start::{Control, Prepared, begin, environment};
 use super::sys;
 use super::tracee::{Resume, Stop, Tracee};
+use crate::model::Root;
 
 /// Where the private tmpfs is mounted: a directory that every Linux system has and no program keeps anything lasting in.
-const MOUNT_POINT: &str = "/dev/shm";
+pub const MOUNT_POINT: &str = "/dev/shm";
 /// The workspace's path as the processes see it, the same in each execution and on each machine.
 pub const WORKSPACE: &str = "/dev/shm/workspace";
 
@@ -62,6 +64,7 @@ pub struct Inside {
     init: Pid,
     gate: OwnedFd,
     root: OwnedFd,
+    hidden: Vec<String>,
 }
 
 /// The sandbox of what is traced.
@@ -109,7 +112,7 @@ impl Inside {
     ///
     /// # Errors
     /// Where the machine refuses a namespace or mount.
-    pub fn start(init: impl FnOnce(&OwnedFd) -> i32) -> Result<Self, SandboxError> {
+    pub fn start(root: Root, init: impl FnOnce(&OwnedFd) -> i32) -> Result<Self, SandboxError> {
         let pair = || socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC);
         let (gate, theirs) = pair().map_err(|error| refused("making a socket")(error.into()))?;
         let feeding = Feeding::now();
@@ -117,7 +120,7 @@ impl Inside {
             ForkResult::Child => {
                 feeding.stop();
                 drop(gate);
-                let status = zygote(&theirs, init);
+                let status = zygote(&theirs, root, init);
                 sys::exit_now(status)
             }
             ForkResult::Parent { child } => {
@@ -130,12 +133,12 @@ impl Inside {
     /// Waits until the zygote has set itself up.
     fn greet(zygote: Pid, gate: OwnedFd) -> Result<Self, SandboxError> {
         let greeting = receive(&gate).map_err(SandboxError::Gone)?;
-        let init = match <[u8; 4]>::try_from(greeting.as_slice()) {
-            Ok(bytes) => Pid::from_raw(i32::from_le_bytes(bytes)),
-            Err(_) if greeting.is_empty() => {
+        let (init, hidden) = match greeting.strip_prefix(b"\0").and_then(|rest| rest.split_first_chunk()) {
+            Some((init, hidden)) => (Pid::from_raw(i32::from_le_bytes(*init)), hidden),
+            None if greeting.is_empty() => {
                 return Err(SandboxError::Gone(io::ErrorKind::UnexpectedEof.into()));
             }
-            Err(_) => {
+            None => {
                 let text = String::from_utf8_lossy(&greeting);
                 let (step, error) = text.split_once('\0').unwrap_or(("setting up", &text));
                 return Err(SandboxError::Refused { step: step.into(), error: error.into() });
@@ -150,7 +153,8 @@ impl Inside {
             step: "looking into the processes' mount namespace".into(),
             error: error.to_string(),
         })?;
-        Ok(Self { zygote, init, gate, root })
+        let hidden = String::from_utf8_lossy(hidden).split_terminator('\0').map(str::to_owned).collect();
+        Ok(Self { zygote, init, gate, root, hidden })
     }
 
     /// The way to the init.
@@ -204,7 +208,7 @@ impl Sandbox {
     ///
     /// # Errors
     /// Where the machine refuses a namespace or mount, or a command cannot be run.
-    pub fn start(programs: &[Program]) -> Result<Self, SandboxError> {
+    pub fn start(programs: &[Program], root: Root) -> Result<Self, SandboxError> {
         let (prepared, outputs) = prepare(programs)?;
         let mut parts = Vec::new();
         let mut place = 0;
@@ -214,7 +218,7 @@ impl Sandbox {
             place += commands.len();
             parts.push((first, commands));
         }
-        let inside = Inside::start(|gate| init(gate, &prepared, &environment()))?;
+        let inside = Inside::start(root, |gate| init(gate, &prepared, &environment()))?;
         drop(prepared);
         nix::sys::ptrace::seize(inside.init, options())
             .map_err(|error| SandboxError::Ptrace(error.to_string()))?;
@@ -334,6 +338,12 @@ impl Sandbox {
     pub fn init(&self) -> Pid {
         self.init.id()
     }
+
+    /// The paths of what the processes cannot see of the machine's files, where they have an overlay of them.
+    #[must_use]
+    pub fn hidden(&self) -> &[String] {
+        &self.inside.hidden
+    }
 }
 
 impl Drop for Sandbox {
@@ -350,7 +360,7 @@ fn refused(step: &str) -> impl FnOnce(io::Error) -> SandboxError {
 }
 
 /// What everything in the namespace is traced with.
-fn options() -> nix::sys::ptrace::Options {
+pub fn options() -> nix::sys::ptrace::Options {
     use nix::sys::ptrace::Options as O;
     O::PTRACE_O_EXITKILL
         | O::PTRACE_O_TRACESYSGOOD
@@ -381,16 +391,27 @@ pub(super) fn receive(socket: &OwnedFd) -> io::Result<Vec<u8>> {
 }
 
 /// The life of the zygote: sets up the namespaces, forks the init, and waits.
-fn zygote(gate: &OwnedFd, init: impl FnOnce(&OwnedFd) -> i32) -> i32 {
+fn zygote(gate: &OwnedFd, root: Root, init: impl FnOnce(&OwnedFd) -> i32) -> i32 {
     let tell = |message: &[u8]| send(gate.as_raw_fd(), message, MsgFlags::MSG_NOSIGNAL).is_ok();
-    if let Err((step, error)) = enter_namespaces() {
-        tell(format!("{step}\0{error}").as_bytes());
-        return 1;
-    }
+    let hidden = match root::enter(root) {
+        Ok(hidden) => hidden,
+        Err((step, error)) => {
+            tell(format!("{step}\0{error}").as_bytes());
+            return 1;
+        }
+    };
     match sys::fork_into_new_pid_namespace() {
         Ok(None) => init(gate),
         Ok(Some(init)) => {
-            tell(&init.as_raw().to_le_bytes());
+            // No step is called nothing.
+            let hidden = hidden.iter().flat_map(|path| [path.as_os_str().as_bytes(), b"\0"]);
+            tell(
+                &[b"\0", &init.as_raw().to_le_bytes()[..]]
+                    .into_iter()
+                    .chain(hidden)
+                    .collect::<Vec<_>>()
+                    .concat(),
+            );
             let _ = waitpid(init, Some(WaitPidFlag::__WALL));
             0
         }
@@ -399,36 +420,6 @@ fn zygote(gate: &OwnedFd, init: impl FnOnce(&OwnedFd) -> i32) -> i32 {
             1
         }
     }
-}
-
-/// A mount namespace (and, for an ordinary user, a user namespace) with a private tmpfs.
-fn enter_namespaces() -> Result<(), (&'static str, io::Error)> {
-    let at = |step: &'static str| move |error: nix::errno::Errno| (step, io::Error::from(error));
-    sys::die_with_parent().map_err(|error| ("asking to die with the parent", error))?;
-    // A session of its own: a Ctrl-C at the terminal goes to the controller alone.
-    nix::unistd::setsid().map_err(at("making a session"))?;
-    let (user, group) = (nix::unistd::geteuid(), nix::unistd::getegid());
-    if user.is_root() {
-        unshare(CloneFlags::CLONE_NEWNS).map_err(at("making a mount namespace"))?;
-    } else {
-        unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNS)
-            .map_err(at("making a user namespace"))?;
-        for (file, text) in [
-            ("/proc/self/setgroups", "deny".to_owned()),
-            ("/proc/self/uid_map", format!("{user} {user} 1")),
-            ("/proc/self/gid_map", format!("{group} {group} 1")),
-        ] {
-            std::fs::write(file, text).map_err(|error| ("mapping the user into a user namespace", error))?;
-        }
-    }
-    let (private, none) = (nix::mount::MsFlags::MS_REC | nix::mount::MsFlags::MS_PRIVATE, None::<&str>);
-    nix::mount::mount(none, "/", none, private, none).map_err(at("making the mounts private"))?;
-    let flags = nix::mount::MsFlags::MS_NOSUID | nix::mount::MsFlags::MS_NODEV;
-    nix::mount::mount(Some("cooks"), MOUNT_POINT, Some("tmpfs"), flags, Some("mode=0755"))
-        .map_err(at("mounting a tmpfs on /dev/shm"))?;
-    std::fs::create_dir(WORKSPACE).map_err(|error| ("making the workspace", error))?;
-    nix::unistd::chdir("/").map_err(at("changing the directory"))?;
-    Ok(())
 }
 
 /// The life of the init: forks a process for each request, or sees to the id of the next one. Its dead children are reaped by the

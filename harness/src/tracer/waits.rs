@@ -61,6 +61,7 @@ impl Running<'_> {
         };
         let changed = state.polling.is_changed();
         state.operations += 1;
+        state.end_prefix();
         let operation = wait.operation.clone();
         self.processes[process].not_before = self.latest_before(process, &operation);
         self.start_the_disturbed(process, &operation)?;

@@ -27,13 +27,25 @@ fn capture_below(dir: &Path, prefix: &str, tree: &mut Tree) -> io::Result<()> {
 }
 
 fn capture_at(file: &Path, path: String, tree: &mut Tree) -> io::Result<()> {
+    let Some(entry) = entry(file)? else { return Ok(()) };
+    if matches!(entry, Entry::Dir { .. }) {
+        capture_below(file, &format!("{path}/"), tree)?;
+    }
+    tree.insert(path, entry);
+    Ok(())
+}
+
+/// What is at a path, if anything; of a directory only that it is one.
+///
+/// # Errors
+/// Those of reading.
+pub fn entry(file: &Path) -> io::Result<Option<Entry>> {
     let status = match fs::symlink_metadata(file) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         status => status?,
     };
     let (kind, mode) = (status.file_type(), status.mode() & 0o7777);
-    let entry = if kind.is_dir() {
-        capture_below(file, &format!("{path}/"), tree)?;
+    Ok(Some(if kind.is_dir() {
         Entry::Dir { mode }
     } else if kind.is_symlink() {
         Entry::Link { target: fs::read_link(file)?.to_string_lossy().into_owned() }
@@ -46,9 +58,7 @@ fn capture_at(file: &Path, path: String, tree: &mut Tree) -> io::Result<()> {
             () => "device",
         };
         Entry::Other { kind: kind.into(), mode }
-    };
-    tree.insert(path, entry);
-    Ok(())
+    }))
 }
 
 /// Reads what stands at one path of a directory, with everything below it, into a tree, in place of what that has there.

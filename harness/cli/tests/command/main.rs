@@ -9,6 +9,7 @@ mod hostile;
 mod input;
 mod machine;
 mod oracles;
+mod overlay;
 mod search;
 mod shards;
 mod stopping;

@@ -45,9 +45,9 @@ fn endless(marker: &str) -> [(&'static str, Vec<String>); 4] {
 }
 
 /// Starts an exploration and waits until a process of it runs that is not `cooks` by its command line.
-fn begin(place: &Place, commands: &[String], marker: &str) -> Child {
+fn begin(place: &Place, root: &str, commands: &[String], marker: &str) -> Child {
     let processes_of = commands.iter().flat_map(|command| ["-p", command.as_str()]);
-    let arguments: Vec<&str> = ["explore"].into_iter().chain(processes_of).collect();
+    let arguments: Vec<&str> = ["explore", "--root", root].into_iter().chain(processes_of).collect();
     let mut command = place.command(&arguments);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("cooks can be run");
     wait_for("a process under test", || {
@@ -72,11 +72,11 @@ fn assert_nothing_left(what: &str, marker: &str, place: &Place, mounts_before: &
 
 #[test]
 fn an_interruption_ends_everything_in_order() {
-    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+    for (signal, root) in [(Signal::SIGINT, "host"), (Signal::SIGTERM, "host"), (Signal::SIGINT, "overlay")] {
         let marker = marker(signal.as_str());
         for (what, commands) in endless(&marker) {
             let (place, before) = (Place::with(&[]), mounts());
-            let child = begin(&place, &commands, &marker);
+            let child = begin(&place, root, &commands, &marker);
             kill(Pid::from_raw(child.id().cast_signed()), signal).expect("it runs");
             let output = child.wait_with_output().expect("it ends");
             let said = String::from_utf8_lossy(&output.stderr);
@@ -112,12 +112,14 @@ fn an_interruption_ends_scenarios_that_run_side_by_side() {
 #[test]
 fn nothing_outlives_a_controller_that_is_killed() {
     let marker = marker("killed");
-    for (what, commands) in endless(&marker) {
-        let (place, before) = (Place::with(&[]), mounts());
-        let mut child = begin(&place, &commands, &marker);
-        child.kill().expect("it runs");
-        assert_eq!(child.wait().expect("it ends").code(), None, "{what}: killed by the signal");
-        assert_nothing_left(what, &marker, &place, &before);
+    for root in ["host", "overlay"] {
+        for (what, commands) in endless(&marker) {
+            let (place, before) = (Place::with(&[]), mounts());
+            let mut child = begin(&place, root, &commands, &marker);
+            child.kill().expect("it runs");
+            assert_eq!(child.wait().expect("it ends").code(), None, "{what}: killed by the signal");
+            assert_nothing_left(what, &marker, &place, &before);
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! `--verify N`: executions that are run twice, and the canaries that must be caught by it.
 
-use crate::support::{Place, number};
+use crate::support::{Place, kinds, number};
 
 /// A command that depends on a file outside of the workspace, which keeps what every execution adds to it. What it learns is gone
 /// from the workspace in the end, so that no outcome tells of it.
@@ -91,3 +91,14 @@ command = "cat f"
 [expect]
 verdict = "anomaly"
 "#;
+
+/// One that looks at the same again and again, without a pause, before it touches data: its beginning is not recorded as if it had
+/// not.
+#[test]
+fn looks_in_vain_at_the_beginning_come_again() {
+    let place = Place::with(&[("work/n", "0\n")]);
+    let looks = "i=0; while [ $i -lt 100 ]; do [ -e none/x ]; i=$((i+1)); done; read x < n; echo $x";
+    let options = ["--dir", "work", "--all", "--verify", "1"];
+    let report = place.explore(1, &[looks, "echo 5 > n; mkdir none"], &options);
+    assert_eq!((report["exhaustive"].as_bool(), kinds(&report)), (Some(true), vec!["dirty-read"]));
+}

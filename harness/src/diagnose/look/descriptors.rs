@@ -7,9 +7,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::locks::{self, Line};
-use super::mounts::Mounts;
 use super::tree::Tree;
 use crate::diagnose::snapshot::{FileId, Open};
+use crate::mounts::Mounts;
 
 /// What tells whether a descriptor is one of a file of the directory.
 pub struct Sieve<'a> {

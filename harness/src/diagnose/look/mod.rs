@@ -3,7 +3,6 @@
 mod descriptors;
 mod json;
 pub mod locks;
-mod mounts;
 mod process;
 mod tree;
 mod waits;
@@ -15,9 +14,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::mounts::Mounts;
 use descriptors::{Descriptors, Sieve};
 use locks::Line;
-use mounts::Mounts;
 use process::Clock;
 use waits::Clocks;
 

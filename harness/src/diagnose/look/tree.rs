@@ -12,9 +12,9 @@ use nix::fcntl::OFlag;
 use nix::sys::stat::{Mode, major, minor};
 
 use super::json;
-use super::mounts::Mounts;
 use crate::diagnose::names::{file_name, is_lock_file, is_temporary};
 use crate::diagnose::snapshot::{File, FileId};
+use crate::mounts::Mounts;
 
 /// A larger JSON file is not read.
 const LARGEST_JSON: u64 = 64 << 20;

@@ -155,6 +155,15 @@ pub enum Action {
         /// Its path.
         path: String,
     },
+    /// A further name is made for an object.
+    Link {
+        /// Which object.
+        object: ObjectId,
+        /// The name's path.
+        path: String,
+    },
+    /// What an overlay would refuse, depending on the layer that something is in, is refused with this error.
+    Refuse(i32),
     /// A directory's listing is given by the tracer.
     List {
         /// Of which directory.
@@ -428,14 +437,12 @@ impl Decoder<'_> {
 
     /// An operation on the path where a lookup led; where the lookup saw nothing of the workspace, nobody's business.
     fn on_path(&mut self, resolved: Resolved, detail: &str, more: Vec<Access>, action: Action) -> Decision {
+        self.note_hidden(&resolved.place);
         let path = match &resolved.place {
             Place::Inside(spot) => Some(spot.path.clone()),
             Place::Outside(_) if resolved.accesses.is_empty() => return Decision::Pass,
             Place::Outside(path) => Some(path.clone()),
-            Place::Nowhere => resolved.accesses.last().map(|access| match &access.location {
-                crate::model::Location::Name { name, .. } => name.clone(),
-                _ => String::new(),
-            }),
+            Place::Nowhere(path) => path.clone(),
         };
         let accesses = [resolved.accesses, more].concat();
         if accesses.is_empty() {

@@ -2,6 +2,7 @@
 
 use super::{Action, Decision, Decoder};
 use crate::model::{Access, Location, ObjectId};
+use crate::tracer::outside::is_no_file;
 use crate::tracer::paths::{Found, Place, Resolved, Spot};
 
 /// All bytes of a file, wherever it ends.
@@ -55,6 +56,7 @@ impl Decoder<'_> {
         let follow = flags & libc::O_NOFOLLOW == 0 && !(creates && exclusive);
         let path = self.path(address)?;
         let resolved = self.follow(base, &path, follow, within)?;
+        let resolved = self.used(resolved);
         if let (true, Place::Inside(spot)) = (unnamed, &resolved.place) {
             // Nobody else sees it before it gets a name.
             let path = format!("{}/(unnamed)", spot.path);
@@ -67,7 +69,7 @@ impl Decoder<'_> {
             Place::Outside(path) => {
                 return Some(self.open_outside(path.clone(), flags, resolved.accesses.is_empty()));
             }
-            Place::Nowhere => (Vec::new(), None),
+            Place::Nowhere(_) => (Vec::new(), None),
             Place::Inside(Spot { found: Some(found), .. }) => {
                 let mut more = Vec::new();
                 if !(creates && exclusive) {
@@ -108,12 +110,42 @@ impl Decoder<'_> {
         }
     }
 
-    /// A change outside of the workspace, which nothing undoes between executions, or whose order is not scheduled.
+    /// A change of what is not watched: nothing undoes it between executions, unless it is on an overlay; its order is not scheduled.
     pub(super) fn note_outside(&mut self, path: &str) {
+        if let Some(outside) = self.world.paths.outside().filter(|_| !is_no_file(path)) {
+            outside.remember(path);
+            self.note(format!("writes to a place that is not watched: {path}"));
+            return;
+        }
         let harmless = ["/dev/", "/proc/"].iter().any(|start| path.starts_with(start));
         if !harmless || path.starts_with("/dev/shm/") {
             self.note(format!("writes outside the workspace: {path}"));
         }
+    }
+
+    /// Where there can be no overlay of something, processes do not see what they see without one.
+    pub(super) fn note_hidden(&mut self, place: &Place) {
+        let (Place::Outside(path) | Place::Nowhere(Some(path)) | Place::Inside(Spot { path, .. })) = place
+        else {
+            return;
+        };
+        let hidden = self.world.paths.outside().and_then(|outside| outside.hidden(path)).cloned();
+        if let Some(hidden) = hidden {
+            self.note(format!("what is at {hidden}: there can be no overlay of it"));
+        }
+    }
+
+    /// What a lookup found, for a call that uses or changes what is there, not only looks at it.
+    pub(super) fn used(&mut self, resolved: Resolved) -> Resolved {
+        if let (Place::Inside(Spot { path: at, found: Some(found), .. }), Some(outside)) =
+            (&resolved.place, self.world.paths.outside())
+            && at.starts_with('/')
+            && outside.copy_up(at, &found.status)
+            && let Ok(status) = outside.status(at)
+        {
+            self.world.objects.made(at, &status, found.object);
+        }
+        resolved
     }
 
     /// What `/proc` says of other processes is not scheduled.
@@ -193,7 +225,7 @@ impl Decoder<'_> {
                     }
                 }
             }
-            Place::Nowhere => {}
+            Place::Nowhere(_) => {}
         }
         Some(self.on_path(resolved, if directory { "directory" } else { "" }, more, Action::None))
     }
@@ -205,6 +237,7 @@ impl Decoder<'_> {
         }
         let mut action = Action::None;
         let source = self.resolve(from.0, from.1, false)?;
+        let source = self.used(source);
         let target = self.resolve(to.0, to.1, false)?;
         // In the order in which the kernel finds out: both lookups, then what changes.
         let mut more = if source_is_missing(&source) { Vec::new() } else { target.accesses };
@@ -220,7 +253,10 @@ impl Decoder<'_> {
                 (Some(source), Some(target)) => source.object == target.object,
                 _ => false,
             };
-            if let (Some(moved), false) = (&source.found, keeps || lacks || same) {
+            let is_below = |found: &Found| found.object.was_outside() && found.kind() == libc::S_IFDIR;
+            if [&source.found, &target.found].into_iter().flatten().any(is_below) {
+                action = Action::Refuse(libc::EXDEV);
+            } else if let (Some(moved), false) = (&source.found, keeps || lacks || same) {
                 if flags & libc::RENAME_WHITEOUT != 0 {
                     action = Action::Make { path: source.path.clone() };
                 }
@@ -235,10 +271,16 @@ impl Decoder<'_> {
                 }
             }
         }
+        // Between what is watched and what is not.
+        if let (Place::Inside(spot), Place::Outside(_)) | (Place::Outside(_), Place::Inside(spot)) =
+            (&source.place, &target.place)
+        {
+            more.extend(name_changes(spot));
+        }
         let target_path = match &target.place {
             Place::Inside(spot) => Some(spot.path.clone()),
             Place::Outside(path) => Some(path.clone()),
-            Place::Nowhere => None,
+            Place::Nowhere(_) => None,
         };
         let words = match flags {
             libc::RENAME_EXCHANGE => "exchange",
@@ -258,22 +300,24 @@ impl Decoder<'_> {
         let empty = flags & libc::AT_EMPTY_PATH as u64;
         let no_follow = if follow { 0 } else { libc::AT_SYMLINK_NOFOLLOW as u64 };
         let source = self.resolve_at(from.0, from.1, empty | no_follow)?;
+        let source = self.used(source);
         let target = self.resolve(to.0, to.1, false)?;
         let mut more = target.accesses;
-        let mut target_path = None;
+        let (mut target_path, mut action) = (None, Action::None);
         match (&source.place, &target.place) {
             (Place::Inside(source), Place::Inside(target)) => {
                 target_path = Some(target.path.clone());
                 if let (Some(linked), None) = (&source.found, &target.found) {
                     more.extend(name_changes(target));
                     more.push(Access::join(Location::Status(linked.object)));
+                    action = Action::Link { object: linked.object, path: target.path.clone() };
                 }
             }
             (_, Place::Outside(path)) => self.note_outside(&path.clone()),
             (_, Place::Inside(target)) => target_path = Some(target.path.clone()),
             _ => {}
         }
-        let mut decision = self.on_path(source, "", more, Action::None);
+        let mut decision = self.on_path(source, "", more, action);
         if let Decision::Hold(held) = &mut decision {
             held.operation.call.target = target_path;
         }
@@ -306,7 +350,7 @@ impl Decoder<'_> {
 fn source_is_missing(source: &Resolved) -> bool {
     match &source.place {
         Place::Inside(spot) => spot.found.is_none(),
-        Place::Nowhere => true,
+        Place::Nowhere(_) => true,
         Place::Outside(_) => false,
     }
 }

@@ -80,7 +80,12 @@ impl Decoder<'_> {
         if self.is_itself(base, address, flags) {
             return self.status_of(base, buffer, extended);
         }
-        let resolved = self.resolve_at(base, address, flags)?;
+        let mut resolved = self.resolve_at(base, address, flags)?;
+        // Each layer counts its own links.
+        if matches!(&resolved.place, Place::Inside(Spot { found: Some(found), .. }) if found.status.st_nlink > 1)
+        {
+            resolved = self.used(resolved);
+        }
         let (more, action) = match &resolved.place {
             Place::Inside(Spot { found: Some(found), .. }) => {
                 (self.looks_at(found.object), Action::Status { object: found.object, buffer, extended })
@@ -128,6 +133,7 @@ impl Decoder<'_> {
         accesses: impl Fn(&Found) -> Vec<Access>,
     ) -> Option<Decision> {
         let resolved = self.resolve_at(base, address, flags)?;
+        let resolved = self.used(resolved);
         let more = match &resolved.place {
             Place::Inside(Spot { found: Some(found), .. }) => accesses(found),
             Place::Outside(path) => {
@@ -191,6 +197,7 @@ impl Decoder<'_> {
 
     pub(super) fn truncate(&mut self, address: u64, size: u64) -> Option<Decision> {
         let resolved = self.resolve(libc::AT_FDCWD, address, true)?;
+        let resolved = self.used(resolved);
         let more = match &resolved.place {
             Place::Inside(Spot { found: Some(found), .. }) if size == 0 => emptied(found),
             Place::Inside(Spot { found: Some(found), .. }) => resized(found.object, found.size(), size),
@@ -259,6 +266,7 @@ impl Decoder<'_> {
             return Some(self.hold(path, String::new(), self.changes_times(object), set(object)));
         }
         let resolved = self.resolve_at(base, address, flags)?;
+        let resolved = self.used(resolved);
         let (more, action) = match &resolved.place {
             Place::Inside(Spot { found: Some(found), .. }) => {
                 (self.changes_times(found.object), set(found.object))

@@ -1,5 +1,6 @@
 //! Which file system a path lies on: `/proc/self/mountinfo`.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -23,6 +24,17 @@ impl Mounts {
     pub fn read() -> Self {
         let text = fs::read("/proc/self/mountinfo").unwrap_or_default();
         Self(String::from_utf8_lossy(&text).lines().filter_map(parse).collect())
+    }
+
+    /// What is mounted below a directory with nothing mounted in between, one of each place: the last, which lies over the others.
+    pub fn directly_below(&self, dir: &Path) -> Vec<&Mount> {
+        let below = |mount: &&Mount| mount.point != dir && mount.point.starts_with(dir);
+        let all: BTreeMap<&Path, &Mount> =
+            self.0.iter().filter(below).map(|mount| (mount.point.as_path(), mount)).collect();
+        let between = |mount: &&Mount| {
+            mount.point.ancestors().skip(1).take_while(|at| *at != dir).any(|at| all.contains_key(at))
+        };
+        all.values().copied().filter(|mount| !between(mount)).collect()
     }
 
     /// What an absolute path lies on.

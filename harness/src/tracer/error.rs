@@ -1,0 +1,42 @@
+use std::io;
+
+use super::sandbox::SandboxError;
+use crate::model::ProcessId;
+
+/// Why an execution could not be run.
+#[derive(Debug, thiserror::Error)]
+pub enum TraceError {
+    /// The machine does not let processes be set apart.
+    #[error("this machine cannot set processes apart: {0}")]
+    Sandbox(#[from] SandboxError),
+    /// The machine does not let processes be traced.
+    #[error("this machine cannot trace processes: ptrace: {0}")]
+    Forbidden(String),
+    /// A system call of the controller's own failed.
+    #[error("a system call failed: {0}")]
+    System(io::Error),
+    /// A process did something that may touch the workspace in a way that nobody here knows.
+    #[error(
+        "process {process} makes {what}, and this version does not know what that does to the workspace: have it do without"
+    )]
+    NotUnderstood {
+        /// Which process.
+        process: ProcessId,
+        /// What.
+        what: String,
+    },
+    /// A process makes children and threads without end.
+    #[error("{process} has {most} children and threads at once and makes more: a fork bomb is not explored")]
+    TooManyTasks {
+        /// Who.
+        process: ProcessId,
+        /// How many it may have.
+        most: usize,
+    },
+    /// The tracer has lost track of a process.
+    #[error("lost track of a process: {0}")]
+    Lost(String),
+    /// The exploration was told to stop.
+    #[error("interrupted")]
+    Interrupted,
+}

@@ -1,0 +1,95 @@
+//! What programs are told of files: the same on every machine and in every execution.
+
+use super::TraceError;
+use super::execution::Running;
+use super::objects::{DEVICE, DIRECTORY_SIZE, inode_shown};
+use super::task::Name;
+use crate::model::{ObjectId, Operation};
+
+impl Running<'_> {
+    /// Puts into what the kernel has just told of an object, at this address, what does not depend on the machine.
+    pub(super) fn tell_status(
+        &mut self,
+        name: &Name,
+        object: ObjectId,
+        buffer: u64,
+        extended: bool,
+        operation: Option<&Operation>,
+    ) -> Result<(), TraceError> {
+        let time = if self.world.objects.has_its_own_time(object) {
+            self.time_told(name, buffer, extended)?
+        } else {
+            self.time_seen(name.process, object, operation)
+        };
+        self.fix_status(name, object, time, buffer, extended)
+    }
+
+    /// The time of the last change of an object, in nanoseconds since 1970, as far as an operation can see it.
+    fn time_seen(&self, process: usize, object: ObjectId, operation: Option<&Operation>) -> u64 {
+        let before = self.known_before(process, operation);
+        let sees_all = self.processes[process].has_slept;
+        let known =
+            |by: usize, number: u32| sees_all || before.get(by).is_some_and(|&events| number <= events);
+        self.world.objects.time(object, known)
+    }
+
+    /// Makes what a program is told of an object the same on every machine and in every execution.
+    fn fix_status(
+        &mut self,
+        name: &Name,
+        object: ObjectId,
+        time: u64,
+        buffer: u64,
+        extended: bool,
+    ) -> Result<(), TraceError> {
+        let (seconds, rest) = (time / 1_000_000_000, time % 1_000_000_000);
+        let stamp = [seconds.to_le_bytes(), rest.to_le_bytes()].concat();
+        let inode = inode_shown(object).to_le_bytes();
+        let is_directory = self.world.objects.is_directory(object);
+        let tracee = &self.task(name)?.tracee;
+        // One link, as where directories do not count those above them; and a size that does not follow the names.
+        let (links, size) = (1u64.to_le_bytes(), DIRECTORY_SIZE.to_le_bytes());
+        if is_directory && extended {
+            tracee.write(buffer + 16, &links[..4])?;
+            tracee.write(buffer + 40, &size)?;
+        } else if is_directory {
+            tracee.write(buffer + 16, &links)?;
+            tracee.write(buffer + 48, &size)?;
+        }
+        if object.was_outside() && !is_directory {
+            // How much of a disk it takes depends on the layer that it is in.
+            let (size, blocks) = if extended { (40, 48) } else { (48, 64) };
+            let size = tracee.read_numbers(buffer + size, 1)?[0];
+            tracee.write(buffer + blocks, &(size.div_ceil(4096) * 8).to_le_bytes())?;
+        }
+        if extended {
+            tracee.write(buffer + 32, &inode)?;
+            for at in [64, 80, 96, 112] {
+                tracee.write(buffer + at, &stamp)?;
+            }
+            let device = [0u32.to_le_bytes(), (DEVICE as u32).to_le_bytes()].concat();
+            tracee.write(buffer + 136, &[device.as_slice(), &1u64.to_le_bytes()].concat())?;
+        } else {
+            tracee.write(buffer, &[DEVICE.to_le_bytes(), inode].concat())?;
+            tracee.write(buffer + 72, &[stamp.as_slice(), &stamp, &stamp].concat())?;
+        }
+        Ok(())
+    }
+
+    /// The time of the last change that the kernel has just told, in nanoseconds since 1970.
+    fn time_told(&mut self, name: &Name, buffer: u64, extended: bool) -> Result<u64, TraceError> {
+        let at = if extended { 112 } else { 88 };
+        let numbers = self.task(name)?.tracee.read_numbers(buffer + at, 2)?;
+        let rest = numbers[1] & u64::from(u32::MAX);
+        Ok(numbers[0].saturating_mul(1_000_000_000).saturating_add(rest))
+    }
+}
+
+/// What programs are told of the workspace's file system from its third field on: blocks, free ones, free ones for all; inodes, free
+/// ones; its id.
+pub fn space() -> Vec<u8> {
+    [1u64 << 20, 1 << 20, 1 << 20, 1 << 20, 1 << 20, DEVICE]
+        .iter()
+        .flat_map(|number| number.to_le_bytes())
+        .collect()
+}
