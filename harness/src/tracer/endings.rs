@@ -8,9 +8,8 @@
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use syscalls::Sysno;
-
 use super::TraceError;
+use super::arch::name_of;
 use super::execution::Running;
 use super::task::Name;
 use crate::model::{Exit, Status};
@@ -60,35 +59,32 @@ pub struct Segment {
 /// Whether a call that is passed concerns nobody else, where nothing outside of the workspace is written but the own output.
 #[must_use]
 pub fn is_private(call: u64) -> bool {
-    use Sysno as S;
-    let call = usize::try_from(call).ok().and_then(Sysno::new);
-    matches!(
-        call,
-        Some(
-            S::read
-                | S::pread64
-                | S::lseek
-                | S::close
-                | S::mmap
-                | S::open
-                | S::openat
-                | S::getdents64
-                | S::readlink
-                | S::readlinkat
-                | S::stat
-                | S::lstat
-                | S::fstat
-                | S::newfstatat
-                | S::statx
-                | S::access
-                | S::faccessat
-                | S::faccessat2
-        )
-    ) || writes(call)
+    let call = name_of(call);
+    let looks = [
+        "read",
+        "pread64",
+        "lseek",
+        "close",
+        "mmap",
+        "open",
+        "openat",
+        "getdents64",
+        "readlink",
+        "readlinkat",
+        "stat",
+        "lstat",
+        "fstat",
+        "newfstatat",
+        "statx",
+        "access",
+        "faccessat",
+        "faccessat2",
+    ];
+    looks.contains(&call) || writes(call)
 }
 
-fn writes(call: Option<Sysno>) -> bool {
-    matches!(call, Some(Sysno::write | Sysno::writev))
+fn writes(call: &str) -> bool {
+    matches!(call, "write" | "writev")
 }
 
 impl Running<'_> {
@@ -102,7 +98,7 @@ impl Running<'_> {
         let program = self.programs[process];
         let segment = &mut self.processes[process].segment;
         segment.seen |= !private;
-        if segment.lengths.is_none() && writes(usize::try_from(call).ok().and_then(Sysno::new)) {
+        if segment.lengths.is_none() && writes(name_of(call)) {
             segment.lengths = Some(self.sandbox.lengths(program)?);
         }
         Ok(())

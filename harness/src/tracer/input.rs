@@ -13,8 +13,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use syscalls::Sysno;
 
+use super::arch::name_of;
 use super::files::{Descriptors, What};
 use super::paths::proc_link;
 use super::tracee::{Registers, Tracee};
@@ -203,23 +203,23 @@ pub fn waits_for_input(tracee: &Tracee, descriptors: &Descriptors, registers: &R
         |number: i32| descriptors.get(number).is_some_and(|found| matches!(found.what, What::Input));
     let [first, second, ..] = registers.arguments();
     let number = |argument: u64| argument as u32 as i32;
-    let call = usize::try_from(registers.call()).ok().and_then(Sysno::new);
+    let call = name_of(registers.call());
     match call {
-        Some(Sysno::read | Sysno::readv | Sysno::splice | Sysno::tee | Sysno::sendfile) => {
-            is_input(number(first)) || (call == Some(Sysno::sendfile) && is_input(number(second)))
+        "read" | "readv" | "splice" | "tee" | "sendfile" => {
+            is_input(number(first)) || (call == "sendfile" && is_input(number(second)))
         }
-        Some(Sysno::poll | Sysno::ppoll) => {
+        "poll" | "ppoll" => {
             // Entries of eight bytes, the descriptor first.
             let entries = tracee.read_numbers(first, usize::try_from(second).unwrap_or(0).min(1024));
             entries.is_ok_and(|entries| entries.iter().any(|entry| is_input(number(*entry))))
         }
-        Some(Sysno::select | Sysno::pselect6) => {
+        "select" | "pselect6" => {
             let words = usize::try_from(first).unwrap_or(0).min(1024).div_ceil(64);
             let set = tracee.read_numbers(second, words).unwrap_or_default();
             let has = |at: i32| set.get(at as usize / 64).is_some_and(|word| word >> (at % 64) & 1 == 1);
             descriptors.numbers_in(0, 1023).into_iter().any(|at| is_input(at) && has(at))
         }
-        Some(Sysno::epoll_wait | Sysno::epoll_pwait | Sysno::epoll_pwait2) => {
+        "epoll_wait" | "epoll_pwait" | "epoll_pwait2" => {
             let path = format!("/proc/{}/fdinfo/{}", tracee.id(), number(first));
             let text = std::fs::read_to_string(path).unwrap_or_default();
             let watched =

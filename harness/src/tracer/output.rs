@@ -5,9 +5,8 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 
-use syscalls::Sysno;
-
 use super::TraceError;
+use super::arch::name_of;
 use super::execution::Running;
 use super::input::Pipe;
 use super::sandbox::Sandbox;
@@ -115,9 +114,9 @@ impl Running<'_> {
     /// How many bytes a call writes to a descriptor, if it does.
     fn written_by(&mut self, name: &Name, entry: &Registers) -> Option<u64> {
         let [_, buffers, count, ..] = entry.arguments();
-        match usize::try_from(entry.call()).ok().and_then(Sysno::new)? {
-            Sysno::write | Sysno::pwrite64 => Some(count.min(i32::MAX as u64)),
-            Sysno::writev | Sysno::pwritev | Sysno::pwritev2 => {
+        match name_of(entry.call()) {
+            "write" | "pwrite64" => Some(count.min(i32::MAX as u64)),
+            "writev" | "pwritev" | "pwritev2" => {
                 let vectors = usize::try_from(count).ok().filter(|count| *count <= 1024)?;
                 let numbers = self.task(name).ok()?.tracee.read_numbers(buffers, 2 * vectors).ok()?;
                 Some(numbers.iter().skip(1).step_by(2).fold(0, |sum, length| sum.saturating_add(*length)))

@@ -1,8 +1,7 @@
 //! Calls that sleep until something happens or a time has passed: where nothing can happen, the time passes at once.
 
-use syscalls::Sysno;
-
 use super::TraceError;
+use super::arch::name_of;
 use super::chance::{EPOCH, UPTIME};
 use super::execution::Running;
 use super::polling::Pause;
@@ -101,13 +100,13 @@ pub fn end_earliest(running: &mut Running<'_>, process: usize) -> Result<bool, T
 /// Where a call waits for descriptors in vain, the kernel says of each that it is not ready.
 fn tell_of_nothing(tracee: &Tracee, registers: &Registers) -> Result<(), TraceError> {
     let [first, second, third, fourth, ..] = registers.arguments();
-    match usize::try_from(registers.call()).ok().and_then(Sysno::new) {
-        Some(Sysno::select | Sysno::pselect6) => {
+    match name_of(registers.call()) {
+        "select" | "pselect6" => {
             let bytes = vec![0; (first as usize).div_ceil(64) * 8];
             let sets = [second, third, fourth].into_iter().filter(|set| *set != 0);
             sets.into_iter().try_for_each(|set| tracee.write(set, &bytes))?;
         }
-        Some(Sysno::poll | Sysno::ppoll) => {
+        "poll" | "ppoll" => {
             // `revents` of each `struct pollfd`.
             (0..second).try_for_each(|entry| tracee.write(first + entry * 8 + 6, &[0; 2]))?;
         }
@@ -119,7 +118,6 @@ fn tell_of_nothing(tracee: &Tracee, registers: &Registers) -> Result<(), TraceEr
 /// When the call that a task sleeps in ends by itself, in nanoseconds from `now`, and what it gives then.
 fn timeout(tracee: &Tracee, registers: &Registers, now: u64) -> Option<(u64, i64)> {
     let [_, second, third, fourth, fifth, sixth] = registers.arguments();
-    let call = usize::try_from(registers.call()).ok().and_then(Sysno::new)?;
     let milliseconds = |count: u64| u64::try_from(count as u32 as i32).ok().map(|count| count * 1_000_000);
     let pair = |address: u64, unit: u64| {
         let numbers = tracee.read_numbers(address, 2).ok().filter(|_| address != 0)?;
@@ -131,35 +129,33 @@ fn timeout(tracee: &Tracee, registers: &Registers, now: u64) -> Option<(u64, i64
         let begun = if clock as i32 == libc::CLOCK_REALTIME { EPOCH } else { UPTIME };
         pair(address, 1).map(|until| (until.saturating_sub(begun + now), timed_out))
     };
-    match call {
-        Sysno::poll => milliseconds(third).map(|after| (after, 0)),
-        Sysno::epoll_wait | Sysno::epoll_pwait => milliseconds(fourth).map(|after| (after, 0)),
-        Sysno::ppoll => pair(third, 1).map(|after| (after, 0)),
-        Sysno::epoll_pwait2 => pair(fourth, 1).map(|after| (after, 0)),
-        Sysno::select => pair(fifth, 1000).map(|after| (after, 0)),
-        Sysno::pselect6 => pair(fifth, 1).map(|after| (after, 0)),
-        Sysno::futex if second as i32 & 127 == libc::FUTEX_WAIT => {
-            pair(fourth, 1).map(|after| (after, timed_out))
-        }
-        Sysno::futex if second as i32 & 127 == libc::FUTEX_WAIT_BITSET => {
+    match name_of(registers.call()) {
+        "poll" => milliseconds(third).map(|after| (after, 0)),
+        "epoll_wait" | "epoll_pwait" => milliseconds(fourth).map(|after| (after, 0)),
+        "ppoll" => pair(third, 1).map(|after| (after, 0)),
+        "epoll_pwait2" => pair(fourth, 1).map(|after| (after, 0)),
+        "select" => pair(fifth, 1000).map(|after| (after, 0)),
+        "pselect6" => pair(fifth, 1).map(|after| (after, 0)),
+        "futex" if second as i32 & 127 == libc::FUTEX_WAIT => pair(fourth, 1).map(|after| (after, timed_out)),
+        "futex" if second as i32 & 127 == libc::FUTEX_WAIT_BITSET => {
             // An absolute deadline.
             let realtime = second as i32 & libc::FUTEX_CLOCK_REALTIME != 0;
             let begun = if realtime { EPOCH } else { UPTIME };
             pair(fourth, 1).map(|until| (until.saturating_sub(begun + now), timed_out))
         }
-        Sysno::futex if second as i32 & 127 == libc::FUTEX_LOCK_PI => {
+        "futex" if second as i32 & 127 == libc::FUTEX_LOCK_PI => {
             pair(fourth, 1).map(|until| (until.saturating_sub(EPOCH + now), timed_out))
         }
-        Sysno::futex if second as i32 & 127 == FUTEX_LOCK_PI2 => {
+        "futex" if second as i32 & 127 == FUTEX_LOCK_PI2 => {
             let realtime = second as i32 & libc::FUTEX_CLOCK_REALTIME != 0;
             let begun = if realtime { EPOCH } else { UPTIME };
             pair(fourth, 1).map(|until| (until.saturating_sub(begun + now), timed_out))
         }
-        Sysno::futex_wait => until(fifth, sixth),
-        Sysno::futex_waitv => until(fourth, fifth),
-        Sysno::mq_timedsend | Sysno::mq_timedreceive => until(fifth, libc::CLOCK_REALTIME as u64),
-        Sysno::semtimedop => pair(fourth, 1).map(|after| (after, -i64::from(libc::EAGAIN))),
-        Sysno::rt_sigtimedwait => pair(third, 1).map(|after| (after, -i64::from(libc::EAGAIN))),
+        "futex_wait" => until(fifth, sixth),
+        "futex_waitv" => until(fourth, fifth),
+        "mq_timedsend" | "mq_timedreceive" => until(fifth, libc::CLOCK_REALTIME as u64),
+        "semtimedop" => pair(fourth, 1).map(|after| (after, -i64::from(libc::EAGAIN))),
+        "rt_sigtimedwait" => pair(third, 1).map(|after| (after, -i64::from(libc::EAGAIN))),
         _ => None,
     }
 }

@@ -1,5 +1,6 @@
 //! Where the processes of an execution stand, as the strategy sees it.
 
+use super::arch::name_of;
 use super::execution::Running;
 use super::task::{Name, State, Task};
 use crate::model::{Call, Exit, Operation, Status};
@@ -79,14 +80,14 @@ impl Running<'_> {
     /// What a process sleeps in that is not an operation.
     fn sleeping(&self, process: usize) -> Operation {
         let asleep = self.of(process).find_map(|(_, task)| match &task.state {
-            State::Asleep { call, .. } => usize::try_from(call.call()).ok().and_then(syscalls::Sysno::new),
+            State::Asleep { call, .. } => Some(name_of(call.call())),
             _ => None,
         });
         let stopped = self.of(process).any(|(_, task)| matches!(task.state, State::Suspended));
         let (name, detail) = match asleep {
             None if stopped => ("stop", "by a signal, until it is continued"),
             None => ("a system call", "waits for something outside"),
-            Some(call) => (call.name(), "waits for something outside"),
+            Some(call) => (call, "waits for something outside"),
         };
         let call = Call { name: name.to_owned(), detail: detail.into(), ..Call::default() };
         Operation { call, ..Operation::default() }
