@@ -2,9 +2,11 @@
 //!
 //! A witness is JSON and stands alone: the scenario in full, the tree that each execution starts from, the schedule with what is
 //! expected at each choice, the outcome; and for people the anomaly and the versions that its files went through. A checksum
-//! over its canonical form tells an edit. Formats that were ever written stay readable: [`read`] goes by `format`.
+//! over its canonical form tells an edit. Where tasks were chosen among, `A.1` is the second of A, and `A.15` what A does as a
+//! whole. Formats that were ever written stay readable: [`read`] goes by `format`.
 
 mod compare;
+mod tasks;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -210,8 +212,13 @@ pub fn parse(bytes: &[u8], path: &Path) -> Result<Witness, WitnessError> {
     if found != expected {
         return Err(WitnessError::Checksum { path: path(), expected, found });
     }
-    serde_json::from_value(value)
-        .map_err(|error| WitnessError::Content { path: path(), reason: error.to_string() })
+    let content = |reason| WitnessError::Content { path: path(), reason };
+    if value["scenario"]["threads"] == "explore" {
+        let scenario =
+            Scenario::deserialize(&value["scenario"]).map_err(|error| content(error.to_string()))?;
+        tasks::from_names(&mut value, scenario.strands()).map_err(content)?;
+    }
+    serde_json::from_value(value).map_err(|error| content(error.to_string()))
 }
 
 /// A witness with its checksum, as text.
@@ -220,15 +227,21 @@ pub fn parse(bytes: &[u8], path: &Path) -> Result<Witness, WitnessError> {
 /// Where it cannot be put into JSON.
 pub fn to_text(witness: &Witness) -> serde_json::Result<String> {
     #[derive(Serialize)]
-    struct Signed<'a> {
+    struct Signed<T> {
         #[serde(flatten)]
-        witness: &'a Witness,
+        witness: T,
         checksum: String,
     }
     // What is read back is what counts: a number that does not survive being read is written as it will be read.
-    let value: Value = serde_json::from_str(&serde_json::to_string(witness)?)?;
-    let signed = Signed { witness, checksum: checksum(&value) };
-    Ok(serde_json::to_string_pretty(&signed)? + "\n")
+    let mut value: Value = serde_json::from_str(&serde_json::to_string(witness)?)?;
+    let strands = witness.scenario.strands();
+    let text = if strands.are_tasks() {
+        tasks::to_names(&mut value, strands).map_err(serde::ser::Error::custom)?;
+        serde_json::to_string_pretty(&Signed { checksum: checksum(&value), witness: value })?
+    } else {
+        serde_json::to_string_pretty(&Signed { checksum: checksum(&value), witness })?
+    };
+    Ok(text + "\n")
 }
 
 /// Writes a witness to `path`: first to another name in the same folder, which is made where it is missing, so that whoever reads

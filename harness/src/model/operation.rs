@@ -84,16 +84,13 @@ impl Operation {
         )
     }
 
-    /// Whether the two are of tasks of one process, whose order is explored.
+    /// The process that it is of as an operation of one of its tasks, where the order of these is explored.
     #[must_use]
-    pub fn is_of_same_process(&self, other: &Self) -> bool {
-        let of = |operation: &Self| {
-            operation.accesses.iter().find_map(|access| match access.location {
-                Location::Tasks(process) => Some(process),
-                _ => None,
-            })
-        };
-        of(self).is_some_and(|process| of(other) == Some(process))
+    pub fn of_task_of(&self) -> Option<ProcessId> {
+        self.accesses.iter().find_map(|access| match access.location {
+            Location::Tasks(process) => Some(process),
+            _ => None,
+        })
     }
 
     /// Whether it is about this process as such.

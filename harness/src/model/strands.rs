@@ -85,6 +85,28 @@ impl Strands {
         strand.0 / self.processes.max(1)
     }
 
+    /// What people and recordings call a strand: `A`, and of the others of its process `A.1`, `A.2`, …
+    #[must_use]
+    pub fn name(self, strand: ProcessId) -> String {
+        match self.number(strand) {
+            0 => strand.to_string(),
+            number => format!("{}.{number}", self.process(strand)),
+        }
+    }
+
+    /// The strand that is called so.
+    ///
+    /// # Errors
+    /// What is wrong with the name.
+    pub fn named(self, name: &str) -> Result<ProcessId, String> {
+        let (process, number) = name.split_once('.').unwrap_or((name, "0"));
+        let process: ProcessId = process.parse()?;
+        match number.parse() {
+            Ok(number) if process.0 < self.processes && number < self.each => Ok(self.of(process.0, number)),
+            _ => Err(format!("`{name}` names no process or task of this scenario")),
+        }
+    }
+
     /// What each operation of a strand changes besides what it says.
     #[must_use]
     pub fn touch(self, process: usize) -> Option<Access> {
@@ -146,6 +168,13 @@ mod tests {
             assert_eq!(strands.number(strands.of_whole(process)), 15);
         }
         assert_eq!(strands.count(), 48);
+        for strand in (0..48).map(ProcessId) {
+            assert_eq!(strands.named(&strands.name(strand)), Ok(strand));
+        }
+        assert_eq!((strands.name(ProcessId(1)), strands.name(ProcessId(4))), ("B".into(), "B.1".into()));
+        for bad in ["D", "A.16", "A.x", "A.", "a"] {
+            assert!(strands.named(bad).is_err(), "{bad}");
+        }
         assert_eq!(Strands::whole(3).process(ProcessId(2)), ProcessId(2));
     }
 }

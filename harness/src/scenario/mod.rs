@@ -19,7 +19,7 @@ pub use expect::Expect;
 pub use folders::folders_below;
 pub use process::{Process, Program, requests};
 
-use crate::model::Root;
+use crate::model::{Root, Strands};
 use crate::oracle::Aborts;
 
 /// What to explore, how far, and what to expect of it.
@@ -98,6 +98,18 @@ pub struct Scenario {
     /// What the exploration is expected to give.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expect: Option<Expect>,
+}
+
+impl Scenario {
+    /// What is scheduled by itself.
+    #[must_use]
+    pub fn strands(&self) -> Strands {
+        let processes = self.processes.len();
+        match self.threads {
+            Threads::Fixed => Strands::whole(processes),
+            Threads::Explore => Strands::of_tasks(processes),
+        }
+    }
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {

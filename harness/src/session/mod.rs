@@ -30,7 +30,7 @@ use crate::oracle::{
     BadGlob, Case, CheckRun, Normalize, SerialOutcomes, candidate_orders, conflict_serializable, judge,
 };
 use crate::report::{End, Finding, Report, Shard, fingerprint};
-use crate::scenario::{Scenario, Threads};
+use crate::scenario::Scenario;
 use crate::tracer::{self, Program, TraceError, Tracer};
 use crate::witness::{Divergence, Witness};
 
@@ -194,7 +194,7 @@ fn tracer_of(
     stop: &Arc<AtomicBool>,
 ) -> Result<Tracer, SessionError> {
     let mut tracer = Tracer::with_root(scenario.root, programs, others, tree.clone(), Arc::clone(stop))?;
-    if scenario.threads == Threads::Explore {
+    if scenario.strands().are_tasks() {
         tracer.explore_tasks();
     }
     Ok(tracer)

@@ -82,8 +82,10 @@ impl Session<'_> {
             let (execution, seen) = ahead.next(strategy, &mut bench)?;
             drop(bench);
             self.counts.add(&execution);
-            let took_part: BTreeSet<_> = execution.trace.iter().map(|event| event.process).collect();
-            self.strands = self.strands.max(took_part.len());
+            if self.tracer.strands().are_tasks() {
+                let took_part: BTreeSet<_> = execution.trace.iter().map(|event| event.process).collect();
+                self.strands = self.strands.max(took_part.len());
+            }
             self.not_covered.extend(seen.not_covered);
             if self.verifies_next() {
                 self.verify(&execution)?;

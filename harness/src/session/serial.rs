@@ -139,8 +139,8 @@ impl Session<'_> {
             orders.sort();
             orders.dedup();
             for Order { processes, left_out } in orders {
-                let (_, execution) = self.run_as(Serial::Units(&processes), &left_out, &tasks)?;
-                self.keep_serial(Order { processes, left_out }, execution)?;
+                let (_, mut run) = self.run_as(Serial::Units(&processes), &left_out, &tasks)?;
+                self.keep_serial(Order { processes, left_out }, &mut run)?;
             }
         }
         Ok(self.serial.contains(&execution.outcome))
@@ -156,21 +156,21 @@ impl Session<'_> {
         serial: Serial<'_>,
         left_out: &[ProcessId],
     ) -> Result<(Vec<Picked>, Execution), SessionError> {
-        let (picked, execution) = self.run_as(serial, left_out, &[])?;
+        let (picked, mut execution) = self.run_as(serial, left_out, &[])?;
         let processes = picked.iter().map(|picked| picked.process).collect();
         let order = Order { processes, left_out: left_out.to_vec() };
         if !self.serial.has_run(&order) {
-            self.keep_serial(order, execution.clone())?;
+            self.keep_serial(order, &mut execution)?;
         }
         Ok((picked, execution))
     }
 
     /// Adds the outcome of a serial run, if it came to its end.
-    fn keep_serial(&mut self, order: Order, mut execution: Execution) -> Result<(), SessionError> {
+    fn keep_serial(&mut self, order: Order, execution: &mut Execution) -> Result<(), SessionError> {
         if execution.ending == Ending::Complete {
             self.keep_last_words(&execution.outcome);
-            self.afterwards.finish(&mut self.tracer, &mut execution)?;
-            self.serial.push(SerialRun { order, outcome: execution.outcome });
+            self.afterwards.finish(&mut self.tracer, execution)?;
+            self.serial.push(SerialRun { order, outcome: execution.outcome.clone() });
         }
         Ok(())
     }

@@ -104,7 +104,7 @@ impl Running<'_> {
         let several = strands.are_tasks() && self.processes[process.0].tasks > 1;
         let of_task = several && strands.number(strand) < strands.each() - 1;
         let is_of_strand = |task: &Task| strands.of_task(process.0, task.number) == strand;
-        let name = self.offered_by(process.0, is_of_strand).filter(|_| of_task).cloned();
+        let name = of_task.then(|| self.offered_by(process.0, is_of_strand).cloned()).flatten();
         if let Some(name) = &name
             && self.tasks[name].number > strands.most_tasks()
         {

@@ -88,22 +88,14 @@ fn unequal(step: Option<usize>, what: &str, expected: String, actual: String) ->
     (expected != actual).then(|| divergence(step, what, expected, actual))
 }
 
-/// A process; of its tasks, where they are chosen among, which one.
-fn name(strand: ProcessId, strands: Strands) -> String {
-    match strands.number(strand) {
-        0 => strand.to_string(),
-        number => format!("{} (task {number})", strands.process(strand)),
-    }
-}
-
 fn names(these: &[ProcessId], strands: Strands) -> String {
-    let names: Vec<String> = these.iter().map(|strand| name(*strand, strands)).collect();
+    let names: Vec<String> = these.iter().map(|strand| strands.name(*strand)).collect();
     if names.is_empty() { "nobody".into() } else { names.join(", ") }
 }
 
 fn chosen(recorded: &Recorded, strands: Strands) -> String {
     let Choice::Process(strand) = recorded.choice;
-    format!("{}: {}", name(strand, strands), words::pending(&recorded.call))
+    format!("{}: {}", strands.name(strand), words::pending(&recorded.call))
 }
 
 fn end(ending: &Ending, strands: Strands) -> String {
@@ -113,7 +105,7 @@ fn end(ending: &Ending, strands: Strands) -> String {
         Ending::Blocked(waiting) => {
             let each = waiting.iter().map(|waiting| {
                 let call = words::pending(&waiting.operation.call);
-                let (waits, holders) = (name(waiting.process, strands), names(&waiting.holders, strands));
+                let (waits, holders) = (strands.name(waiting.process), names(&waiting.holders, strands));
                 format!("{waits} waits to {call}, held by {holders}")
             });
             each.collect::<Vec<_>>().join(", ")

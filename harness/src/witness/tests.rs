@@ -1,10 +1,10 @@
 use std::path::Path;
 
 use super::{Recorded, Recording, Witness, WitnessError, check_step, compare, parse, read, to_text, write};
-use crate::model::{Choice, Ending, Exit, Operation, ProcessId, Status, Strands, Verdict, View};
+use crate::model::{Choice, Ending, Exit, Operation, ProcessId, Status, Strands, Verdict, View, Waiting};
 use crate::oracle::testing::{Script, serial_of_two, tree};
 use crate::oracle::{Case, Normalize, judge, versions};
-use crate::scenario::Scenario;
+use crate::scenario::{Scenario, Threads};
 
 const A: Choice = Choice::Process(ProcessId(0));
 const B: Choice = Choice::Process(ProcessId(1));
@@ -190,4 +190,23 @@ fn a_step_is_checked_before_the_choice_is_made_again() {
     let divergence =
         check_step(0, &expected, &View { trace: &[], processes: &other }, Strands::whole(2)).unwrap();
     assert_eq!(divergence.to_string(), "divergence at step 1: who can go on: recorded A, B; now A");
+}
+
+#[test]
+fn tasks_have_names_that_say_whose_they_are() {
+    let mut witness = witness();
+    witness.scenario.threads = Threads::Explore;
+    let strands = Strands::of_tasks(witness.scenario.processes.len());
+    let (second, whole) = (strands.of(0, 1), strands.of_whole(1));
+    witness.recording.schedule[0].choice = Choice::Process(second);
+    witness.recording.schedule[0].enabled = vec![ProcessId(0), second];
+    let operation = Operation::default();
+    witness.recording.ending =
+        Ending::Blocked(vec![Waiting { process: whole, operation, holders: Vec::new() }]);
+    let text = to_text(&witness).expect("it can be written");
+    let value: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(value["schedule"][0]["choice"], "A.1");
+    assert_eq!(value["schedule"][0]["enabled"], serde_json::json!(["A", "A.1"]));
+    assert_eq!(value["ending"]["blocked"][0]["process"], "B.15");
+    assert_eq!(parse(text.as_bytes(), Path::new("w.json")).expect("a witness"), witness);
 }

@@ -6,8 +6,8 @@ mod races;
 mod wakeup;
 
 use self::node::Node;
-use self::races::Race;
 pub(super) use self::races::Races;
+use self::races::{Race, TakenAway};
 use self::wakeup::{Known, Tree};
 use super::Strategy;
 use super::split::Part;
@@ -227,26 +227,24 @@ impl Dpor {
         !self.part.bars(race.process(), &operation, race.before())
     }
 
-    /// What tasks are held at that an event of another task of their process takes away from them.
-    fn taken_away(
-        &self,
-        event: usize,
-        execution: &Execution,
-        held: &[(ProcessId, Operation)],
-    ) -> Vec<(ProcessId, Operation)> {
-        if self.fault == Some(Fault::TakenAwayForgotten) {
-            return Vec::new();
-        }
-        let done = &execution.trace[event];
-        let is_held_still = |strand: ProcessId| match self.stack.get(event + 1) {
+    /// What tasks are held at that an event of another task of their process takes away from them, as by the end of the process.
+    fn taken_away(&self, execution: &Execution, held: &[(ProcessId, Operation)]) -> Vec<TakenAway> {
+        let is_cut = matches!(execution.ending, Ending::Cut(_));
+        let is_held_after = |event: usize, strand: ProcessId| match self.stack.get(event + 1) {
             Some(node) => node.may_do(strand).is_some(),
-            None => {
-                matches!(execution.ending, Ending::Cut(_)) || held.iter().any(|(other, _)| *other == strand)
-            }
+            None => is_cut || held.iter().any(|(other, _)| *other == strand),
         };
-        let others = self.stack[event].others().into_iter();
-        let of_process = others.filter(|(_, operation)| operation.is_of_same_process(&done.operation));
-        of_process.filter(|(strand, _)| !is_held_still(*strand)).collect()
+        let mut taken_away = Vec::new();
+        for (event, done) in execution.trace.iter().enumerate() {
+            let Some(process) = done.operation.of_task_of() else { continue };
+            let others = self.stack[event].others().into_iter();
+            let lost = others.filter(|(strand, operation)| {
+                operation.of_task_of() == Some(process) && !is_held_after(event, *strand)
+            });
+            taken_away.extend(lost.map(|(strand, operation)| (event, strand, operation)));
+        }
+        taken_away.retain(|_| self.fault != Some(Fault::TakenAwayForgotten));
+        taken_away
     }
 
     /// What processes are held at when the execution has ended: those that wait, or have been cut off.
@@ -316,10 +314,9 @@ impl Strategy for Dpor {
         }
         let held = self.held(&execution.ending);
         let held_at = |event: usize, process| self.stack[event].may_do(process).cloned();
-        let taken_away = |event: usize| self.taken_away(event, execution, &held);
-        let of_tasks = (Some(&held_at as &dyn Fn(usize, ProcessId) -> Option<Operation>), &taken_away as _);
-        let races =
-            Races::with_tasks(execution, &held, of_tasks, self.fault, &|race| self.can_be_reversed(race));
+        let taken_away = self.taken_away(execution, &held);
+        let before = (Some(&held_at as _), taken_away.as_slice());
+        let races = Races::of(execution, &held, before, self.fault, &|race| self.can_be_reversed(race));
         for race in races.into_iter().filter(|race| race.earlier() >= self.fixed) {
             let node = &mut self.stack[race.earlier()];
             let (operation, known) = race.operation(node.pending(race.process()));

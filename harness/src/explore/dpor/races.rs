@@ -188,8 +188,8 @@ impl<'a> Race<'a> {
 /// What a process was held at before an event, if it was, and could go on in some order. `None` where nothing is known of that.
 pub(in crate::explore) type HeldAt<'a> = Option<&'a dyn Fn(usize, ProcessId) -> Option<Operation>>;
 
-/// What strands are held at that an event takes away from them.
-pub(in crate::explore) type TakenAway<'a> = &'a dyn Fn(usize) -> Vec<(ProcessId, Operation)>;
+/// An event, and what it takes away from a task of its process that was held at it.
+pub(in crate::explore) type TakenAway = (usize, ProcessId, Operation);
 
 /// The reversible races of an execution.
 pub(in crate::explore) struct Races<'a, 'h> {
@@ -200,7 +200,8 @@ pub(in crate::explore) struct Races<'a, 'h> {
 }
 
 impl<'a, 'h> Races<'a, 'h> {
-    /// All of them, also those of the operations that processes are `held` at in the end, as if they came then.
+    /// All of them, also those of the operations that processes are `held` at in the end, as if they came then, and of those that
+    /// were `taken_away` from tasks, as if they came there.
     ///
     /// Those between events that an earlier execution had as well are included: the steps that are independent of the earlier
     /// event may lie anywhere up to the end, and that is new. (With only the races of new events, lastzero(10) comes to 3312
@@ -208,20 +209,7 @@ impl<'a, 'h> Races<'a, 'h> {
     pub(in crate::explore) fn of(
         execution: &'a Execution,
         held: &'a [(ProcessId, Operation)],
-        held_at: HeldAt<'h>,
-        fault: Option<Fault>,
-        possible: &dyn Fn(&Race<'a>) -> bool,
-    ) -> Vec<Race<'a>> {
-        let taken_away = |_: usize| Vec::new();
-        Self::with_tasks(execution, held, (held_at, &taken_away), fault, possible)
-    }
-
-    /// The same where the tasks of processes may be strands: `taken_away` gives what strands are held at that an event of another
-    /// one of their process takes away from them, as by the end of the process.
-    pub(in crate::explore) fn with_tasks(
-        execution: &'a Execution,
-        held: &'a [(ProcessId, Operation)],
-        (held_at, taken_away): (HeldAt<'h>, TakenAway<'_>),
+        (held_at, taken_away): (HeldAt<'h>, &[TakenAway]),
         fault: Option<Fault>,
         possible: &dyn Fn(&Race<'a>) -> bool,
     ) -> Vec<Race<'a>> {
@@ -234,8 +222,9 @@ impl<'a, 'h> Races<'a, 'h> {
                 let held = held_at.and_then(|held_at| held_at(number, process));
                 later.extend(held.map(|held| Later::without_signal(&order, number, process, held)));
             }
-            let lost = taken_away(number).into_iter();
-            later.extend(lost.map(|(strand, held)| Later::without_signal(&order, number, strand, held)));
+            for (_, strand, held) in taken_away.iter().filter(|(event, ..)| *event == number) {
+                later.push(Later::without_signal(&order, number, *strand, held.clone()));
+            }
             order.push(event.process, &event.operation);
         }
         later.extend(held.iter().map(|(process, operation)| Later::new(&order, None, *process, operation)));
@@ -262,9 +251,10 @@ impl<'a, 'h> Races<'a, 'h> {
                 between.push(event);
                 continue;
             }
-            let race = self.race(event, later).filter(possible);
             // Before the one that brought its task to where it is held nothing of its process lets it be.
-            if race.is_some() || self.brings(event, later) || self.fault == Some(Fault::HeldLocksShadow) {
+            let brings = self.brings(event, later);
+            let race = if brings { None } else { self.race(event, later).filter(possible) };
+            if race.is_some() || brings || self.fault == Some(Fault::HeldLocksShadow) {
                 between.push(event);
             }
             races.extend(race);
@@ -280,16 +270,15 @@ impl<'a, 'h> Races<'a, 'h> {
         let is_held = |held_at: &dyn Fn(usize, ProcessId) -> Option<Operation>| {
             held_at(earlier, later.process).is_some()
         };
-        self.trace[earlier].operation.is_of_same_process(&later.operation)
+        let process = self.trace[earlier].operation.of_task_of();
+        process.is_some()
+            && process == later.operation.of_task_of()
             && self.fault != Some(Fault::TasksWakeThemselves)
             && !self.held_at.is_none_or(is_held)
     }
 
     /// The race between the two, where the later one can come first.
     fn race(&self, earlier: usize, later: &Later<'a>) -> Option<Race<'a>> {
-        if self.brings(earlier, later) {
-            return None;
-        }
         let after = earlier + 1..self.trace.len();
         let mut independent: Vec<usize> =
             after.filter(|&event| !self.order.leads_to(earlier, event)).collect();

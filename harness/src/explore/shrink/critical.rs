@@ -101,7 +101,7 @@ fn rank(execution: &Execution, pair: &Critical, suspects: Suspects<'_>) -> (usiz
 fn neighbours(execution: &Execution) -> Vec<Pair> {
     let held = held(execution);
     let process = |step: usize| execution.trace[step].process;
-    let races = Races::of(execution, &held, None, None, &|_| true);
+    let races = Races::of(execution, &held, (None, &[]), None, &|_| true);
     let pairs = races.iter().map(|race| {
         let independent = race.independent();
         let before = (0..race.earlier()).chain(independent.iter().copied()).map(process);
