@@ -41,6 +41,27 @@ impl ObjectId {
     }
 }
 
+/// One of the two ways through a connection. Through a FIFO there is but one.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Way {
+    /// From who writes a FIFO to who reads it; from who connects to who accepts.
+    There,
+    /// The other way round. Who reads a FIFO counts as an end that could send this way.
+    Back,
+}
+
+impl Way {
+    /// The other one.
+    #[must_use]
+    pub fn other(self) -> Self {
+        match self {
+            Self::There => Self::Back,
+            Self::Back => Self::There,
+        }
+    }
+}
+
 /// What an operation touches: the unit of dependence (DPOR) and of explanation.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub enum Location {
@@ -79,6 +100,25 @@ pub enum Location {
         /// One past the last byte.
         end: u64,
     },
+    /// What goes one way through a FIFO or connection, or the connections that wait at a socket: places `start..end`, counted from
+    /// the first that ever was sent. Place 0 stands for who takes next, so that it is before all that is sent.
+    Stream {
+        /// The FIFO, connection or socket.
+        object: ObjectId,
+        /// Which way.
+        way: Way,
+        /// First place.
+        start: u64,
+        /// One past the last place.
+        end: u64,
+    },
+    /// Who has the end open that sends this way.
+    Ends {
+        /// The FIFO, connection or socket.
+        object: ObjectId,
+        /// Which way.
+        way: Way,
+    },
     /// A process as such: whether it lives, and what signals it is sent. Each operation of a process touches its own, which is not
     /// among its accesses.
     Process(ProcessId),
@@ -97,6 +137,10 @@ impl Location {
                 Self::RecordLock { object: a, start, end },
                 Self::RecordLock { object: b, start: s, end: e },
             ) => a == b && start < e && s < end,
+            (
+                Self::Stream { object: a, way, start, end },
+                Self::Stream { object: b, way: w, start: s, end: e },
+            ) => a == b && way == w && start < e && s < end,
             (a, b) => a == b,
         }
     }
@@ -110,8 +154,18 @@ impl Location {
                 Self::RecordLock { object: a, start, end },
                 Self::RecordLock { object: b, start: s, end: e },
             ) => a == b && start <= s && e <= end,
+            (
+                Self::Stream { object: a, way, start, end },
+                Self::Stream { object: b, way: w, start: s, end: e },
+            ) => a == b && way == w && start <= s && e <= end,
             (a, b) => a == b,
         }
+    }
+
+    /// All that goes this way.
+    #[must_use]
+    pub fn stream(object: ObjectId, way: Way) -> Self {
+        Self::Stream { object, way, start: 0, end: u64::MAX }
     }
 }
 
@@ -126,6 +180,8 @@ pub(crate) enum Key {
     Attributes(ObjectId),
     Lock(ObjectId),
     RecordLock(ObjectId),
+    Stream(ObjectId, Way),
+    Ends(ObjectId, Way),
     Process(ProcessId),
     Tasks(ProcessId),
 }
@@ -142,6 +198,8 @@ impl Key {
             Location::Attributes(object) => Self::Attributes(*object),
             Location::Lock(object) => Self::Lock(*object),
             Location::RecordLock { object, .. } => Self::RecordLock(*object),
+            Location::Stream { object, way, .. } => Self::Stream(*object, *way),
+            Location::Ends { object, way } => Self::Ends(*object, *way),
             Location::Process(process) => Self::Process(*process),
             Location::Tasks(process) => Self::Tasks(*process),
         }

@@ -46,7 +46,7 @@ impl Status {
         match self {
             Self::Blocked { operation, holders } => {
                 let waits = operation.acquires.as_ref().is_some_and(|taken| taken.blocking);
-                holders.contains(&process) || !(waits || operation.awaits)
+                holders.contains(&process) || !(waits || operation.awaits || !operation.needs.is_empty())
             }
             _ => false,
         }

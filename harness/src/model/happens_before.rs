@@ -78,10 +78,17 @@ impl HappensBefore {
     /// The numbers of the earlier events that conflict with an operation of a process, each once, latest first.
     #[must_use]
     pub fn conflicting(&self, process: ProcessId, operation: &Operation) -> Vec<usize> {
-        let mut found: Vec<usize> = operation
-            .accesses
-            .iter()
-            .chain([&Access::by(process)])
+        self.touching(operation.accesses.iter().chain([&Access::by(process)]))
+    }
+
+    /// The same of accesses by themselves.
+    #[must_use]
+    pub fn conflicting_by_themselves(&self, accesses: &[Access]) -> Vec<usize> {
+        self.touching(accesses.iter())
+    }
+
+    fn touching<'a>(&self, accesses: impl Iterator<Item = &'a Access>) -> Vec<usize> {
+        let mut found: Vec<usize> = accesses
             .flat_map(|access| {
                 let history = self.history.get(&Key::of(&access.location));
                 history

@@ -15,10 +15,10 @@ mod unit;
 mod verdict;
 
 pub(crate) use access::Key;
-pub use access::{Access, AccessKind, Location, ObjectId};
+pub use access::{Access, AccessKind, Location, ObjectId, Way};
 pub use execution::{CallResult, Choice, Cut, Ending, Event, Execution, Status, View, Waiting};
 pub use happens_before::HappensBefore;
-pub use operation::{Acquisition, Call, LockMode, Operation, Payload};
+pub use operation::{Acquisition, Call, Count, LockMode, Need, Operation, Payload};
 pub use outcome::{Entry, Exit, Outcome, Tree, text_of_bytes};
 pub use process::ProcessId;
 pub use root::Root;

@@ -44,6 +44,50 @@ pub struct Acquisition {
     pub blocking: bool,
 }
 
+/// What an operation may wait for: that each of these is so.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Need(pub Vec<Count>);
+
+/// That something is there, or that nothing is.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Count {
+    /// What is counted: a whole [`Location::Stream`], by what was sent and not taken yet; or [`Location::Ends`], by how many have it
+    /// open. Nothing is there in the beginning.
+    pub of: Location,
+    /// Whether there has to be some.
+    pub some: bool,
+}
+
+impl Need {
+    /// That there is some of it, or none.
+    #[must_use]
+    pub fn of(of: Location, some: bool) -> Self {
+        Self(vec![Count { of, some }])
+    }
+
+    /// And that there is none of this.
+    #[must_use]
+    pub fn without(mut self, of: Location) -> Self {
+        self.0.push(Count { of, some: false });
+        self
+    }
+
+    /// Whether it is met after these operations.
+    #[must_use]
+    pub fn is_met<'o>(&self, done: impl Iterator<Item = &'o Operation> + Clone) -> bool {
+        self.0.iter().all(|count| count.is_so(done.clone()))
+    }
+}
+
+impl Count {
+    /// Whether it is so after these operations.
+    pub fn is_so<'o>(&self, done: impl Iterator<Item = &'o Operation>) -> bool {
+        let changes = done.flat_map(|operation| &operation.adds).filter(|(of, _)| *of == self.of);
+        (changes.map(|(_, by)| by).sum::<i64>() > 0) == self.some
+    }
+}
+
 /// One system call that touches what processes can share, held at its entry (then `accesses` is what it would do in the present
 /// state) or executed (then `accesses` is what it did).
 ///
@@ -65,6 +109,13 @@ pub struct Operation {
     /// it of its own process, which touches all that as well. So which changes come behind that operation is a matter of dependence.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub awaits: bool,
+    /// Where it has to wait until one of these is met. It is enabled as long as one is, and touches all that this one counts. At most
+    /// one of those that count the same thing can be met at a time; one that is met where nothing is there lets it change nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub needs: Vec<Need>,
+    /// How it changes what is counted. What it adds to or takes from, it touches as a change.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub adds: Vec<(Location, i64)>,
 }
 
 impl Operation {
@@ -116,7 +167,15 @@ impl Operation {
     #[must_use]
     pub fn has_come(&self, process: ProcessId, trace: &[Event]) -> bool {
         let since = trace.iter().rev().take_while(|event| event.process != process);
-        !self.awaits || since.into_iter().any(|event| event.operation.changes(event.process, &self.accesses))
+        let comes = !self.awaits
+            || since.into_iter().any(|event| event.operation.changes(event.process, &self.accesses));
+        comes && self.has_its_needs(trace.iter().map(|event| &event.operation))
+    }
+
+    /// Whether one of its needs is met after these operations, if it has any.
+    #[must_use]
+    pub fn has_its_needs<'o>(&self, done: impl Iterator<Item = &'o Self> + Clone) -> bool {
+        self.needs.is_empty() || self.needs.iter().any(|need| need.is_met(done.clone()))
     }
 }
 

@@ -162,8 +162,12 @@ fn rank(a: &Event, b: &Event) -> Option<u8> {
         .iter()
         .filter(|access| b.operation.accesses.iter().any(|other| access.conflicts(other)));
     let ranks = clashes.map(|access| match access.location {
-        Location::Data { .. } | Location::Name { .. } => 0,
-        Location::Lock(_) | Location::RecordLock { .. } | Location::Process(_) | Location::Tasks(_) => 1,
+        Location::Data { .. } | Location::Name { .. } | Location::Stream { .. } => 0,
+        Location::Lock(_)
+        | Location::RecordLock { .. }
+        | Location::Ends { .. }
+        | Location::Process(_)
+        | Location::Tasks(_) => 1,
         Location::Listing(_) | Location::Mode(_) | Location::Attributes(_) | Location::Status(_) => 2,
     });
     let signals = a.operation.disturbs(a.process, &b.operation, b.process);

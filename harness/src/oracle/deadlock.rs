@@ -1,6 +1,6 @@
 use super::evidence::{Marks, list, shown, sorted};
 use super::{Case, Oracle};
-use crate::model::{Anomaly, CallResult, Ending, Event, Kind, Location, ProcessId, Waiting};
+use crate::model::{Anomaly, CallResult, Ending, Event, Kind, Location, ProcessId, Waiting, Way};
 
 /// Finds executions that end with processes that wait for each other, and tells who holds what and waits for what.
 #[derive(Clone, Copy, Debug)]
@@ -28,7 +28,7 @@ impl Oracle for Deadlock {
                 }
             }
             // Of a ring the summary says it, and the timeline from when on.
-            if cycle.is_none() {
+            if cycle.is_none() && waiter.operation.acquires.is_some() {
                 let holders = if held.is_empty() { "nobody that can be seen".into() } else { list(&held, 4) };
                 explanation.push(format!("{} waits for {}, held by {holders}", waiter.process, name(waiter)));
             }
@@ -54,7 +54,13 @@ impl Oracle for Deadlock {
 
 fn summary(waiting: &[&Waiting], is_cycle: bool) -> String {
     let first = waiting[0];
-    if waiting.iter().all(|waiter| waiter.operation.acquires.is_none()) {
+    let takes_a_lock = |waiter: &&Waiting| waiter.operation.acquires.is_some();
+    if !is_cycle && waiting.iter().all(takes_a_lock) {
+        let who: Vec<_> =
+            waiting.iter().map(|waiter| format!("{} for {}", waiter.process, name(waiter))).collect();
+        return format!("a lock is never released: {} wait for ever", list(&who, 4));
+    }
+    if !is_cycle && waiting.iter().all(|waiter| !takes_a_lock(waiter) && at_fifo(waiter).is_none()) {
         let who: Vec<_> = waiting.iter().map(|waiter| waiter.process).collect();
         let wait = if who.len() == 1 { "waits" } else { "wait" };
         let call = &first.operation.call;
@@ -62,18 +68,54 @@ fn summary(waiting: &[&Waiting], is_cycle: bool) -> String {
         return format!("{} {wait} for ever ({}{detail})", list(&who, 4), call.name);
     }
     if !is_cycle {
-        let who: Vec<_> =
-            waiting.iter().map(|waiter| format!("{} for {}", waiter.process, name(waiter))).collect();
-        return format!("a lock is never released: {} wait for ever", list(&who, 4));
+        return waiting.iter().map(|waiter| sentence(waiter)).collect::<Vec<_>>().join("; ");
     }
     if waiting.len() == 1 {
         return format!("{} waits for {}, which it holds itself", first.process, name(first));
     }
     let edge = |(at, waiter): (usize, &&Waiting)| {
-        let next = waiting[(at + 1) % waiting.len()];
-        format!("{} waits for {} held by {}", waiter.process, name(waiter), next.process)
+        let (who, next) = (waiter.process, waiting[(at + 1) % waiting.len()].process);
+        match at_fifo(waiter) {
+            Some((does, _)) => format!("{who} waits to {does}, which {next} has open"),
+            None => format!("{who} waits for {} held by {next}", name(waiter)),
+        }
     };
     waiting.iter().enumerate().map(edge).collect::<Vec<_>>().join(", ")
+}
+
+/// What a process waits for at a FIFO: what it is to do, and what does not come.
+fn at_fifo(waiter: &Waiting) -> Option<(String, &'static str)> {
+    let (operation, path) = (&waiter.operation, name(waiter));
+    if !operation.needs.is_empty() {
+        return Some((format!("read from the FIFO {path}"), "writes into it"));
+    }
+    if !operation.awaits {
+        return None;
+    }
+    let waits_to_write = operation.call.detail == "waits for room";
+    if operation.accesses.iter().any(|access| matches!(access.location, Location::Stream { .. })) {
+        let does = if waits_to_write { "write into the FIFO" } else { "find a change at the FIFO" };
+        return Some((format!("{does} {path}"), if waits_to_write { "reads from it" } else { "uses it" }));
+    }
+    let way = operation.accesses.iter().find_map(|access| match access.location {
+        Location::Ends { way, .. } => Some(way),
+        _ => None,
+    })?;
+    let (own, other) = match way {
+        Way::There => ("reading", "opens it for writing"),
+        Way::Back => ("writing", "opens it for reading"),
+    };
+    Some((format!("open the FIFO {path} for {own}"), other))
+}
+
+fn sentence(waiter: &Waiting) -> String {
+    let (who, holders) = (waiter.process, list(&waiter.holders, 4));
+    match at_fifo(waiter) {
+        Some((does, comes)) if holders.is_empty() => format!("{who} waits to {does}; nobody {comes}"),
+        Some((does, _)) => format!("{who} waits to {does}, which {holders} has open"),
+        None if waiter.operation.acquires.is_some() => format!("{who} waits for {}", name(waiter)),
+        None => format!("{who} waits ({})", waiter.operation.call.name),
+    }
 }
 
 /// A shortest ring of waiters, each waiting for the next, beginning with the first process in one.

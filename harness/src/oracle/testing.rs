@@ -96,11 +96,21 @@ impl Script {
     }
 
     /// Waits, at the end, for a lock that another holds.
-    pub fn waits(mut self, process: usize, path: &str, number: u32, holders: &[usize]) -> Self {
-        let call =
-            Call { name: "flock".into(), path: Some(path.into()), target: None, detail: "exclusive".into() };
-        let operation =
-            Operation { call, accesses: Vec::new(), acquires: Some(acquisition(number)), awaits: false };
+    pub fn waits(self, process: usize, path: &str, number: u32, holders: &[usize]) -> Self {
+        let call = Call { name: "flock".into(), detail: "exclusive".into(), ..Call::default() };
+        let operation = Operation { call, acquires: Some(acquisition(number)), ..Operation::default() };
+        self.waits_at(process, path, operation, holders)
+    }
+
+    /// Waits, at the end, for what this path is of.
+    pub fn waits_at(
+        mut self,
+        process: usize,
+        path: &str,
+        mut operation: Operation,
+        holders: &[usize],
+    ) -> Self {
+        operation.call.path = Some(path.into());
         let holders = holders.iter().copied().map(ProcessId).collect();
         let waiting = Waiting { process: ProcessId(process), operation, holders };
         self.outcome.exits[process] = None;

@@ -6,7 +6,10 @@ mod untraced;
 
 use super::testing::{Script, serial_of_two, tree};
 use super::{Aborts, Case, CheckRun, Normalize, Order, SerialOutcomes, SerialRun, judge, versions};
-use crate::model::{Anomaly, Cut, Ending, Exit, Kind, Outcome, ProcessId, Tree};
+use crate::model::{
+    Access, Anomaly, Cut, Ending, Exit, Kind, Location, Need, ObjectId, Operation, Outcome, ProcessId, Tree,
+    Way,
+};
 
 fn judged(script: &Script, serial: &SerialOutcomes, initial: &Tree) -> Option<Anomaly> {
     let commands = ["a".to_owned(), "b".to_owned()];
@@ -205,6 +208,44 @@ fn locks_taken_crosswise_are_a_deadlock_with_its_ring() {
     let alone = Script::new(1).lock(0, "a.lock", 1).waits(0, "a.lock", 1, &[0]);
     let anomaly = judged(&alone, &both_leave("f", ""), &Tree::new()).unwrap();
     assert_eq!(anomaly.summary, "A waits for a.lock, which it holds itself");
+}
+
+/// Who waits at a FIFO, and for whom.
+#[test]
+fn waits_at_fifos_say_what_does_not_come() {
+    let (object, stream) = (ObjectId::Initial(1), Location::stream(ObjectId::Initial(1), Way::There));
+    let ends = |way| Location::Ends { object, way };
+    let awaits = |accesses: Vec<Location>| Operation {
+        accesses: accesses.into_iter().map(Access::read).collect(),
+        awaits: true,
+        ..Operation::default()
+    };
+    let opens = |way| awaits(vec![ends(way)]);
+    let reads = Operation { needs: vec![Need::of(stream.clone(), true)], ..Operation::default() };
+    let mut writes = awaits(vec![stream.clone(), ends(Way::Back)]);
+    writes.call.detail = "waits for room".into();
+    let said = |waits: Vec<(Operation, &[usize])>| {
+        let mut script = Script::new(waits.len());
+        for (process, (operation, holders)) in waits.into_iter().enumerate() {
+            script = script.waits_at(process, "p", operation, holders);
+        }
+        judged(&script, &both_leave("f", ""), &Tree::new()).unwrap().summary
+    };
+    let nobody: &[usize] = &[];
+    let first = "A waits to open the FIFO p for reading; nobody opens it for writing";
+    assert_eq!(said(vec![(opens(Way::There), nobody)]), first);
+    let second = "B waits to open the FIFO p for writing; nobody opens it for reading";
+    let both = vec![(opens(Way::There), nobody), (opens(Way::Back), nobody)];
+    assert_eq!(said(both), format!("{first}; {second}"));
+    assert_eq!(said(vec![(reads.clone(), nobody)]), "A waits to read from the FIFO p; nobody writes into it");
+    assert_eq!(
+        said(vec![(reads, &[1]), (writes, &[0])]),
+        "A waits to read from the FIFO p, which B has open, B waits to write into the FIFO p, which A has open"
+    );
+    assert_eq!(
+        said(vec![(awaits(vec![stream]), nobody)]),
+        "A waits to find a change at the FIFO p; nobody uses it"
+    );
 }
 
 #[test]

@@ -189,8 +189,9 @@ impl Table {
             let mut call = waiting.operation.call.clone();
             shorten(&mut call, self.longest_path(waiting.process));
             let holders: Vec<String> = waiting.holders.iter().map(ToString::to_string).collect();
+            let how = if waiting.operation.acquires.is_some() { "held by" } else { "open in" };
             let held =
-                if holders.is_empty() { String::new() } else { format!(", held by {}", holders.join(", ")) };
+                if holders.is_empty() { String::new() } else { format!(", {how} {}", holders.join(", ")) };
             let text = format!("waits to {}{held}", words::pending(&call));
             Row { step: None, process: waiting.process, text, marked: true, note: None }
         };

@@ -148,7 +148,13 @@ fn call_words(call: &Call, succeeds: bool, made: Option<bool>) -> String {
         "utime" | "utimes" | "futimesat" | "utimensat" => plain("change the times of"),
         "fsync" | "fdatasync" | "sync_file_range" => format!("flush {path} to disk"),
         "sendfile" | "copy_file_range" | "splice" => two_paths("copy", call),
+        "close" | "close_range" | "dup" | "dup2" | "dup3" if call.detail == "closes its end" => {
+            format!("close {path}")
+        }
         "close" => plain("close"),
+        "poll" | "ppoll" | "select" | "pselect6" | "epoll_wait" | "epoll_pwait" | "epoll_pwait2" => {
+            plain("wait for")
+        }
         "sleep" => format!("look again at {path}"),
         "exit" | "exit_group" => "exit".into(),
         name if sends(name) => match call.detail.strip_prefix("nothing to ") {
@@ -229,7 +235,8 @@ fn transfer(verb: &str, call: &Call, moved: Option<i64>) -> String {
         );
     }
     let start = format!("{verb} {path}");
-    let at = if offset == "0" || offset == "end" { start.clone() } else { format!("{start} at {offset}") };
+    let at =
+        if matches!(offset, "0" | "end" | "once") { start.clone() } else { format!("{start} at {offset}") };
     match moved {
         Some(0) if verb == "read" && offset == "0" => format!("{start}: empty"),
         Some(0) if verb == "read" => format!("{start}: end of file"),

@@ -1,8 +1,9 @@
 use super::process::Process;
 use super::program::{Expr, Instruction, Name, Register};
-use super::world::{Effect, World};
+use super::world::{Effect, Stream, World};
 use crate::model::{
-    Access, Acquisition, Call, CallResult, Location, LockMode, ObjectId, Operation, Payload, ProcessId,
+    Access, Acquisition, Call, CallResult, Location, LockMode, Need, ObjectId, Operation, Payload, ProcessId,
+    Way,
 };
 
 /// What an operation would do in the present state. Doing it is applying this, so that a pending operation and its execution
@@ -38,7 +39,7 @@ impl Plan {
     fn new(name: &str, path: String, accesses: Vec<Access>) -> Self {
         let call = Call { name: name.to_owned(), path: Some(path), ..Call::default() };
         Self {
-            operation: Operation { call, accesses, acquires: None, awaits: false },
+            operation: Operation { call, accesses, ..Operation::default() },
             result: CallResult::Value(0),
             value: 0,
             into: None,
@@ -71,6 +72,11 @@ impl Plan {
         self
     }
 
+    fn adds(mut self, of: Location, by: i64) -> Self {
+        self.operation.adds.push((of, by));
+        self
+    }
+
     fn moves(mut self, value: i64, written: bool) -> Self {
         let path = self.operation.call.path.clone().unwrap_or_default();
         self.moved = Some(Payload { path, written, offset: 0, bytes: value.to_le_bytes().into() });
@@ -89,6 +95,27 @@ fn data(object: ObjectId) -> Location {
 
 fn name_of(name: &str) -> Location {
     Location::Name { dir: ROOT, name: name.to_owned() }
+}
+
+/// The places of a stream from this number on, so many; place 0 is before them.
+fn places(object: ObjectId, first: usize, count: usize) -> Location {
+    let start = first as u64 + 1;
+    Location::Stream { object, way: Way::There, start, end: start.saturating_add(count as u64) }
+}
+
+/// What who looks at the next `most` of a stream touches, and takes what is there: who sends matters where there is nothing.
+fn touched(object: ObjectId, stream: &Stream, most: usize, takes: bool) -> Vec<Access> {
+    let next = Location::Stream { object, way: Way::There, start: 0, end: 1 };
+    let places = [next, places(object, stream.taken, most)];
+    let empty = stream.taken == stream.sent.len();
+    let ends = empty.then(|| Access::read(Location::Ends { object, way: Way::There }));
+    places.map(if takes { Access::write } else { Access::read }).into_iter().chain(ends).collect()
+}
+
+/// What who waits for something from a stream waits for.
+fn needs(object: ObjectId) -> Vec<Need> {
+    let (stream, ends) = (Location::stream(object, Way::There), Location::Ends { object, way: Way::There });
+    vec![Need::of(stream.clone(), true), Need::of(ends, false).without(stream)]
 }
 
 fn path_of(object: ObjectId) -> String {
@@ -133,6 +160,10 @@ impl Planner<'_> {
             I::Load { file, .. }
             | I::Store { file, .. }
             | I::Increment { file }
+            | I::SendingEnd { file, .. }
+            | I::Send { file, .. }
+            | I::Receive { file, .. }
+            | I::Poll { file, .. }
             | I::Lock { file, .. }
             | I::TryLock { file, .. }
             | I::Unlock { file } => match self.process.object(file) {
@@ -193,6 +224,24 @@ impl Planner<'_> {
             }
             Instruction::Lock { mode, .. } => self.lock(object, *mode, None),
             Instruction::TryLock { mode, into, .. } => self.lock(object, *mode, Some(*into)),
+            Instruction::SendingEnd { opens, .. } => self.end(object, *opens),
+            Instruction::Send { value, .. } => {
+                let stream = self.world.stream(object);
+                if !stream.ends.contains(&self.id) {
+                    return Plan::new("send", path, Vec::new()).fails("EBADF", None);
+                }
+                let sends = Access::write(places(object, stream.sent.len(), usize::MAX));
+                Plan::new("send", path, vec![sends])
+                    .adds(Location::stream(object, Way::There), 1)
+                    .does([Effect::Send(object, self.process.value(value))])
+            }
+            Instruction::Receive { most, into, .. } => self.receive(object, *most, *into),
+            Instruction::Poll { into, .. } => {
+                let stream = self.world.stream(object);
+                let mut plan = Plan::new("poll", path, touched(object, &stream, 1, false));
+                plan.operation.needs = needs(object);
+                plan.gives(i64::from(stream.taken < stream.sent.len()), *into)
+            }
             _ => self.unlock(object),
         }
     }
@@ -209,6 +258,31 @@ impl Planner<'_> {
         }
         let sum = objects.iter().fold(0, |sum: i64, object| sum.wrapping_add(self.world.content(*object)));
         Plan::new("preadv", path, accesses).gives(sum, into)
+    }
+
+    fn end(&self, object: ObjectId, opens: bool) -> Plan {
+        let ends = Location::Ends { object, way: Way::There };
+        if !opens && !self.world.stream(object).ends.contains(&self.id) {
+            return Plan::new("close", path_of(object), Vec::new()).fails("EBADF", None);
+        }
+        let plan = |name| Plan::new(name, path_of(object), vec![Access::join(ends.clone())]);
+        if opens {
+            plan("open").adds(ends.clone(), 1).does([Effect::OpenEnd(object, self.id)])
+        } else {
+            plan("close").adds(ends.clone(), -1).does([Effect::CloseEnd(object, self.id)])
+        }
+    }
+
+    fn receive(&self, object: ObjectId, most: usize, into: Register) -> Plan {
+        let stream = self.world.stream(object);
+        let taken = stream.sent.iter().skip(stream.taken).take(most);
+        let (count, sum) = taken.fold((0, 0i64), |(count, sum), value| (count + 1, sum.wrapping_add(*value)));
+        let mut plan = Plan::new("receive", path_of(object), touched(object, &stream, most, count > 0));
+        plan.operation.needs = needs(object);
+        if count > 0 {
+            plan = plan.adds(Location::stream(object, Way::There), -(count as i64));
+        }
+        plan.gives(sum, into).does([Effect::Take(object, count)])
     }
 
     /// A blocking request (`tried` is `None`), or a try.

@@ -133,6 +133,15 @@ pub enum Instruction {
     TryLock { file: Expr, mode: LockMode, into: Register },
     /// Gives the lock back.
     Unlock { file: Expr },
+    /// Opens the end of a file that sends through it, or closes it.
+    SendingEnd { file: Expr, opens: bool },
+    /// Sends a number through a file whose end it has open.
+    Send { file: Expr, value: Expr },
+    /// Takes up to so many of the numbers sent through a file, and gives their sum; where there are none it waits for one, or until
+    /// nobody has the sending end open: then 0.
+    Receive { file: Expr, most: usize, into: Register },
+    /// Waits until something can be received from a file, or nobody has the sending end open, and takes nothing.
+    Poll { file: Expr, into: Register },
     /// `open(O_CREAT|O_EXCL)`.
     Create { name: Name, into: Register },
     /// Opens a file for its descriptor: -1 where there is none; `create` makes it then; `truncate` leaves 0 in it.

@@ -77,6 +77,36 @@ pub fn unlock(file: impl Into<Expr>) -> Instruction {
     Instruction::Unlock { file: file.into() }
 }
 
+/// Opens the end of a file that sends through it.
+#[must_use]
+pub fn open_end(file: impl Into<Expr>) -> Instruction {
+    Instruction::SendingEnd { file: file.into(), opens: true }
+}
+
+/// Closes it.
+#[must_use]
+pub fn close_end(file: impl Into<Expr>) -> Instruction {
+    Instruction::SendingEnd { file: file.into(), opens: false }
+}
+
+/// Sends a number through a file.
+#[must_use]
+pub fn send(file: impl Into<Expr>, value: impl Into<Expr>) -> Instruction {
+    Instruction::Send { file: file.into(), value: value.into() }
+}
+
+/// Takes up to so many numbers that were sent through a file.
+#[must_use]
+pub fn receive(file: impl Into<Expr>, most: usize, into: Register) -> Instruction {
+    Instruction::Receive { file: file.into(), most, into }
+}
+
+/// Waits until something can be received from a file.
+#[must_use]
+pub fn poll(file: impl Into<Expr>, into: Register) -> Instruction {
+    Instruction::Poll { file: file.into(), into }
+}
+
 /// `open(O_CREAT|O_EXCL)`.
 #[must_use]
 pub fn create(name: impl Into<Name>, into: Register) -> Instruction {

@@ -36,6 +36,18 @@ pub(super) struct World {
     contents: BTreeMap<ObjectId, i64>,
     names: BTreeMap<String, ObjectId>,
     locks: BTreeMap<ObjectId, Vec<(ProcessId, LockMode)>>,
+    streams: BTreeMap<ObjectId, Stream>,
+}
+
+/// What goes through a file.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Stream {
+    /// All that was ever sent.
+    pub(super) sent: Vec<i64>,
+    /// How many of them were taken.
+    pub(super) taken: usize,
+    /// Who has the sending end open, each as often as it has.
+    pub(super) ends: Vec<ProcessId>,
 }
 
 /// One change of the shared state.
@@ -47,6 +59,10 @@ pub(super) enum Effect {
     Acquire(ObjectId, ProcessId, LockMode),
     Release(ObjectId, ProcessId),
     Signal(usize, bool),
+    Send(ObjectId, i64),
+    Take(ObjectId, usize),
+    OpenEnd(ObjectId, ProcessId),
+    CloseEnd(ObjectId, ProcessId),
 }
 
 /// The object of an initial descriptor.
@@ -59,7 +75,12 @@ impl World {
         let contents =
             start.contents.iter().enumerate().map(|(index, content)| (initial(index + 1), *content));
         let names = start.names.iter().map(|(name, number)| (name.clone(), initial(*number)));
-        Self { contents: contents.collect(), names: names.collect(), locks: BTreeMap::new() }
+        Self {
+            contents: contents.collect(),
+            names: names.collect(),
+            locks: BTreeMap::new(),
+            streams: BTreeMap::new(),
+        }
     }
 
     pub(super) fn apply(&mut self, effect: Effect) {
@@ -78,6 +99,17 @@ impl World {
             }
             // Of processes, not of what they share.
             Effect::Signal(..) => {}
+            Effect::Send(object, value) => self.streams.entry(object).or_default().sent.push(value),
+            Effect::Take(object, count) => self.streams.entry(object).or_default().taken += count,
+            Effect::OpenEnd(object, process) => {
+                self.streams.entry(object).or_default().ends.push(process);
+            }
+            Effect::CloseEnd(object, process) => {
+                let ends = &mut self.streams.entry(object).or_default().ends;
+                if let Some(at) = ends.iter().position(|holder| *holder == process) {
+                    ends.remove(at);
+                }
+            }
             Effect::Release(object, process) => {
                 self.locks.entry(object).or_default().retain(|(holder, _)| *holder != process);
             }
@@ -86,6 +118,10 @@ impl World {
 
     pub(super) fn content(&self, object: ObjectId) -> i64 {
         self.contents.get(&object).copied().unwrap_or(0)
+    }
+
+    pub(super) fn stream(&self, object: ObjectId) -> Stream {
+        self.streams.get(&object).cloned().unwrap_or_default()
     }
 
     pub(super) fn lookup(&self, name: &str) -> Option<ObjectId> {

@@ -111,14 +111,15 @@ impl Running<'_> {
     /// Tasks that are held at a lock which they cannot have, and have a signal to take: they take it, as the kernel has it. Whether
     /// there was one.
     pub(super) fn interrupt_waiters(&mut self, process: usize) -> Result<bool, TraceError> {
-        let waits = |task: &Task| {
-            let pending = task.pending().map(|(operation, _)| operation);
-            pending.is_some_and(|operation| !self.holders(task, operation).is_empty())
-        };
-        let waiting = self.of(process).filter(|(_, task)| waits(task) && has_signal(task.tracee.id()));
+        let waiting =
+            self.of(process).filter(|(name, task)| self.is_barred(name) && has_signal(task.tracee.id()));
         let Some(name) = waiting.map(|(name, _)| name.clone()).next() else { return Ok(false) };
-        self.run_call(&name)?;
-        self.task(&name)?.state = State::Ready;
+        if matches!(self.tasks[&name].state, State::Meeting { .. }) {
+            self.stop_meeting(&name)?;
+        } else {
+            self.run_call(&name)?;
+            self.task(&name)?.state = State::Ready;
+        }
         self.processes[process].moved += 1;
         Ok(true)
     }
@@ -138,13 +139,16 @@ impl Running<'_> {
     pub(super) fn waits_with_timer(&self, process: usize) -> Option<Operation> {
         let name = self.offered(process).filter(|_| self.processes[process].has_timer)?;
         let (operation, _) = self.tasks[name].pending()?;
-        if self.holders(&self.tasks[name], operation).is_empty() {
+        if !self.is_barred(name) {
             return None;
         }
-        let lock = operation.acquires.as_ref()?.lock.clone();
+        let looked_at = match &operation.acquires {
+            Some(acquires) => vec![Access::read(acquires.lock.clone())],
+            None => operation.accesses.iter().map(|access| Access::read(access.location.clone())).collect(),
+        };
         let path = operation.call.path.clone();
         let call = Call { name: "sleep".into(), path, target: None, detail: "until a timer runs out".into() };
-        Some(Operation { call, accesses: vec![Access::read(lock)], ..Operation::default() })
+        Some(Operation { call, accesses: looked_at, ..Operation::default() })
     }
 
     /// Lets time pass for a process that waits for a lock, until it does something else than waiting.

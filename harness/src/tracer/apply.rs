@@ -8,13 +8,12 @@ use nix::sys::stat::{FileStat, stat};
 
 use super::TraceError;
 use super::chance::EPOCH;
-use super::decode::Action;
+use super::decode::{Action, Held};
 use super::execution::Running;
 use super::files::{Description, Descriptor, What};
-use super::locks::Owner;
-use super::task::{Name, State, Task};
+use super::task::{Name, State};
+use super::told;
 use super::tracee::{Registers, Resume, Stop, Waited};
-use super::{timers, told};
 use crate::backend::Detail;
 use crate::model::{
     Access, AccessKind, CallResult, Event, Location, ObjectId, Operation, Payload, ProcessId,
@@ -27,35 +26,67 @@ impl Running<'_> {
         let (operation, result, payload) = match state {
             State::Ending { operation, .. } => {
                 self.advance_clock(name.process, &operation);
-                self.release_at_end(name);
+                self.release_at_end(name, true);
                 (operation, 0, None)
             }
-            State::Held { held, entry, .. } => {
+            State::Meeting { held, .. } => {
                 let mut operation = held.operation;
+                self.advance_clock(name.process, &operation);
+                let result = self.task(name)?.tracee.registers()?.result();
+                operation.adds.clear();
+                self.apply(name, &held.action, result, Some(&operation))?;
+                (operation, result, None)
+            }
+            State::Held { held, entry, .. } => {
+                let mut operation = held.operation.clone();
                 self.advance_clock(name.process, &operation);
                 self.world.changes.note(&operation);
                 self.run_out_due(name.process)?;
                 self.remember(&operation, &held.action);
-                let result = self.call(name, &held.action, entry)?;
+                if let Some(event) = self.try_part(name, &held, entry)? {
+                    return Ok(event);
+                }
+                let result = match held.action {
+                    Action::Poll => Some(self.task(name)?.tracee.registers()?.result()),
+                    Action::OpenFifo { waits_for: Some(_), .. } => self.open_first(name)?,
+                    _ => Some(self.call(name, &held.action, entry)?),
+                };
+                let Some(result) = result else {
+                    self.await_meeting(name, Held { operation: operation.clone(), action: held.action })?;
+                    return Ok(self.done(name, operation, 0, None));
+                };
                 if result < 0 {
                     self.note_refusal(&operation, result);
                     only_looked(&mut operation, &held.action);
+                    operation.adds.clear();
                 }
+                self.count_what_went_through(&mut operation, &held.action, result);
                 let payload = self.payload(name, &held.action, result)?;
                 self.apply(name, &held.action, result, Some(&operation))?;
+                self.end_parts(name, result)?;
                 (operation, result, payload)
             }
             _ => return Err(TraceError::Lost(format!("task {name} is not held"))),
         };
+        Ok(self.done(name, operation, result, payload))
+    }
+
+    pub(super) fn done(
+        &mut self,
+        name: &Name,
+        operation: Operation,
+        result: i64,
+        payload: Option<Payload>,
+    ) -> Event {
         self.processes[name.process].operations += 1;
-        Ok(Event {
+        Event {
             process: ProcessId(name.process),
             task: name.to_string(),
             result: shown(&operation, result),
             operation,
             exit: None,
             payload,
-        })
+        }
     }
 
     /// Has the kernel make the call (or makes it, where it is ours to make), and gives its result.
@@ -116,10 +147,14 @@ impl Running<'_> {
                 }
                 Waited::Stopped(_) => {}
                 Waited::Asleep => {
-                    // A call that is not known to block does: a FIFO, say. It goes on being tried.
+                    // A call that is not known to block does: what it has done so far is what it has done, else it is tried again.
                     task.tracee.interrupt()?;
-                    task.tracee.wait_for_stop()?;
-                    return Ok(-i64::from(libc::EAGAIN));
+                    let stop = task.tracee.wait_for_stop()?;
+                    let result = task.tracee.registers()?.result();
+                    let call = task.tracee.registers()?.call();
+                    self.note_unexpected_wait(call);
+                    let is_part = stop == Stop::CallExit && result > 0;
+                    return Ok(if is_part { result } else { -i64::from(libc::EAGAIN) });
                 }
             }
             self.task(name)?.tracee.resume(Resume::ToCallExit, 0)?;
@@ -196,8 +231,16 @@ impl Running<'_> {
                 let append = flags & libc::O_APPEND != 0;
                 self.opened(name, result as i32, What::Object(object), path.clone(), append, *flags)?;
             }
+            Action::OpenFifo { object, path, flags, .. } => {
+                self.opened(name, result as i32, What::Fifo(*object), path.clone(), false, *flags)?;
+            }
             Action::OpenRandom { flags } => {
                 self.opened(name, result as i32, What::Random, String::new(), false, *flags)?;
+            }
+            // The flags of `epoll_create1` are those of `open`.
+            Action::OpenEpoll { flags } => {
+                let what = What::Epoll(Default::default());
+                self.opened(name, result as i32, what, String::new(), false, *flags)?;
             }
             Action::OpenTimer { clock, flags } => self.opened_timer(name, result as i32, *clock, *flags)?,
             Action::ReadTimer { description, buffer } => {
@@ -259,6 +302,9 @@ impl Running<'_> {
             | Action::Send(_)
             | Action::Link { .. }
             | Action::Refuse(_)
+            | Action::Through { .. }
+            | Action::Await
+            | Action::Poll
             | Action::Mark => {}
         }
         Ok(())
@@ -305,6 +351,7 @@ impl Running<'_> {
             append: append.into(),
             offset: 0.into(),
             listing: None.into(),
+            ended: false.into(),
         });
         let close_on_exec = flags & libc::O_CLOEXEC != 0;
         self.task(name)?.descriptors.borrow_mut().set(number, Descriptor { description, close_on_exec });
@@ -356,77 +403,6 @@ impl Running<'_> {
             description.offset.set(offset.unwrap_or(0));
         }
         Ok(())
-    }
-
-    /// Closes descriptors, with the locks that go with them.
-    pub(super) fn close_descriptors(&mut self, name: &Name, numbers: &[i32]) -> Result<(), TraceError> {
-        let task = &self.tasks[name];
-        let mut table = task.descriptors.borrow_mut();
-        let group = Owner::Process(task.group.as_raw());
-        for number in numbers {
-            let last = table.last_references(&[*number]);
-            if let Some(object) = table.get(*number).and_then(|description| description.with_posix_locks()) {
-                self.world.locks.release_all(group, Some(object));
-            }
-            for description in last {
-                self.world.locks.release_all(Owner::Description(description.number), None);
-                let timer = timers::Owner::Description(description.number);
-                self.world.timers.forget(|owner| owner == timer);
-            }
-            table.remove(*number);
-        }
-        Ok(())
-    }
-
-    /// What the end of a task releases. `alone`: it is the last of its thread group.
-    pub(super) fn released_by_end(&self, name: &Name, alone: bool) -> Vec<Access> {
-        let task = &self.tasks[name];
-        let mut accesses: Vec<Access> = self
-            .closed_by_end(task)
-            .iter()
-            .flat_map(|description| {
-                self.world.locks.accesses_of_release(Owner::Description(description.number), None)
-            })
-            .collect();
-        if alone {
-            accesses.extend(self.world.locks.accesses_of_release(Owner::Process(task.group.as_raw()), None));
-        }
-        accesses
-    }
-
-    fn closed_by_end(&self, task: &Task) -> Vec<Rc<Description>> {
-        if Rc::strong_count(&task.descriptors) > 1 {
-            return Vec::new();
-        }
-        let table = task.descriptors.borrow();
-        table.last_references(&table.numbers_in(0, i32::MAX))
-    }
-
-    /// Releases what the end of a task releases.
-    pub(super) fn release_at_end(&mut self, name: &Name) {
-        let Some(task) = self.tasks.get(name) else { return };
-        let closed = self.closed_by_end(task);
-        let group = task.group;
-        let alone =
-            !self.tasks.values().any(|other| other.group == group && other.tracee.id() != task.tracee.id());
-        for description in closed {
-            self.world.locks.release_all(Owner::Description(description.number), None);
-        }
-        if alone {
-            self.world.locks.release_all(Owner::Process(group.as_raw()), None);
-        }
-    }
-
-    /// The processes that keep a task from its lock, where it waits for one.
-    pub(super) fn holders(&self, task: &Task, operation: &Operation) -> Vec<ProcessId> {
-        let blocking = operation.acquires.as_ref().is_some_and(|acquires| acquires.blocking);
-        match &task.state {
-            State::Held { held, .. } if blocking => match &held.action {
-                Action::Lock { claim, mode, .. } => self.world.locks.holders_against(claim, *mode),
-                _ => Vec::new(),
-            },
-            _ => Vec::new(),
-        }
     }
 }
 

@@ -79,6 +79,11 @@ pub fn is_private(call: u64) -> bool {
         "access",
         "faccessat",
         "faccessat2",
+        "poll",
+        "ppoll",
+        "select",
+        "pselect6",
+        "epoll_ctl",
     ];
     looks.contains(&call) || writes(call)
 }

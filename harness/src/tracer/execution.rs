@@ -122,6 +122,7 @@ impl<'a> Running<'a> {
             match next.map(|(name, _)| name.clone()) {
                 Some(name) => self.run(&name)?,
                 None if self.top_up(process)? => {}
+                None if let Some(name) = self.to_look_within(process) => self.look_within(&name)?,
                 None if std::mem::take(&mut self.world.interrupts) && self.interrupt_waiters(process)? => {
                     self.world.interrupts = true;
                 }
@@ -270,6 +271,7 @@ impl<'a> Running<'a> {
         let after_others = self.depends_on_others(&event);
         self.record(process.0, &event.operation);
         self.processes[process.0].polling.note(&event);
+        self.let_those_meet(process.0, &event.operation)?;
         match &name {
             Some(name) if self.end_as_known(process.0, name)? => {}
             Some(_) => {
@@ -314,6 +316,7 @@ impl<'a> Running<'a> {
                 Some(Stop::Gone(_)) => {}
                 Some(_) => task.tracee.kill(),
                 None if task.tracee.is_held() => continue,
+                None if matches!(task.state, State::Meeting { .. }) && task.tracee.sleeps()? => continue,
                 None => task.tracee.kill(),
             }
             self.forget(&name, Exit::Signal(libc::SIGKILL));
@@ -373,6 +376,8 @@ impl<'a> Running<'a> {
     pub(super) fn record_at(&mut self, process: usize, operation: &Operation, time: u64) {
         let number = self.order.push(ProcessId(process), operation);
         self.times[process].push(time);
+        self.world.streams.note(ProcessId(process), &operation.adds);
+        self.note_change(ProcessId(process), operation);
         let past = past(process, self.order.clock(number), &self.pasts);
         self.pasts[process].push(past);
         let others = self.processes.iter_mut().enumerate().filter(|(other, _)| *other != process);
@@ -382,7 +387,9 @@ impl<'a> Running<'a> {
     /// What is pending may mean something else after an operation that it conflicts with.
     pub(super) fn redo_meanings(&mut self, by: ProcessId, done: &Operation) -> Result<(), TraceError> {
         let stale = self.tasks.iter().filter_map(|(name, task)| match &task.state {
-            State::Held { held, entry, .. } if done.changes(by, &held.operation.accesses) => {
+            State::Held { held, entry, .. }
+                if !held.operation.awaits && done.changes(by, &held.operation.accesses) =>
+            {
                 Some((name.clone(), *entry))
             }
             _ => None,

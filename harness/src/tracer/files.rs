@@ -6,17 +6,24 @@ use std::rc::Rc;
 
 use crate::model::ObjectId;
 
+/// An end of a FIFO: of which, with what flags of `open`, by what path.
+pub type End = (ObjectId, i32, String);
+
 /// What a description is of.
 #[derive(Debug)]
 pub enum What {
-    /// A file, directory or FIFO of the workspace.
+    /// A file or directory of the workspace.
     Object(ObjectId),
+    /// A FIFO of the workspace.
+    Fifo(ObjectId),
     /// A source of random bytes outside of it.
     Random,
     /// The standard input of a process that is asked.
     Input,
     /// A timer.
     Timer,
+    /// An `epoll`, with the ends of FIFOs of the workspace that it watches, and by which descriptors.
+    Epoll(RefCell<Vec<(i32, End)>>),
 }
 
 /// An open file description: what `open` makes, and `dup` and `fork` share.
@@ -36,6 +43,8 @@ pub struct Description {
     pub offset: Cell<u64>,
     /// Of a directory: what `getdents64` has still to give, taken when it was first asked.
     pub listing: RefCell<Option<Vec<Listed>>>,
+    /// Whether an end of a FIFO is given up already, with the end of who had it open.
+    pub ended: Cell<bool>,
 }
 
 /// One entry of a directory's listing.
@@ -74,12 +83,21 @@ impl Description {
         self.object().filter(|_| !self.is_path())
     }
 
+    /// The FIFO whose ends it is, if it is.
+    #[must_use]
+    pub fn fifo(&self) -> Option<ObjectId> {
+        match self.what {
+            What::Fifo(object) => Some(object),
+            _ => None,
+        }
+    }
+
     /// The object, where it is of one.
     #[must_use]
     pub fn object(&self) -> Option<ObjectId> {
         match self.what {
-            What::Object(object) => Some(object),
-            What::Random | What::Input | What::Timer => None,
+            What::Object(object) | What::Fifo(object) => Some(object),
+            What::Random | What::Input | What::Timer | What::Epoll(_) => None,
         }
     }
 }
@@ -126,6 +144,13 @@ impl Descriptors {
         if let Some(descriptor) = self.0.get_mut(&number) {
             descriptor.close_on_exec = close;
         }
+    }
+
+    /// The numbers of those that lead to a FIFO of the workspace.
+    #[must_use]
+    pub fn fifos(&self) -> Vec<i32> {
+        let is_fifo = |(number, of): (&i32, &Descriptor)| of.description.fifo().map(|_| *number);
+        self.0.iter().filter_map(is_fifo).collect()
     }
 
     /// Whether any of them leads into the workspace.
@@ -180,6 +205,7 @@ mod tests {
             append: false.into(),
             offset: 0.into(),
             listing: None.into(),
+            ended: false.into(),
         };
         Descriptor { description: Rc::new(description), close_on_exec: number == 1 }
     }

@@ -18,6 +18,7 @@ mod endings;
 mod error;
 mod exec;
 mod execution;
+mod fifos;
 mod files;
 mod filter;
 mod free;
@@ -33,6 +34,7 @@ mod outside;
 mod paths;
 mod polling;
 mod program;
+mod releases;
 mod root;
 mod sandbox;
 mod signals;
@@ -41,11 +43,13 @@ mod standing;
 mod start;
 mod stops;
 mod strands;
+mod streams;
 mod sys;
 mod task;
 mod timers;
 mod told;
 mod tracee;
+mod tries;
 mod units;
 mod vdso;
 mod waits;
@@ -76,6 +80,7 @@ use self::paths::Paths;
 pub use self::program::{Closure, Program};
 use self::sandbox::Sandbox;
 pub use self::sandbox::{SandboxError, WORKSPACE};
+use self::streams::Streams;
 use self::timers::Timers;
 pub use self::units::unit;
 use crate::backend::{Backend, Chooser, Detail};
@@ -310,6 +315,7 @@ impl Tracer {
             paths: self.paths()?,
             objects,
             locks,
+            streams: Streams::default(),
             changes,
             mapped: BTreeMap::new(),
             timers: Timers::default(),

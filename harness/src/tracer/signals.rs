@@ -7,6 +7,7 @@ use super::TraceError;
 use super::alarms::{id_seen, status_line};
 use super::execution::Running;
 use super::ids::{first_pid, place_of};
+use super::streams::Streams;
 use super::sys;
 use super::task::{Name, State, Task};
 use crate::model::{Access, Call, CallResult, Event, Exit, Location, Operation, ProcessId, Status};
@@ -231,7 +232,8 @@ impl Running<'_> {
         } else {
             Vec::new()
         };
-        Some(Operation { call, accesses, ..Operation::default() })
+        let adds = Streams::closed(&accesses);
+        Some(Operation { call, accesses, adds, ..Operation::default() })
     }
 
     /// What is released when a thread group is killed.
@@ -297,6 +299,7 @@ impl Running<'_> {
             names.sort_by_key(|name| self.tasks[name].tracee.id() == signal.group);
             let _ = sys::send_signal(signal.group, libc::SIGKILL);
             for name in names {
+                self.release_at_end(&name, true);
                 self.task(&name)?.tracee.kill();
                 self.forget(&name, Exit::Signal(libc::SIGKILL));
             }
@@ -316,9 +319,10 @@ impl Running<'_> {
 
     /// Takes a task out of what it is held at, or asleep in, for a signal that the kernel has for it.
     fn interrupt(&mut self, name: &Name) -> Result<(), TraceError> {
+        let waits = self.is_barred(name);
         let task = &self.tasks[name];
-        let waits = task.pending().is_some_and(|(operation, _)| !self.holders(task, operation).is_empty());
         match &task.state {
+            State::Meeting { .. } => self.stop_meeting(name)?,
             // The kernel says what becomes of a call that waits.
             State::Held { .. } if waits => {
                 self.run_call(name)?;

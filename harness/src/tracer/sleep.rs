@@ -57,7 +57,11 @@ fn until_next(running: &Running<'_>, process: usize) -> Option<u64> {
 fn earliest(running: &Running<'_>, process: usize) -> Option<Timer> {
     let mut earliest: Option<Timer> = None;
     for (name, task) in running.of(process) {
-        let State::Asleep { call, .. } = &task.state else { continue };
+        let call = match &task.state {
+            State::Asleep { call, .. } => call,
+            State::Held { held, entry, .. } if held.operation.awaits && !task.come => entry,
+            _ => continue,
+        };
         let now = running.processes[process].clock;
         if running.is_asked_in(process, task, call) {
             continue;

@@ -3,7 +3,7 @@
 use super::arch::name_of;
 use super::execution::Running;
 use super::task::{Name, State, Task};
-use crate::model::{Call, Exit, Operation, Status};
+use crate::model::{Call, Exit, Operation, ProcessId, Status};
 
 impl Running<'_> {
     /// Where each process stands.
@@ -14,10 +14,7 @@ impl Running<'_> {
     /// The task whose operation a process offers: of those that can go on the one that has waited longest, else of the others.
     pub(super) fn offered(&self, process: usize) -> Option<&Name> {
         let preferred = self.preferred.get(process).into_iter().flatten();
-        let goes_on = |name: &Name| {
-            let task = &self.tasks[name];
-            task.pending().is_some_and(|(operation, _)| self.holders(task, operation).is_empty())
-        };
+        let goes_on = |name: &Name| self.tasks[name].pending().is_some() && !self.is_barred(name);
         preferred
             .filter_map(|task| self.offered_by(process, |other| other.number == *task))
             .find(|name| goes_on(name))
@@ -29,7 +26,8 @@ impl Running<'_> {
         let held = self.of(process).filter(|(_, task)| among(task)).filter_map(|(name, task)| {
             let (operation, turn) = task.pending()?;
             // What a process is asked next comes when nothing else in it can go on.
-            let rank = (task.is_held_for_input(), !self.holders(task, operation).is_empty(), turn);
+            let barred = self.barred(name, operation).is_some();
+            let rank = (task.is_held_for_input(), barred, turn);
             Some((rank, name))
         });
         held.min_by_key(|(rank, _)| *rank).map(|(_, name)| name)
@@ -51,12 +49,13 @@ impl Running<'_> {
         if let Some(name) = self.offered(process) {
             let task = &self.tasks[name];
             let Some((operation, _)) = task.pending() else { return Status::Finished(Exit::Status(0)) };
-            let (mut operation, holders) = (operation.clone(), self.holders(task, operation));
+            let (mut operation, barred) = (operation.clone(), self.barred(name, operation));
             self.may_time_out(process, &mut operation);
-            return if holders.is_empty() {
-                Status::Enabled(operation)
-            } else {
-                Status::Blocked { operation, holders }
+            // Where its own process has gone on since, it is not sure that a change comes behind that.
+            operation.awaits &= barred.is_some() || task.waits_since == self.processes[process].operations;
+            return match barred {
+                None => Status::Enabled(operation),
+                Some(holders) => Status::Blocked { operation, holders },
             };
         }
         if let Some(operation) = self.next_unit(process) {
@@ -68,13 +67,38 @@ impl Running<'_> {
         }
     }
 
+    /// Who keeps a task from going on with what it is held at; `None` where it can.
+    pub(super) fn barred(&self, name: &Name, operation: &Operation) -> Option<Vec<ProcessId>> {
+        let task = &self.tasks[name];
+        if let State::Meeting { come, .. } = task.state {
+            return (!come).then(Vec::new);
+        }
+        if operation.awaits && matches!(task.state, State::Held { .. }) {
+            return (!task.come).then(|| self.world.streams.open_in(ProcessId(name.process), operation));
+        }
+        if !operation.needs.is_empty() {
+            return self.world.streams.barred(ProcessId(name.process), operation);
+        }
+        let holders = self.holders(task, operation);
+        (!holders.is_empty()).then_some(holders)
+    }
+
+    /// Whether a task is held at something that it has to wait for.
+    pub(super) fn is_barred(&self, name: &Name) -> bool {
+        let pending = self.tasks[name].pending();
+        pending.is_some_and(|(operation, _)| self.barred(name, operation).is_some())
+    }
+
     /// Where a process has a timer, a lock is not waited for without fail.
     pub(super) fn may_time_out(&self, process: usize, operation: &mut Operation) {
-        if self.processes[process].has_timer
-            && let Some(acquires) = &mut operation.acquires
-        {
+        if !self.processes[process].has_timer {
+            return;
+        }
+        if let Some(acquires) = &mut operation.acquires {
             acquires.blocking = false;
         }
+        operation.needs.clear();
+        operation.awaits = false;
     }
 
     /// What a process sleeps in that is not an operation.

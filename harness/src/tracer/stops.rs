@@ -7,10 +7,11 @@ use nix::unistd::Pid;
 
 use super::TraceError;
 use super::chance::TICK;
-use super::decode::{Caller, Decision, decode};
+use super::decode::{Caller, Decision, decode, released_words};
 use super::endings::is_private;
 use super::execution::Running;
 use super::ids::id_of;
+use super::streams::Streams;
 use super::task::{Name, State, Task};
 use super::tracee::{Registers, Resume, Stop, Tracee};
 use crate::model::{Call, Exit, Operation, ProcessId};
@@ -220,9 +221,10 @@ impl Running<'_> {
             return Ok(true);
         }
         self.turns += 1;
-        let detail = "releases the lock".to_owned();
+        let detail = released_words(&accesses);
         let call = Call { name: "exit".into(), path: None, target: None, detail };
-        let operation = Operation { call, accesses, acquires: None, awaits: false };
+        let adds = Streams::closed(&accesses);
+        let operation = Operation { call, accesses, adds, ..Operation::default() };
         let turn = self.turns;
         self.task(name)?.state = State::Ending { operation, turn };
         Ok(false)
@@ -251,7 +253,7 @@ impl Running<'_> {
 
     pub(super) fn forget(&mut self, name: &Name, exit: Exit) {
         self.release_awaiting(name);
-        self.release_at_end(name);
+        self.release_at_end(name, false);
         if self.tasks.get(name).is_some_and(|task| task.group == task.tracee.id()) {
             self.forget_timers(name, true);
         }

@@ -68,15 +68,11 @@ impl Running<'_> {
         if first != Some(name) || is_signalled || asked_too_early {
             return None;
         }
-        let (mut operation, mut holders) = (operation.clone(), self.holders(task, operation));
+        let (mut operation, barred) = (operation.clone(), self.barred(name, operation));
         self.may_time_out(process, &mut operation);
-        if holders.is_empty() {
-            return Some(Status::Enabled(operation));
-        }
+        let Some(mut holders) = barred else { return Some(Status::Enabled(operation)) };
         // Another task of its own process may give the lock back.
-        let goes_on = |(_, other): (&Name, &Task)| {
-            other.pending().is_some_and(|(operation, _)| self.holders(other, operation).is_empty())
-        };
+        let goes_on = |(other, task): (&Name, &Task)| task.pending().is_some() && !self.is_barred(other);
         if self.of(process).any(goes_on) {
             holders.retain(|holder| holder.0 != process);
         }
@@ -120,6 +116,11 @@ impl Running<'_> {
             Some(name) => self.step_task(&name)?,
             None => self.step(process)?,
         };
+        if several && !event.operation.adds.is_empty() {
+            self.world
+                .not_covered
+                .insert(format!("FIFOs of {process}, whose tasks are explored, in every order"));
+        }
         event.process = strand;
         event.operation.accesses.splice(0..0, strands.touch(process.0));
         Ok(event)

@@ -55,6 +55,15 @@ pub enum State {
         /// As above.
         turn: u64,
     },
+    /// In the kernel, opening one end of a FIFO, until somebody opens the other one.
+    Meeting {
+        /// What is left to do, and for whose opening it waits.
+        held: Box<Held>,
+        /// When it came to wait.
+        turn: u64,
+        /// Whether somebody has come: then it is stopped at the exit of the call.
+        come: bool,
+    },
     /// At rest in a call that slept. It may go on when something else in its tree has moved since.
     Asleep {
         /// How far the tree had moved when it fell asleep.
@@ -95,6 +104,23 @@ pub struct Task {
     pub awaited_by: Option<Name>,
     /// When the sleep ends that it asked for, by the clock of its process.
     pub sleeps_until: Option<u64>,
+    /// Whether what it waits for a change of has changed.
+    pub come: bool,
+    /// How far its process had moved when it last looked at what it waits for.
+    pub looked: u64,
+    /// How many operations its process had done when it came to wait.
+    pub waits_since: u32,
+    /// The call that it makes in parts.
+    pub parts: Option<Parts>,
+}
+
+/// A call that is made in parts, as it waits in between.
+#[derive(Clone, Copy, Debug)]
+pub struct Parts {
+    /// The registers at its entry.
+    pub entry: Registers,
+    /// How many bytes it has moved.
+    pub moved: u64,
 }
 
 impl Task {
@@ -120,6 +146,10 @@ impl Task {
             watched: None,
             awaited_by: None,
             sleeps_until: None,
+            come: false,
+            looked: 0,
+            waits_since: 0,
+            parts: None,
         }
     }
 
@@ -128,6 +158,7 @@ impl Task {
     pub fn pending(&self) -> Option<(&Operation, u64)> {
         match &self.state {
             State::Held { held, turn, .. } => Some((&held.operation, *turn)),
+            State::Meeting { held, turn, .. } => Some((&held.operation, *turn)),
             State::Ending { operation, turn } => Some((operation, *turn)),
             _ => None,
         }

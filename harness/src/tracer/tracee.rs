@@ -218,7 +218,10 @@ impl Tracee {
     }
 
     /// Whether it sleeps, interruptibly, in a system call. Page faults and disk reads do not count: they end by themselves.
-    fn sleeps(&self) -> io::Result<bool> {
+    ///
+    /// # Errors
+    /// Where it cannot be looked at.
+    pub fn sleeps(&self) -> io::Result<bool> {
         let mut buffer = [0; 256];
         let Ok(length) = self.call.read_at(&mut buffer, 0) else { return Ok(false) };
         if length == 0 || buffer[0] == b'r' || buffer[0] == b'-' {

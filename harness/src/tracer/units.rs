@@ -141,6 +141,7 @@ impl Running<'_> {
             append: false.into(),
             offset: 0.into(),
             listing: None.into(),
+            ended: false.into(),
         };
         let descriptor = Descriptor { description: std::rc::Rc::new(description), close_on_exec: false };
         let first = Name { process, way: Vec::new() };

@@ -79,6 +79,12 @@ fn one_execution_for_each_class_of_programs_that_send_signals() {
     assert_eq!(classes_of(Theme::Signals, PROGRAMS, |program| program), 67_922);
 }
 
+/// Processes that wait for what others send, or until nobody will. Fewer, as each has many schedules.
+#[test]
+fn one_execution_for_each_class_of_programs_that_send_and_receive() {
+    assert_eq!(classes_of(Theme::Streams, PROGRAMS / 5, |program| program), 2_055);
+}
+
 /// A backend that knows no better may say that giving back a shared lock changes it: more classes, and still one execution each.
 #[test]
 fn one_execution_for_each_class_where_every_release_is_a_change() {

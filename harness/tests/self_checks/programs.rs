@@ -2,9 +2,9 @@
 
 use cooks_harness::explore::SplitMix64;
 use cooks_harness::simulated::{
-    Expr, Initial, Instruction, Program, Simulation, await_change, create, increment, is_over, jump_if, list,
-    load, lock, lock_shared, open, open_truncate, read_name, reg, rename, set, signal, stat, store, try_lock,
-    try_lock_shared, unlink, unlock, write_name,
+    Expr, Initial, Instruction, Program, Simulation, await_change, close_end, create, increment, is_over,
+    jump_if, list, load, lock, lock_shared, open, open_end, open_truncate, poll, read_name, receive, reg,
+    rename, send, set, signal, stat, store, try_lock, try_lock_shared, unlink, unlock, write_name,
 };
 
 /// What a program is about, so that what can conflict often does.
@@ -16,6 +16,7 @@ pub enum Theme {
     Mixed,
     Waits,
     Signals,
+    Streams,
 }
 
 /// Past the end of any program: a jump there ends the process.
@@ -85,6 +86,9 @@ impl Draw {
         let operations = 1 + self.random.below(most);
         let mut program = Vec::new();
         self.held = None;
+        if self.theme == Theme::Streams && self.random.below(2) == 0 {
+            program.push(open_end(self.fixed()));
+        }
         for _ in 0..operations {
             let instruction = self.operation();
             let result = matches!(instruction, Instruction::TryLock { .. } | Instruction::Create { .. });
@@ -118,6 +122,14 @@ impl Draw {
                 2 => is_over(self.other(), R),
                 3 => self.on_locks(),
                 4 => self.wait(),
+                _ => self.on_data(),
+            },
+            Theme::Streams => match self.random.below(9) {
+                0 => open_end(self.fixed()),
+                1 => close_end(self.fixed()),
+                2..=4 => send(self.fixed(), self.value()),
+                5 | 6 => receive(self.fixed(), 1 + self.random.below(2), R),
+                7 => poll(self.fixed(), R),
                 _ => self.on_data(),
             },
             Theme::Mixed => match self.random.below(4) {

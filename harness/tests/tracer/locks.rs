@@ -2,11 +2,11 @@
 
 use std::fs::{self, File};
 use std::io::{Read, Seek, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use cooks_harness::model::{Ending, Exit, ProcessId, Tree};
+use cooks_harness::model::{Ending, Event, Exit, ProcessId, Tree};
 use cooks_harness::tracer::Program;
 use nix::fcntl::{FcntlArg, FlockArg, fcntl};
 
@@ -415,4 +415,20 @@ fn who_locks_itself_out_does_not_race() {
     for programs in [[stuck.clone(), shared.clone()], [shared, stuck]] {
         assert_counts("locked out", &classes(&programs, &workspace()), 0, 1);
     }
+}
+
+/// A descriptor that another one is put in place of is closed, and what it held given back: in a step.
+#[test]
+fn a_lock_is_given_back_by_what_takes_the_place_of_its_descriptor() {
+    let replaces = process(|| {
+        let (lock, other) = (open("lock"), File::open("/dev/null").expect("a device"));
+        flock(&lock, FlockArg::LockExclusive);
+        let mut replaced = OwnedFd::from(lock);
+        nix::unistd::dup2(&other, &mut replaced).map_or(1, |()| 0)
+    });
+    let ran = in_turn(&[replaces, process(|| 0)], files(&[("lock", "")]));
+    let released = |event: &Event| {
+        event.operation.call.name.starts_with("dup") && event.operation.call.detail == "releases the lock"
+    };
+    assert_eq!(ran.trace.iter().filter(|event| released(event)).count(), 1, "{:#?}", ran.trace);
 }

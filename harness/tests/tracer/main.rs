@@ -5,6 +5,7 @@
 mod calls;
 mod determinism;
 mod directories;
+mod fifos;
 mod locks;
 mod polling;
 mod refused;

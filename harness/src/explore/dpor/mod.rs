@@ -56,6 +56,11 @@ use crate::model::{Call, Choice, Cut, Ending, Event, Execution, Operation, Proce
 /// stands in the way of those before it. What a task was held at when another one ended their process races as well, as if it
 /// came there.
 ///
+/// **Waiting for what others send.** An operation with [`Operation::needs`] is enabled while one of them is met, which follows from what
+/// the events before it have added and taken, in any order. So it can overtake an event where a need is met by the events before that
+/// and those that are independent of it, less those that take away what is needed, with what comes of them. It takes what is next in
+/// the place where it comes to stand then, and is no race with what it does not touch there.
+///
 /// **Operations that do something else when they come first.** The paper takes a step's accesses for known; here a call that is
 /// to come earlier may find a file there, or a lock free, and touch other things. So the last step of a plan is known in part
 /// only (`Race::operation`): all of it where it cannot change or its process is held at it already; else what it looks at, up to
@@ -126,6 +131,8 @@ pub enum Fault {
     NothingAwaited,
     /// Who waits for a change races with none.
     AwaitedStay,
+    /// Who waits for what others send is taken not to have to.
+    NeedsForgotten,
     /// What a process was held at when it was sent a signal does not race.
     SignalledForgotten,
     /// A task is taken to have been held at an operation before the event that brought it there.

@@ -146,7 +146,11 @@ impl Node {
     /// Sees to it that a sequence equivalent to this one is run from here, if none was. Whether it was not planned before.
     pub(super) fn plan(&mut self, sequence: Vec<Step<'_>>) -> bool {
         let pending = &self.pending;
-        let was_run = self.sleep.iter().any(|process| {
+        // Who waits may come to something else when it overtakes, which does not conflict with what is run here now.
+        let waits = sequence.last().is_some_and(|last| !last.operation.needs.is_empty());
+        let known = sequence.iter().all(|step| step.known == Known::All);
+        let present = (waits && known).then_some(&self.chosen);
+        let was_run = self.sleep.iter().chain(present).any(|process| {
             pending[process.0].as_ref().is_some_and(|operation| {
                 is_weak_initial(&Step { process: *process, operation, known: Known::All }, &sequence)
             })

@@ -1,10 +1,12 @@
+mod needs;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::Fault;
 use super::wakeup::{Known, Step};
 use crate::model::{
-    Access, AccessKind, Acquisition, Event, Execution, HappensBefore, Location, LockMode, Operation,
+    Access, AccessKind, Acquisition, Event, Execution, HappensBefore, Location, LockMode, Need, Operation,
     ProcessId,
 };
 
@@ -21,6 +23,8 @@ struct Later<'a> {
     before: Option<usize>,
     /// The events before it that conflict with it, latest first.
     conflicting: Vec<usize>,
+    /// Where it has to wait, what for: one of these.
+    needs: Vec<&'a Need>,
 }
 
 impl<'a> Later<'a> {
@@ -32,7 +36,16 @@ impl<'a> Later<'a> {
         operation: &'a Operation,
     ) -> Self {
         let (before, conflicting) = (order.last_of(process), order.conflicting(process, operation));
-        Self { number, signal: None, process, operation: Cow::Borrowed(operation), before, conflicting }
+        let needs = operation.needs.iter().collect();
+        Self {
+            number,
+            signal: None,
+            process,
+            operation: Cow::Borrowed(operation),
+            before,
+            conflicting,
+            needs,
+        }
     }
 
     /// What a process is held at when the event that comes next takes that away: sends it a signal, or ends the task.
@@ -45,7 +58,15 @@ impl<'a> Later<'a> {
         let earlier = order.conflicting(process, &operation);
         let conflicting = std::iter::once(signal).chain(earlier).collect();
         let (before, operation) = (order.last_of(process), Cow::Owned(operation));
-        Self { number: None, signal: Some(signal), process, operation, before, conflicting }
+        Self {
+            number: None,
+            signal: Some(signal),
+            process,
+            operation,
+            before,
+            conflicting,
+            needs: Vec::new(),
+        }
     }
 }
 
@@ -72,6 +93,12 @@ pub(in crate::explore) struct Race<'a> {
     earlier: usize,
     /// The events after the earlier one that go on without it, in their order.
     independent: Vec<usize>,
+    /// Those that do not, and come before what overtakes; where that waits until a need of it is met.
+    left_out: Vec<usize>,
+    /// Whether some of these do not come of the earlier event.
+    leaves_out: bool,
+    /// The need that is met then.
+    met: Option<&'a Need>,
     later: Option<usize>,
     process: ProcessId,
     operation: Cow<'a, Operation>,
@@ -139,7 +166,7 @@ impl<'a> Race<'a> {
         match accesses.iter().position(changed) {
             Some(first) if !self.same => {
                 let looks = accesses[..=first].iter().map(|access| Access::read(access.location.clone()));
-                let looks = Operation { accesses: looks.collect(), ..Operation::default() };
+                let looks = Operation { accesses: self.as_needed(looks.collect()), ..Operation::default() };
                 (Cow::Owned(looks), self.known_of(first))
             }
             _ => (Cow::Borrowed(&*self.operation), Known::All),
@@ -154,9 +181,9 @@ impl<'a> Race<'a> {
 
     /// How the earlier event changed what this access is on.
     fn changed(&self, access: &Access) -> Option<AccessKind> {
-        let changes = &self.trace[self.earlier].operation.accesses;
-        let change =
-            changes.iter().find(|change| change.kind != AccessKind::Read && change.conflicts(access));
+        let events = std::iter::once(&self.earlier).chain(&self.left_out);
+        let mut changes = events.flat_map(|&event| &self.trace[event].operation.accesses);
+        let change = changes.find(|change| change.kind != AccessKind::Read && change.conflicts(access));
         change.map(|change| change.kind)
     }
 
@@ -218,6 +245,7 @@ impl<'a, 'h> Races<'a, 'h> {
         let mut later = Vec::new();
         for (number, event) in execution.trace.iter().enumerate() {
             later.push(Later::new(&order, Some(number), event.process, &event.operation));
+            later.extend(later[later.len() - 1].for_other_needs(&order));
             for process in event.operation.signalled().filter(|process| *process != event.process) {
                 let held = held_at.and_then(|held_at| held_at(number, process));
                 later.extend(held.map(|held| Later::without_signal(&order, number, process, held)));
@@ -227,7 +255,10 @@ impl<'a, 'h> Races<'a, 'h> {
             }
             order.push(event.process, &event.operation);
         }
-        later.extend(held.iter().map(|(process, operation)| Later::new(&order, None, *process, operation)));
+        for (process, operation) in held {
+            later.push(Later::new(&order, None, *process, operation));
+            later.extend(later[later.len() - 1].for_other_needs(&order));
+        }
         let races = Self { trace: &execution.trace, order, held_at, fault };
         later.iter().flat_map(|later| races.up_to(later, possible)).collect()
     }
@@ -251,13 +282,16 @@ impl<'a, 'h> Races<'a, 'h> {
                 between.push(event);
                 continue;
             }
-            // Before the one that brought its task to where it is held nothing of its process lets it be.
             let brings = self.brings(event, later);
-            let race = if brings { None } else { self.race(event, later).filter(possible) };
-            if race.is_some() || brings || self.fault == Some(Fault::HeldLocksShadow) {
+            let found = if brings { Vec::new() } else { self.between(event, later) };
+            let found: Vec<Race<'a>> = found.into_iter().filter(possible).collect();
+            // What is left out besides may come all the same, once something before this is overtaken as well.
+            let is_race = found.iter().any(|race| !race.leaves_out);
+            // Before the one that brought its task to where it is held nothing of its process lets it be.
+            if is_race || brings || self.fault == Some(Fault::HeldLocksShadow) {
                 between.push(event);
             }
-            races.extend(race);
+            races.extend(found);
             if !races.is_empty() && self.fault == Some(Fault::LastRaceOnly) {
                 break;
             }
@@ -277,11 +311,15 @@ impl<'a, 'h> Races<'a, 'h> {
             && !self.held_at.is_none_or(is_held)
     }
 
-    /// The race between the two, where the later one can come first.
+    /// The race between the two, where the later one can come first, whatever it needs.
     fn race(&self, earlier: usize, later: &Later<'a>) -> Option<Race<'a>> {
         let after = earlier + 1..self.trace.len();
         let mut independent: Vec<usize> =
             after.filter(|&event| !self.order.leads_to(earlier, event)).collect();
+        if let Some(number) = later.number {
+            // As another need would have it, it may be independent of the earlier one.
+            independent.retain(|&event| !self.order.leads_to(number, event));
+        }
         if let Some(signal) = later.signal {
             independent.retain(|&event| !self.order.leads_to(signal, event));
         }
@@ -306,6 +344,9 @@ impl<'a, 'h> Races<'a, 'h> {
             trace: self.trace,
             earlier,
             independent,
+            left_out: Vec::new(),
+            leaves_out: false,
+            met: None,
             later: later.number,
             process: later.process,
             operation: later.operation.clone(),

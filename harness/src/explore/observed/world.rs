@@ -16,7 +16,9 @@ pub(super) type Needs = Vec<(Location, Mark)>;
 
 fn range(location: &Location) -> (u64, u64) {
     match location {
-        Location::Data { start, end, .. } | Location::RecordLock { start, end, .. } => (*start, *end),
+        Location::Data { start, end, .. }
+        | Location::RecordLock { start, end, .. }
+        | Location::Stream { start, end, .. } => (*start, *end),
         _ => (0, u64::MAX),
     }
 }
@@ -31,6 +33,7 @@ fn looked_at(access: &Access) -> Option<Location> {
     match (&access.location, access.kind) {
         (Location::Listing(_) | Location::Status(_), AccessKind::Join) => None,
         (Location::Data { object, .. }, AccessKind::Write | AccessKind::Join) => Some(whole(*object)),
+        (Location::Stream { object, way, .. }, AccessKind::Write) => Some(Location::stream(*object, *way)),
         (location, _) => Some(location.clone()),
     }
 }
@@ -88,7 +91,10 @@ impl World {
             };
             match (access.kind, &access.location) {
                 (AccessKind::Read, _) => {}
-                (AccessKind::Join, Location::Listing(_) | Location::Status(_) | Location::Lock(_)) => {
+                (
+                    AccessKind::Join,
+                    Location::Listing(_) | Location::Status(_) | Location::Lock(_) | Location::Ends { .. },
+                ) => {
                     let parts = self.parts.entry(Key::of(&access.location)).or_default();
                     let whole = parts.entry(0).or_insert((u64::MAX, 0));
                     whole.1 = whole.1.wrapping_add(made);

@@ -50,7 +50,7 @@ fn event(line: &str) -> Event {
         _ => Access::read(Location::Status(dir)),
     };
     let exit = some(field()).map(|status| Exit::Status(status.parse().unwrap()));
-    let operation = Operation { call, accesses: vec![access], acquires: None, awaits: false };
+    let operation = Operation { call, accesses: vec![access], ..Operation::default() };
     Event { process, task, operation, result, exit, payload: None }
 }
 

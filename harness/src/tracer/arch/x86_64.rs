@@ -17,6 +17,9 @@ pub const fn number(x86_64: u32, _aarch64: u32) -> u32 {
     x86_64
 }
 
+/// What a call gives that is gone on with by `restart_syscall`.
+const RESTART_BLOCK: i32 = 516;
+
 /// The registers of a system call.
 #[derive(Clone, Copy, Debug)]
 pub struct Registers(libc::user_regs_struct);
@@ -117,13 +120,15 @@ impl Registers {
     /// At the exit: whether the kernel makes the call again, having been interrupted in it.
     #[must_use]
     pub fn is_to_be_made_again(&self) -> bool {
-        // ERESTARTSYS, ERESTARTNOINTR, ERESTARTNOHAND, ERESTART_RESTARTBLOCK.
-        matches!(-self.result(), 512 | 513 | 514 | 516)
+        // ERESTARTSYS, ERESTARTNOINTR, ERESTARTNOHAND.
+        matches!(-self.result() as i32, 512 | 513 | 514 | RESTART_BLOCK)
     }
 
-    /// At rest in a sleeping call: have it made once more, where the kernel would give `EINTR`.
+    /// At rest in a sleeping call: have it made once more, where the kernel would give `EINTR`, or make another call in its place,
+    /// which does not say for how long it sleeps (`restart_syscall`).
     pub fn restart_if_interrupted(&mut self) -> bool {
-        let interrupted = self.result() == -i64::from(libc::EINTR) && self.0.orig_rax != u64::MAX;
+        let interrupted =
+            matches!(-self.result() as i32, libc::EINTR | RESTART_BLOCK) && self.0.orig_rax != u64::MAX;
         if interrupted {
             self.back_before();
         }

@@ -53,6 +53,12 @@ impl Decoder<'_> {
         let description = Rc::clone(self.caller.descriptors.borrow().get(number)?);
         let object = match description.what {
             What::Object(object) => object,
+            What::Fifo(object) => {
+                let length = buffers.iter().fold(0u64, |sum, (_, length)| sum.saturating_add(*length as u64));
+                let may = if written { description.writable() } else { description.readable() };
+                return may.then(|| self.through_fifo(&description, object, how, length))?;
+            }
+            What::Epoll(_) => return None,
             What::Random | What::Input if written => return None,
             What::Input => return self.input(number),
             What::Random => return self.random(buffers),
@@ -124,6 +130,10 @@ impl Decoder<'_> {
     /// used instead of the file's, or 0.
     pub(super) fn between(&mut self, from: (i32, u64), to: (i32, u64), length: u64) -> Option<Decision> {
         let (source, target) = (self.description(from.0), self.description(to.0));
+        if [&source, &target].into_iter().flatten().any(|(of, _)| of.fifo().is_some()) {
+            self.note(format!("{} with a FIFO of the workspace", self.name));
+            return None;
+        }
         let start = |of: &Description, pointer: u64| match pointer {
             0 => Some(of.offset.get()),
             pointer => self.caller.tracee.read_numbers(pointer, 1).ok()?.first().copied(),

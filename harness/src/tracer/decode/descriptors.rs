@@ -28,6 +28,13 @@ const SET_ATTRIBUTES: u32 = 0x401c_5820;
 const FREEZE: u32 = 0xc004_5877;
 const THAW: u32 = 0xc004_5878;
 
+/// What a call does that releases these.
+#[must_use]
+pub fn released_words(released: &[Access]) -> String {
+    let is_end = |access: &Access| matches!(access.location, Location::Ends { .. });
+    (if released.iter().all(is_end) { "closes its end" } else { "releases the lock" }).to_owned()
+}
+
 impl Decoder<'_> {
     pub(super) fn close_range(&mut self, first: u64, last: u64, flags: u32) -> Option<Decision> {
         let (first, last) = (descriptor(first).max(0), i32::try_from(last as u32).unwrap_or(i32::MAX));
@@ -58,7 +65,9 @@ impl Decoder<'_> {
         let mut accesses: Vec<Access> = last
             .iter()
             .flat_map(|description| {
-                self.world.locks.accesses_of_release(Owner::Description(description.number), None)
+                let locks =
+                    self.world.locks.accesses_of_release(Owner::Description(description.number), None);
+                [locks, Self::ends_of(description)].concat()
             })
             .collect();
         if with_posix {
@@ -82,21 +91,22 @@ impl Decoder<'_> {
         if released.is_empty() {
             return Decision::Close(numbers);
         }
-        self.hold(path, "releases the lock".into(), released, Action::Close(numbers))
+        self.hold(path, released_words(&released), released, Action::Close(numbers))
     }
 
     /// A copy, onto a given number where there is one: what that led to is closed.
     pub(super) fn copy(&mut self, from: i32, onto: Option<i32>, close_on_exec: bool) -> Decision {
-        let known = |number: i32| self.caller.descriptors.borrow().get(number).map(Rc::clone);
-        let (source, replaced) = (known(from), onto.and_then(known));
+        // Nobody else may hold the descriptions here: what is released is told by who does.
+        let path_of = |number: i32| self.caller.descriptors.borrow().get(number).map(|of| of.path.clone());
+        let (source, replaced) = (path_of(from), onto.and_then(path_of));
         if source.is_none() && replaced.is_none() {
             return Decision::Pass;
         }
         let action = Action::Copy { from, close_on_exec };
         let released = onto.map_or_else(Vec::new, |onto| self.releases(&[onto], true));
         match replaced {
-            Some(replaced) if !released.is_empty() => {
-                self.hold(Some(replaced.path.clone()), "releases the lock".into(), released, action)
+            Some(path) if !released.is_empty() => {
+                self.hold(Some(path), released_words(&released), released, action)
             }
             _ => Decision::Watch(action),
         }
@@ -120,6 +130,10 @@ impl Decoder<'_> {
                 table.get(number)?.append.set(argument as i32 & libc::O_APPEND != 0);
                 Some(Decision::Pass)
             }
+            libc::F_SETPIPE_SZ => {
+                self.note("the size of a FIFO of the workspace (F_SETPIPE_SZ)".into());
+                Some(Decision::Pass)
+            }
             libc::F_SETLEASE | libc::F_NOTIFY => {
                 self.note("leases and directory notifications".into());
                 Some(Decision::Pass)
@@ -138,6 +152,7 @@ impl Decoder<'_> {
                 return Some(Decision::Watch(Action::CloseOnExec { descriptor: number, close }));
             }
             DO_NOT_BLOCK | SIGNAL | BLOCK_SIZE => return None,
+            BYTES_LEFT if description.fifo().is_some() => self.world.streams.receiving(object, 1).0,
             BYTES_LEFT | SIZE | DEDUPE_RANGE => vec![Access::read(whole(object))],
             GET_FLAGS | GET_ATTRIBUTES => vec![Access::read(Location::Mode(object))],
             SET_FLAGS | SET_ATTRIBUTES => vec![Access::write(Location::Mode(object))],

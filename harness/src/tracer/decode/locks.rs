@@ -1,7 +1,7 @@
 //! File locks.
 
-use super::{Action, Decision, Decoder, descriptor};
-use crate::model::{Access, LockMode};
+use super::{Action, Decision, Decoder, Held, descriptor};
+use crate::model::{Access, AccessKind, Acquisition, Call, LockMode, Operation};
 use crate::tracer::locks::{Claim, Family, Owner, access};
 
 /// `struct flock`, as far as it is read.
@@ -144,6 +144,23 @@ impl Decoder<'_> {
             }
         };
         Some(Region { kind: short(0), start, end })
+    }
+
+    fn acquire(
+        &self,
+        path: String,
+        detail: String,
+        access: Access,
+        blocking: bool,
+        action: Action,
+    ) -> Decision {
+        let mode = if access.kind == AccessKind::Join { LockMode::Shared } else { LockMode::Exclusive };
+        let acquires = Some(Acquisition { lock: access.location.clone(), mode, blocking });
+        let call = Call { name: self.name.to_owned(), path: Some(path), target: None, detail };
+        Decision::Hold(Held {
+            operation: Operation { call, accesses: vec![access], acquires, ..Operation::default() },
+            action,
+        })
     }
 }
 

@@ -7,6 +7,7 @@ mod descriptors;
 mod locks;
 mod names;
 mod status;
+mod streams;
 pub mod table;
 mod tasks;
 mod time;
@@ -16,6 +17,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
+pub use self::descriptors::released_words;
 use self::table::Treatment;
 use super::files::{Description, Descriptors};
 use super::input::Feed;
@@ -24,14 +26,16 @@ use super::locks::{Claim, Locks};
 use super::objects::Objects;
 use super::paths::{Found, Paths, Place, Resolved, Spot, Way, lossy, proc_link};
 use super::signals::Sending;
+use super::streams::Streams;
 use super::timers::Timers;
 use super::tracee::{Registers, Tracee};
 use super::units::MARK;
-use crate::model::{Access, Acquisition, Begins, Call, LockMode, ObjectId, Operation};
+use crate::model::{Access, Begins, Call, Location, LockMode, ObjectId, Operation};
 use nix::unistd::Pid;
 
 /// What to do at the entry of a call.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "one is made for each call, and taken apart at once")]
 pub enum Decision {
     /// It is nobody's business: let it go on.
     Pass,
@@ -84,9 +88,40 @@ pub enum Action {
         /// The flags of `open`.
         flags: i32,
     },
+    /// An end of a FIFO is opened.
+    OpenFifo {
+        /// The FIFO.
+        object: ObjectId,
+        /// Its path, relative to the workspace.
+        path: String,
+        /// The flags of `open`.
+        flags: i32,
+        /// Where nobody has the other end open and the call waits for that: that end.
+        waits_for: Option<Location>,
+    },
+    /// Bytes go into a FIFO, or out of it.
+    Through {
+        /// The FIFO.
+        object: ObjectId,
+        /// Whether into it.
+        written: bool,
+        /// How many bytes at the most.
+        length: u64,
+        /// Where they do not fit, and the call waits for room: how many do.
+        room: Option<u64>,
+    },
+    /// A call waits for one of several things, FIFOs among them.
+    Poll,
+    /// A call that was tried in vain is tried again.
+    Await,
     /// A source of random bytes is opened.
     OpenRandom {
         /// The flags of `open`.
+        flags: i32,
+    },
+    /// An `epoll` is opened.
+    OpenEpoll {
+        /// The flags of `epoll_create1`.
         flags: i32,
     },
     /// A timer is opened.
@@ -244,6 +279,8 @@ pub struct World {
     pub objects: Objects,
     /// Its locks.
     pub locks: Locks,
+    /// What goes through its FIFOs.
+    pub streams: Streams,
     /// What was changed of what was there at the beginning.
     pub changes: Changes,
     /// Its timers.
@@ -453,30 +490,7 @@ impl Decoder<'_> {
 
     fn hold(&self, path: Option<String>, detail: String, accesses: Vec<Access>, action: Action) -> Decision {
         let call = Call { name: self.name.to_owned(), path, target: None, detail };
-        Decision::Hold(Held {
-            operation: Operation { call, accesses, acquires: None, awaits: false },
-            action,
-        })
-    }
-
-    fn acquire(
-        &self,
-        path: String,
-        detail: String,
-        access: Access,
-        blocking: bool,
-        action: Action,
-    ) -> Decision {
-        let mode = if access.kind == crate::model::AccessKind::Join {
-            LockMode::Shared
-        } else {
-            LockMode::Exclusive
-        };
-        let acquires = Some(Acquisition { lock: access.location.clone(), mode, blocking });
-        let call = Call { name: self.name.to_owned(), path: Some(path), target: None, detail };
-        Decision::Hold(Held {
-            operation: Operation { call, accesses: vec![access], acquires, awaits: false },
-            action,
-        })
+        let adds = Streams::closed(&accesses);
+        Decision::Hold(Held { operation: Operation { call, accesses, adds, ..Operation::default() }, action })
     }
 }

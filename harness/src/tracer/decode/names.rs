@@ -73,9 +73,6 @@ impl Decoder<'_> {
             Place::Inside(Spot { found: Some(found), .. }) => {
                 let mut more = Vec::new();
                 if !(creates && exclusive) {
-                    if found.kind() == libc::S_IFIFO {
-                        self.note("FIFOs in the workspace".into());
-                    }
                     if flags & libc::O_PATH == 0 {
                         more.push(Access::read(Location::Mode(found.object)));
                     }
@@ -88,6 +85,13 @@ impl Decoder<'_> {
             Place::Inside(spot) if creates => (name_changes(spot), None),
             Place::Inside(_) => (Vec::new(), None),
         };
+        if let (Place::Inside(Spot { path, found: Some(found), .. }), false) =
+            (&resolved.place, creates && exclusive || flags & (libc::O_PATH | libc::O_DIRECTORY) != 0)
+            && found.kind() == libc::S_IFIFO
+        {
+            let opened = (path.clone(), found.object, flags);
+            return Some(self.open_fifo(opened, [resolved.accesses, more].concat(), open_words(flags)));
+        }
         let action = match &resolved.place {
             Place::Inside(spot) => Action::Open { object, path: spot.path.clone(), flags },
             _ => Action::None,
@@ -202,7 +206,8 @@ impl Decoder<'_> {
         let closed = self.caller.descriptors.borrow().closed_by_exec();
         let released = self.releases(&closed, false);
         if matches!(resolved.place, Place::Outside(_)) && !released.is_empty() {
-            return Some(self.hold(None, "closes what exec closes".into(), released, Action::None));
+            let what = "closes what exec closes".into();
+            return Some(self.hold(None, what, released, Action::None));
         }
         more.extend(released);
         Some(self.on_path(resolved, "", more, Action::None))

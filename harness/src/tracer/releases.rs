@@ -1,0 +1,101 @@
+//! What closing descriptors and the end of a task release, and who keeps whom from a lock.
+
+use std::rc::Rc;
+
+use super::TraceError;
+use super::decode::{Action, Decoder};
+use super::execution::Running;
+use super::files::Description;
+use super::locks::Owner;
+use super::streams::Streams;
+use super::task::{Name, State, Task};
+use super::timers;
+use crate::model::{Access, Operation, ProcessId};
+
+impl Running<'_> {
+    /// Closes descriptors, with the locks that go with them.
+    pub(super) fn close_descriptors(&mut self, name: &Name, numbers: &[i32]) -> Result<(), TraceError> {
+        let task = &self.tasks[name];
+        let mut table = task.descriptors.borrow_mut();
+        let group = Owner::Process(task.group.as_raw());
+        for number in numbers {
+            let last = table.last_references(&[*number]);
+            if let Some(object) = table.get(*number).and_then(|description| description.with_posix_locks()) {
+                self.world.locks.release_all(group, Some(object));
+            }
+            for description in last {
+                self.world.locks.release_all(Owner::Description(description.number), None);
+                let timer = timers::Owner::Description(description.number);
+                self.world.timers.forget(|owner| owner == timer);
+            }
+            table.remove(*number);
+        }
+        Ok(())
+    }
+
+    /// What the end of a task releases. `alone`: it is the last of its thread group.
+    pub(super) fn released_by_end(&self, name: &Name, alone: bool) -> Vec<Access> {
+        let task = &self.tasks[name];
+        let mut accesses: Vec<Access> = self
+            .closed_by_end(task)
+            .iter()
+            .flat_map(|description| {
+                let locks =
+                    self.world.locks.accesses_of_release(Owner::Description(description.number), None);
+                [locks, Decoder::ends_of(description)].concat()
+            })
+            .collect();
+        if let State::Meeting { held, .. } = &task.state
+            && let Action::OpenFifo { object, flags, .. } = held.action
+        {
+            accesses.extend(Streams::closing(object, flags));
+        }
+        if alone {
+            accesses.extend(self.world.locks.accesses_of_release(Owner::Process(task.group.as_raw()), None));
+        }
+        accesses
+    }
+
+    fn closed_by_end(&self, task: &Task) -> Vec<Rc<Description>> {
+        if Rc::strong_count(&task.descriptors) > 1 {
+            return Vec::new();
+        }
+        let table = task.descriptors.borrow();
+        table.last_references(&table.numbers_in(0, i32::MAX))
+    }
+
+    /// Releases what the end of a task releases. `counted`: there is an operation that says so.
+    pub(super) fn release_at_end(&mut self, name: &Name, counted: bool) {
+        let Some(task) = self.tasks.get(name) else { return };
+        let closed = self.closed_by_end(task);
+        let group = task.group;
+        let alone =
+            !self.tasks.values().any(|other| other.group == group && other.tracee.id() != task.tracee.id());
+        for description in closed {
+            self.world.locks.release_all(Owner::Description(description.number), None);
+            if let Some(object) = description.fifo()
+                && !description.ended.replace(true)
+                && !counted
+            {
+                let ends = Streams::closed(&Streams::closing(object, description.flags));
+                self.world.streams.note(ProcessId(name.process), &ends);
+                self.world.not_covered.insert("the end of one of several tasks that have a FIFO open".into());
+            }
+        }
+        if alone {
+            self.world.locks.release_all(Owner::Process(group.as_raw()), None);
+        }
+    }
+
+    /// The processes that keep a task from its lock, where it waits for one.
+    pub(super) fn holders(&self, task: &Task, operation: &Operation) -> Vec<ProcessId> {
+        let blocking = operation.acquires.as_ref().is_some_and(|acquires| acquires.blocking);
+        match &task.state {
+            State::Held { held, .. } if blocking => match &held.action {
+                Action::Lock { claim, mode, .. } => self.world.locks.holders_against(claim, *mode),
+                _ => Vec::new(),
+            },
+            _ => Vec::new(),
+        }
+    }
+}
