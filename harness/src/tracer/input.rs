@@ -22,6 +22,8 @@ use crate::model::{Begins, Call, Operation};
 
 /// Most letters of a request that are shown.
 const SHOWN: usize = 60;
+/// How long another process may have a copy of a writing end that it got by being forked, in milliseconds.
+const LONGEST_COPY: u16 = 30_000;
 
 /// The writing ends that are open, of all tracers of this program. A process that is forked while one is open must not keep it: the
 /// input would never end.
@@ -168,7 +170,7 @@ impl Feed {
     pub fn give(&mut self) -> io::Result<i64> {
         let Some(request) = self.requests.get(self.given) else {
             self.writer = None;
-            return Ok(0);
+            return self.await_end().map(|()| 0);
         };
         let line = [request.as_bytes(), b"\n"].concat();
         let length = line.len();
@@ -176,6 +178,17 @@ impl Feed {
         self.given += 1;
         self.top_up()?;
         Ok(i64::try_from(length).unwrap_or(i64::MAX))
+    }
+
+    /// Waits until nobody has the writing end any more. Where the program of the controller starts others from further threads, they
+    /// have a copy until they run their own program.
+    fn await_end(&self) -> io::Result<()> {
+        let mut looked = [PollFd::new(self.pipe.as_fd(), PollFlags::empty())];
+        if poll(&mut looked, LONGEST_COPY)? == 0 {
+            let what = "another process has a copy of the writing end of a standard input, and keeps it";
+            return Err(io::Error::other(what));
+        }
+        Ok(())
     }
 
     /// Puts into the pipe what there is room for of a request that was longer than the pipe; whether that was anything.
