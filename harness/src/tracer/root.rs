@@ -2,7 +2,7 @@
 //! everything else.
 
 use std::ffi::CString;
-use std::fs::{self, Permissions};
+use std::fs::{self, File, Permissions};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
-use nix::unistd::{AccessFlags, access, chdir, getegid, geteuid, pivot_root};
+use nix::unistd::{AccessFlags, Pid, access, chdir, getegid, geteuid, pivot_root};
 
 use super::sandbox::{MOUNT_POINT, WORKSPACE};
 use super::sys;
@@ -55,8 +55,12 @@ pub fn at<E: Into<io::Error>>(step: impl Into<String>) -> impl FnOnce(E) -> Refu
 /// there.
 pub fn enter(root: Root) -> Result<Vec<PathBuf>, Refusal> {
     sys::die_with_parent().map_err(at("asking to die with the parent"))?;
-    // A session of its own: a Ctrl-C at the terminal goes to the controller alone.
-    nix::unistd::setsid().map_err(at("making a session"))?;
+    // A Ctrl-C at the terminal goes to the controller alone, and nobody in here can read from it. Not by a session of its own: where
+    // the kernel schedules by sessions (`sched_autogroup_enabled`), the controller's giving way would be to none of the tasks.
+    nix::unistd::setpgid(Pid::from_raw(0), Pid::from_raw(0)).map_err(at("making a process group"))?;
+    if let Ok(terminal) = File::options().read(true).write(true).open("/dev/tty") {
+        sys::give_up_terminal(&terminal).map_err(at("giving up the terminal"))?;
+    }
     enter_namespaces()?;
     let hidden = match root {
         Root::Host => private_tmpfs("").map(|()| Vec::new())?,

@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 use std::ffi::CString;
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
@@ -27,6 +28,12 @@ pub fn fork_into_new_pid_namespace() -> io::Result<Option<Pid>> {
     // SAFETY: without CLONE_VM and with no new stack, clone is fork; the same care as there.
     let pid = check(unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) })?;
     Ok((pid != 0).then(|| Pid::from_raw(i32::try_from(pid).unwrap_or(i32::MAX))))
+}
+
+/// Makes it so that the process, which leads no session, and its children have no controlling terminal; it is `terminal` so far.
+pub fn give_up_terminal(terminal: &File) -> io::Result<()> {
+    // SAFETY: TIOCNOTTY has no argument.
+    check(unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCNOTTY) }.into()).map(drop)
 }
 
 /// Ends the process at once: no destructors, no exit handlers, nothing flushed.
