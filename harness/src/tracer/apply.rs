@@ -100,9 +100,12 @@ impl Running<'_> {
                 let mut tried = entry;
                 tried.replace_argument(*argument, *command);
                 self.task(name)?.tracee.set_registers(tried)?;
-                let result = self.run_call(name)?;
+                let (result, registers) = self.run_call(name)?;
                 let tracee = &self.task(name)?.tracee;
-                let mut registers = tracee.registers()?;
+                let mut registers = match registers {
+                    Some(registers) => registers,
+                    None => tracee.registers()?,
+                };
                 registers.replace_argument(*argument, entry.arguments()[*argument]);
                 if result == -i64::from(libc::EAGAIN) {
                     registers.make_again(&entry);
@@ -121,7 +124,7 @@ impl Running<'_> {
                 let result = self.send(name, sending)?;
                 self.skip(name, entry, result)
             }
-            _ => self.run_call(name),
+            _ => Ok(self.run_call(name)?.0),
         }
     }
 
@@ -133,13 +136,16 @@ impl Running<'_> {
         Ok(result)
     }
 
-    /// Lets a task run through the call at whose entry it stands.
-    pub(super) fn run_call(&mut self, name: &Name) -> Result<i64, TraceError> {
+    /// Lets a task run through the call at whose entry it stands: its result, and the registers at its exit, where it came there.
+    pub(super) fn run_call(&mut self, name: &Name) -> Result<(i64, Option<Registers>), TraceError> {
         self.task(name)?.tracee.resume(Resume::ToCallExit, 0)?;
         loop {
             let task = self.task(name)?;
             match task.tracee.wait(&|| false)? {
-                Waited::Stopped(Stop::CallExit) => return Ok(task.tracee.registers()?.result()),
+                Waited::Stopped(Stop::CallExit) => {
+                    let registers = task.tracee.registers()?;
+                    return Ok((registers.result(), Some(registers)));
+                }
                 Waited::Stopped(Stop::Exec) => self.on_exec(name)?,
                 Waited::Stopped(Stop::Signal(signal)) => task.signal = signal,
                 Waited::Stopped(Stop::Gone(exit)) => {
@@ -150,11 +156,10 @@ impl Running<'_> {
                     // A call that is not known to block does: what it has done so far is what it has done, else it is tried again.
                     task.tracee.interrupt()?;
                     let stop = task.tracee.wait_for_stop()?;
-                    let result = task.tracee.registers()?.result();
-                    let call = task.tracee.registers()?.call();
-                    self.note_unexpected_wait(call);
-                    let is_part = stop == Stop::CallExit && result > 0;
-                    return Ok(if is_part { result } else { -i64::from(libc::EAGAIN) });
+                    let registers = task.tracee.registers()?;
+                    self.note_unexpected_wait(registers.call());
+                    let is_part = stop == Stop::CallExit && registers.result() > 0;
+                    return Ok((if is_part { registers.result() } else { -i64::from(libc::EAGAIN) }, None));
                 }
             }
             self.task(name)?.tracee.resume(Resume::ToCallExit, 0)?;

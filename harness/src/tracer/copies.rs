@@ -18,7 +18,7 @@ pub fn copy(of: &Tracee, entry: &Registers) -> io::Result<Tracee> {
     let flags = (libc::CLONE_PARENT | libc::SIGCHLD) as u64;
     let (result, child) = of.call(entry, libc::SYS_clone, [flags, 0, 0])?;
     let error = || io::Error::from_raw_os_error(i32::try_from(-result).unwrap_or(libc::EAGAIN));
-    let copy = Tracee::new(child.ok_or_else(error)?)?;
+    let copy = Tracee::new(child.ok_or_else(error)?);
     copy.wait_for_stop()?;
     copy.back_to(entry)?;
     Ok(copy)
@@ -38,7 +38,7 @@ impl Template {
     /// # Errors
     /// Where the machine fails.
     pub fn make(task: Pid) -> io::Result<Option<Self>> {
-        let tracee = Tracee::new(task)?;
+        let tracee = Tracee::new(task);
         loop {
             match tracee.wait_for_stop()? {
                 Stop::CallEntry => break,

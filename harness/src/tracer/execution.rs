@@ -105,6 +105,12 @@ impl<'a> Running<'a> {
             Some(parent) => Rc::new(RefCell::new(parent.descriptors.borrow().clone())),
             None => Rc::new(RefCell::new(Descriptors::default())),
         };
+        if shares(libc::CLONE_FS) && !shares(libc::CLONE_FILES) {
+            // Where one of them goes, the other goes too.
+            for table in parent.map(|parent| &parent.descriptors).into_iter().chain([&descriptors]) {
+                table.borrow_mut().has_left = true;
+            }
+        }
         let group = parent.filter(|_| shares(libc::CLONE_THREAD)).map_or(tracee.id(), |parent| parent.group);
         let number = self.processes[name.process].tasks.saturating_sub(1) as usize;
         self.tasks.insert(name.clone(), Task::new(tracee, &name, number, group, descriptors));
@@ -257,7 +263,9 @@ impl<'a> Running<'a> {
             preferred.remove(at);
         }
         let mut event = if let Some(name) = &name {
-            if let Some((operation, _)) = self.tasks[name].pending() {
+            if self.processes.iter().any(|other| other.looked.is_some())
+                && let Some((operation, _)) = self.tasks[name].pending()
+            {
                 let operation = operation.clone();
                 self.start_the_disturbed(process.0, &operation)?;
             }
@@ -268,7 +276,7 @@ impl<'a> Running<'a> {
             return Err(TraceError::Lost(format!("{process} has no operation to do")));
         };
         self.may_time_out(process.0, &mut event.operation);
-        let after_others = self.depends_on_others(&event);
+        let after_others = self.is_recording(process.0) && self.depends_on_others(&event);
         self.record(process.0, &event.operation);
         self.processes[process.0].polling.note(&event);
         self.let_those_meet(process.0, &event.operation)?;
@@ -315,7 +323,7 @@ impl<'a> Running<'a> {
             match task.tracee.poll()? {
                 Some(Stop::Gone(_)) => {}
                 Some(_) => task.tracee.kill(),
-                None if task.tracee.is_held() => continue,
+                None if task.tracee.is_held()? => continue,
                 None if matches!(task.state, State::Meeting { .. }) && task.tracee.sleeps()? => continue,
                 None => task.tracee.kill(),
             }

@@ -113,35 +113,39 @@ pub struct Descriptor {
 
 /// The descriptors of a process, by number; those that lead elsewhere are not in it.
 #[derive(Clone, Debug, Default)]
-pub struct Descriptors(BTreeMap<i32, Descriptor>);
+pub struct Descriptors {
+    by_number: BTreeMap<i32, Descriptor>,
+    /// Whether the current directory may be another one than that in which processes begin, the workspace.
+    pub has_left: bool,
+}
 
 impl Descriptors {
     /// The description that a descriptor leads to.
     #[must_use]
     pub fn get(&self, descriptor: i32) -> Option<&Rc<Description>> {
-        self.0.get(&descriptor).map(|found| &found.description)
+        self.by_number.get(&descriptor).map(|found| &found.description)
     }
 
     /// The number of a descriptor that leads to this description.
     #[must_use]
     pub fn number_of(&self, description: u32) -> Option<i32> {
-        let mut all = self.0.iter();
+        let mut all = self.by_number.iter();
         all.find(|(_, descriptor)| descriptor.description.number == description).map(|(number, _)| *number)
     }
 
     /// Sets a descriptor; gives what it replaces.
     pub fn set(&mut self, number: i32, descriptor: Descriptor) -> Option<Descriptor> {
-        self.0.insert(number, descriptor)
+        self.by_number.insert(number, descriptor)
     }
 
     /// Takes a descriptor out.
     pub fn remove(&mut self, number: i32) -> Option<Descriptor> {
-        self.0.remove(&number)
+        self.by_number.remove(&number)
     }
 
     /// Sets whether exec closes a descriptor.
     pub fn set_close_on_exec(&mut self, number: i32, close: bool) {
-        if let Some(descriptor) = self.0.get_mut(&number) {
+        if let Some(descriptor) = self.by_number.get_mut(&number) {
             descriptor.close_on_exec = close;
         }
     }
@@ -150,13 +154,13 @@ impl Descriptors {
     #[must_use]
     pub fn fifos(&self) -> Vec<i32> {
         let is_fifo = |(number, of): (&i32, &Descriptor)| of.description.fifo().map(|_| *number);
-        self.0.iter().filter_map(is_fifo).collect()
+        self.by_number.iter().filter_map(is_fifo).collect()
     }
 
     /// Whether any of them leads into the workspace.
     #[must_use]
     pub fn any_object(&self) -> bool {
-        self.0.values().any(|descriptor| descriptor.description.object().is_some())
+        self.by_number.values().any(|descriptor| descriptor.description.object().is_some())
     }
 
     /// The numbers in a range.
@@ -165,14 +169,18 @@ impl Descriptors {
         if first > last {
             Vec::new()
         } else {
-            self.0.range(first..=last).map(|(number, _)| *number).collect()
+            self.by_number.range(first..=last).map(|(number, _)| *number).collect()
         }
     }
 
     /// The numbers that exec closes.
     #[must_use]
     pub fn closed_by_exec(&self) -> Vec<i32> {
-        self.0.iter().filter(|(_, descriptor)| descriptor.close_on_exec).map(|(number, _)| *number).collect()
+        self.by_number
+            .iter()
+            .filter(|(_, descriptor)| descriptor.close_on_exec)
+            .map(|(number, _)| *number)
+            .collect()
     }
 
     /// The descriptions that nothing but these descriptors of this table keeps open.

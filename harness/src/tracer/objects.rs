@@ -54,13 +54,23 @@ impl Objects {
         self.strangers > 0
     }
 
+    /// Whether this object is what stands at a path, by its status.
+    #[must_use]
+    pub fn is_at(&self, object: ObjectId, path: &str, status: &FileStat) -> bool {
+        self.known(path, status.st_dev, status.st_ino) == Some(object)
+    }
+
+    fn known(&self, path: &str, device: u64, inode: u64) -> Option<ObjectId> {
+        let initial = || self.initial.get(&inode).filter(|_| !path.starts_with('/'));
+        self.by_inode.get(&key(path, device, inode)).or_else(initial).copied()
+    }
+
     /// The object that stands at a path, with these numbers of device and inode.
     pub fn of(&mut self, path: &str, device: u64, inode: u64) -> ObjectId {
-        let (key, is_outside) = (key(path, device, inode), path.starts_with('/'));
-        let initial = || self.initial.get(&inode).filter(|_| !is_outside);
-        if let Some(object) = self.by_inode.get(&key).or_else(initial) {
-            return *object;
+        if let Some(object) = self.known(path, device, inode) {
+            return object;
         }
+        let (key, is_outside) = (key(path, device, inode), path.starts_with('/'));
         let object = if is_outside {
             ObjectId::outside(path)
         } else {

@@ -34,7 +34,9 @@ impl Sandbox {
     pub fn set_output(&self, program: usize, out: &[u8], err: &[u8]) -> io::Result<()> {
         let Output { out: stdout, err: stderr, .. } = &self.outputs[program];
         for (file, bytes) in [(stdout, out), (stderr, err)] {
-            file.set_len(0)?;
+            if file.metadata()?.len() > 0 {
+                file.set_len(0)?;
+            }
             file.write_all_at(bytes, 0)?;
         }
         Ok(())
@@ -95,7 +97,14 @@ impl Running<'_> {
     /// The result to give for a call that would make a standard stream longer than what is kept of it.
     pub(super) fn drop_output(&mut self, name: &Name, entry: &Registers) -> Result<Option<i64>, TraceError> {
         let Some(length) = self.written_by(name, entry) else { return Ok(None) };
+        let process = &mut self.processes[name.process];
+        if let Some(left) = process.surely_kept.checked_sub(length) {
+            process.surely_kept = left;
+            return Ok(None);
+        }
         let streams = self.sandbox.streams(self.programs[name.process])?;
+        let longest = streams.iter().map(|stream| stream.len() + length).max().unwrap_or(0);
+        self.processes[name.process].surely_kept = MOST_KEPT.saturating_sub(longest);
         if !streams.iter().any(|stream| stream.len() + length > MOST_KEPT) {
             return Ok(None);
         }

@@ -1,5 +1,6 @@
 //! Where a path leads: into the workspace, by which names, or elsewhere.
 
+use std::cell::OnceCell;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
@@ -96,6 +97,8 @@ impl Spot {
 #[derive(Debug)]
 pub struct Paths {
     root: OwnedFd,
+    /// The numbers of device and inode of the workspace itself, once they were asked for.
+    itself: OnceCell<(u64, u64)>,
     outside: Option<Rc<Outside>>,
 }
 
@@ -112,7 +115,7 @@ impl Paths {
     /// For a workspace that is open as a directory, and what is watched outside of it.
     #[must_use]
     pub fn new(root: OwnedFd, outside: Option<Rc<Outside>>) -> Self {
-        Self { root, outside }
+        Self { root, itself: OnceCell::new(), outside }
     }
 
     /// What is outside of the workspace, where it is on an overlay.
@@ -135,6 +138,21 @@ impl Paths {
             (path, AtFlags::AT_SYMLINK_NOFOLLOW)
         };
         fstatat(self.root.as_fd(), path, flags)
+    }
+
+    /// The directory at a path.
+    fn directory(&self, objects: &mut Objects, path: &str) -> Result<ObjectId, Errno> {
+        if path.is_empty() {
+            // It never becomes another one.
+            if self.itself.get().is_none() {
+                let status = self.status(path)?;
+                let _ = self.itself.set((status.st_dev, status.st_ino));
+            }
+            if let Some((device, inode)) = self.itself.get() {
+                return Ok(objects.of(path, *device, *inode));
+            }
+        }
+        Ok(objects.at(path, &self.status(path)?))
     }
 
     /// Follows a path as the kernel would for the processes under test.
@@ -173,8 +191,8 @@ impl Walk<'_> {
         while let Some(name) = ahead.pop() {
             let directory = match (known.take(), self.here()) {
                 (known @ Some(_), _) => known,
-                (None, Some(path)) => match self.paths.status(&path) {
-                    Ok(status) => Some(self.objects.at(&path, &status)),
+                (None, Some(path)) => match self.paths.directory(self.objects, &path) {
+                    Ok(directory) => Some(directory),
                     Err(_) => return self.nowhere(&ahead),
                 },
                 (None, None) => None,

@@ -8,7 +8,7 @@
 use std::cell::OnceCell;
 use std::ffi::CString;
 use std::fs::File;
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
@@ -16,6 +16,7 @@ use std::path::PathBuf;
 
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, send, socketpair};
+use nix::sys::stat::fstat;
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::{ForkResult, Pid};
 
@@ -35,6 +36,8 @@ pub const MOUNT_POINT: &str = "/dev/shm";
 /// The workspace's path as the processes see it, the same in each execution and on each machine.
 pub const WORKSPACE: &str = "/dev/shm/workspace";
 
+/// How long an answer of the init is at most, in bytes: that it is done, or an error of the kernel in words.
+const LONGEST_ANSWER: usize = 256;
 /// Why the processes cannot be set apart from the machine.
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
@@ -64,6 +67,9 @@ pub struct Inside {
     init: Pid,
     gate: OwnedFd,
     root: OwnedFd,
+    /// The tmpfs that the workspace is in, and the size of that directory with nothing else in it.
+    around: OwnedFd,
+    empty_around: i64,
     hidden: Vec<String>,
 }
 
@@ -116,7 +122,12 @@ impl Inside {
         let pair = || socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC);
         let (gate, theirs) = pair().map_err(|error| refused("making a socket")(error.into()))?;
         let feeding = Feeding::now();
-        match sys::fork().map_err(refused("fork"))? {
+        // No other thread is within them then, which the child's closures would wait for; nor do they print what was left in them.
+        let (mut out, err) = (io::stdout().lock(), io::stderr().lock());
+        let _ = out.flush();
+        let forked = sys::fork();
+        drop((out, err));
+        match forked.map_err(refused("fork"))? {
             ForkResult::Child => {
                 feeding.stop();
                 drop(gate);
@@ -144,17 +155,22 @@ impl Inside {
                 return Err(SandboxError::Refused { step: step.into(), error: error.into() });
             }
         };
-        let open = || {
-            let path = PathBuf::from(format!("/proc/{init}/root{WORKSPACE}"));
+        let open = |path| {
+            let path = PathBuf::from(format!("/proc/{init}/root{path}"));
             let flags = nix::fcntl::OFlag::O_PATH | nix::fcntl::OFlag::O_CLOEXEC;
             nix::fcntl::open(&path, flags, nix::sys::stat::Mode::empty())
         };
-        let root = open().map_err(|error| SandboxError::Refused {
+        let look = || {
+            let (root, around) = (open(WORKSPACE)?, open(MOUNT_POINT)?);
+            let empty_around = fstat(&around)?.st_size;
+            Ok((root, around, empty_around))
+        };
+        let (root, around, empty_around) = look().map_err(|error: nix::Error| SandboxError::Refused {
             step: "looking into the processes' mount namespace".into(),
             error: error.to_string(),
         })?;
         let hidden = String::from_utf8_lossy(hidden).split_terminator('\0').map(str::to_owned).collect();
-        Ok(Self { zygote, init, gate, root, hidden })
+        Ok(Self { zygote, init, gate, root, around, empty_around, hidden })
     }
 
     /// The way to the init.
@@ -174,6 +190,10 @@ impl Inside {
     /// # Errors
     /// Those of removing.
     pub fn clear_beside_workspace(&self) -> io::Result<()> {
+        // A directory of a tmpfs is as long as it has entries.
+        if fstat(&self.around)?.st_size == self.empty_around {
+            return Ok(());
+        }
         let own = PathBuf::from(WORKSPACE);
         for item in std::fs::read_dir(format!("/proc/{}/root{MOUNT_POINT}", self.init))? {
             let item = item?;
@@ -222,7 +242,7 @@ impl Sandbox {
         drop(prepared);
         nix::sys::ptrace::seize(inside.init, options())
             .map_err(|error| SandboxError::Ptrace(error.to_string()))?;
-        let init = Tracee::new(inside.init).map_err(SandboxError::Gone)?;
+        let init = Tracee::new(inside.init);
         let templates = std::iter::repeat_with(OnceCell::new).take(place).collect();
         Ok(Self { init, inside, outputs, parts, templates })
     }
@@ -308,7 +328,7 @@ impl Sandbox {
     /// Where the init is gone or the kernel does not let it.
     pub fn set_next_pid(&self, next: u32) -> io::Result<()> {
         self.ask(None, next)?;
-        match receive(&self.inside.gate)?.as_slice() {
+        match receive_up_to(&self.inside.gate, LONGEST_ANSWER)?.as_slice() {
             b"ok" => Ok(()),
             problem => Err(io::Error::other(String::from_utf8_lossy(problem).into_owned())),
         }
@@ -380,7 +400,11 @@ fn end(zygote: Pid) {
 }
 
 pub(super) fn receive(socket: &OwnedFd) -> io::Result<Vec<u8>> {
-    let mut buffer = vec![0; 1 << 16];
+    receive_up_to(socket, 1 << 16)
+}
+
+fn receive_up_to(socket: &OwnedFd, most: usize) -> io::Result<Vec<u8>> {
+    let mut buffer = vec![0; most];
     loop {
         match recv(socket.as_raw_fd(), &mut buffer, MsgFlags::empty()) {
             Ok(length) => return Ok(buffer[..length].to_vec()),
@@ -431,7 +455,7 @@ fn init(gate: &OwnedFd, programs: &[Prepared], environment: &[CString]) -> i32 {
     }
     let last_id = File::options().write(true).open("/proc/sys/kernel/ns_last_pid");
     loop {
-        let Ok(request) = receive(gate) else { return 1 };
+        let Ok(request) = receive_up_to(gate, LONGEST_ANSWER) else { return 1 };
         let ([program, id], []) = request.as_chunks::<4>() else { return 1 };
         let last = (u32::from_le_bytes(*id) - 1).to_string();
         let answer = match &last_id {

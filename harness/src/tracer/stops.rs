@@ -171,7 +171,7 @@ impl Running<'_> {
             Ok(libc::SYS_clone3) => task.tracee.read_numbers(first, 1)?[0],
             _ => 0,
         };
-        let child = Tracee::new(child)?;
+        let child = Tracee::new(child);
         child.wait_for_stop()?;
         self.adopt(child, child_name.clone(), Some((name, flags)));
         if parent_waits {

@@ -208,6 +208,8 @@ pub struct Process {
     pub busy: u64,
     /// Whether it has a timer, while all that it is held at may have to wait for a lock.
     pub has_timer: bool,
+    /// How many bytes it can write before its standard streams need to be looked at: more than they are kept, it may be, then.
+    pub surely_kept: u64,
 }
 
 impl Process {

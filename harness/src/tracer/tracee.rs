@@ -1,5 +1,6 @@
 //! One task under ptrace: its stops, its registers, its memory.
 
+use std::cell::OnceCell;
 use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::os::unix::fs::FileExt;
@@ -69,20 +70,17 @@ pub fn give_way(looks: u32) {
 #[derive(Debug)]
 pub struct Tracee {
     task: Pid,
-    /// `/proc/TASK/syscall`: "running", or the call that it sleeps in.
-    call: File,
-    /// `/proc/TASK/stat`.
-    state: File,
+    /// `/proc/TASK/syscall`: "running", or the call that it sleeps in. Opened when it is first asked: most tasks are never asked.
+    call: OnceCell<File>,
+    /// `/proc/TASK/stat`, likewise.
+    state: OnceCell<File>,
 }
 
 impl Tracee {
     /// A task that is traced already.
-    ///
-    /// # Errors
-    /// Where it is gone.
-    pub fn new(task: Pid) -> io::Result<Self> {
-        let open = |file| File::open(format!("/proc/{task}/{file}"));
-        Ok(Self { task, call: open("syscall")?, state: open("stat")? })
+    #[must_use]
+    pub fn new(task: Pid) -> Self {
+        Self { task, call: OnceCell::new(), state: OnceCell::new() }
     }
 
     /// Its id, as the controller sees it.
@@ -136,9 +134,9 @@ impl Tracee {
                 _ => {}
             }
         }
-        let result = self.registers()?.result();
-        self.back_to(entry)?;
-        Ok((result, child))
+        let registers = self.registers()?;
+        self.go_back(registers, entry)?;
+        Ok((registers.result(), child))
     }
 
     /// Takes a stopped task back to the entry of a call.
@@ -146,7 +144,11 @@ impl Tracee {
     /// # Errors
     /// Where the task is gone.
     pub fn back_to(&self, entry: &Registers) -> io::Result<()> {
-        let mut registers = self.registers()?;
+        self.go_back(self.registers()?, entry)
+    }
+
+    /// The same, from where it stands with these registers.
+    fn go_back(&self, mut registers: Registers, entry: &Registers) -> io::Result<()> {
         registers.make_again(entry);
         self.set_registers(registers)?;
         loop {
@@ -223,22 +225,41 @@ impl Tracee {
     /// Where it cannot be looked at.
     pub fn sleeps(&self) -> io::Result<bool> {
         let mut buffer = [0; 256];
-        let Ok(length) = self.call.read_at(&mut buffer, 0) else { return Ok(false) };
+        let length = self.look(&self.call, "syscall", &mut buffer)?;
         if length == 0 || buffer[0] == b'r' || buffer[0] == b'-' {
             return Ok(false);
         }
-        let Ok(length) = self.state.read_at(&mut buffer, 0) else { return Ok(false) };
-        let text = String::from_utf8_lossy(&buffer[..length]);
-        Ok(text.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('S')))
+        Ok(self.state()?.is_some_and(|state| state == b'S'))
+    }
+
+    /// Reads one of its files in `/proc`, opened when it is first read; nothing where the task is gone.
+    fn look(&self, file: &OnceCell<File>, name: &str, buffer: &mut [u8]) -> io::Result<usize> {
+        let open = match file.get() {
+            Some(open) => open,
+            None => match File::open(format!("/proc/{}/{name}", self.task)) {
+                Ok(opened) => file.get_or_init(|| opened),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+                Err(error) => return Err(error),
+            },
+        };
+        Ok(open.read_at(buffer, 0).unwrap_or(0))
+    }
+
+    /// The letter that the kernel has for its state.
+    fn state(&self) -> io::Result<Option<u8>> {
+        let mut buffer = [0; 256];
+        let length = self.look(&self.state, "stat", &mut buffer)?;
+        // The name of the program stands before it, in parentheses, and may have any bytes in it.
+        let name_end = buffer[..length].iter().rposition(|byte| *byte == b')');
+        Ok(name_end.and_then(|end| buffer.get(end + 2)).copied())
     }
 
     /// Whether it is in a stop of ours, or waits for a child that it made: a signal that kills takes it out of that.
-    #[must_use]
-    pub fn is_held(&self) -> bool {
-        let mut buffer = [0; 256];
-        let length = self.state.read_at(&mut buffer, 0).unwrap_or(0);
-        let text = String::from_utf8_lossy(&buffer[..length]);
-        text.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with(['t', 'T', 'D']))
+    ///
+    /// # Errors
+    /// Where the controller has too many descriptors.
+    pub fn is_held(&self) -> io::Result<bool> {
+        Ok(self.state()?.is_some_and(|state| b"tTD".contains(&state)))
     }
 
     fn stop(&self, status: i32) -> io::Result<Stop> {

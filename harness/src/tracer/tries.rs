@@ -107,7 +107,7 @@ impl Running<'_> {
         let mut part = entry;
         part.replace_argument(2, room);
         self.task(name)?.tracee.set_registers(part)?;
-        let result = self.run_call(name)?;
+        let (result, _) = self.run_call(name)?;
         let task = self.task(name)?;
         let [_, address, length, ..] = entry.arguments();
         let moved = u64::try_from(result).unwrap_or(0);

@@ -25,6 +25,7 @@ use super::laid::Changes;
 use super::locks::{Claim, Locks};
 use super::objects::Objects;
 use super::paths::{Found, Paths, Place, Resolved, Spot, Way, lossy, proc_link};
+use super::sandbox::WORKSPACE;
 use super::signals::Sending;
 use super::streams::Streams;
 use super::timers::Timers;
@@ -463,6 +464,9 @@ impl Decoder<'_> {
     fn directory(&self, base: i32) -> Option<String> {
         let task = self.caller.tracee.id();
         let link = if base == libc::AT_FDCWD {
+            if !self.caller.descriptors.borrow().has_left {
+                return Some(WORKSPACE.to_owned());
+            }
             format!("/proc/{task}/cwd")
         } else {
             format!("/proc/{task}/fd/{base}")

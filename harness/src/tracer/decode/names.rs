@@ -167,7 +167,19 @@ impl Decoder<'_> {
         self.look_at(base, address, if follow { 0 } else { libc::AT_SYMLINK_NOFOLLOW as u64 })
     }
 
-    /// The same with flags.
+    /// `chdir`.
+    pub(super) fn go_to(&mut self, address: u64) -> Option<Decision> {
+        self.leave();
+        self.look(libc::AT_FDCWD, address, true)
+    }
+
+    /// `fchdir`: from now on the kernel is asked what the current directory is.
+    pub(super) fn leave(&mut self) -> Option<Decision> {
+        self.caller.descriptors.borrow_mut().has_left = true;
+        None
+    }
+
+    /// A look at a path with flags.
     pub(super) fn look_at(&mut self, base: i32, address: u64, flags: u64) -> Option<Decision> {
         if self.is_itself(base, address, flags) {
             return self.look_of(base);

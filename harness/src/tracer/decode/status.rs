@@ -244,7 +244,14 @@ impl Decoder<'_> {
 
     /// The size of the file that a descriptor is of, in bytes.
     pub(super) fn size_of(&self, number: i32) -> Option<u64> {
-        self.file_status(number).map(|status| status.st_size.cast_unsigned())
+        let by_path = || {
+            // By the path that it was opened by, where the same object still stands there: cheaper than by way of the task.
+            let (description, object) = self.description(number)?;
+            let status = self.world.paths.status(&description.path).ok()?;
+            self.world.objects.is_at(object, &description.path, &status).then_some(status)
+        };
+        let status = by_path().or_else(|| self.file_status(number))?;
+        Some(status.st_size.cast_unsigned())
     }
 
     /// What the file system says of the file that a descriptor is of.
