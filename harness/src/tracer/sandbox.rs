@@ -36,6 +36,8 @@ pub const MOUNT_POINT: &str = "/dev/shm";
 /// The workspace's path as the processes see it, the same in each execution and on each machine.
 pub const WORKSPACE: &str = "/dev/shm/workspace";
 
+/// How often it is looked whether an id is free again. It is not where somebody has it for good: then the next free one is given.
+const MOST_LOOKS: u32 = 10_000;
 /// How long an answer of the init is at most, in bytes: that it is done, or an error of the kernel in words.
 const LONGEST_ANSWER: usize = 256;
 /// Why the processes cannot be set apart from the machine.
@@ -446,6 +448,18 @@ fn zygote(gate: &OwnedFd, root: Root, init: impl FnOnce(&OwnedFd) -> i32) -> i32
     }
 }
 
+/// Waits until no process has an id. That of a process whose parent has ended is given back by the parent, a moment after the
+/// controller has been told that this one ended.
+fn await_free(id: u32) {
+    let holder = Pid::from_raw(id.cast_signed());
+    for _ in 0..MOST_LOOKS {
+        if nix::sys::signal::kill(holder, None) == Err(nix::errno::Errno::ESRCH) {
+            return;
+        }
+        let _ = nix::sched::sched_yield();
+    }
+}
+
 /// The life of the init: forks a process for each request, or sees to the id of the next one. Its dead children are reaped by the
 /// kernel.
 fn init(gate: &OwnedFd, programs: &[Prepared], environment: &[CString]) -> i32 {
@@ -457,7 +471,9 @@ fn init(gate: &OwnedFd, programs: &[Prepared], environment: &[CString]) -> i32 {
     loop {
         let Ok(request) = receive_up_to(gate, LONGEST_ANSWER) else { return 1 };
         let ([program, id], []) = request.as_chunks::<4>() else { return 1 };
-        let last = (u32::from_le_bytes(*id) - 1).to_string();
+        let id = u32::from_le_bytes(*id);
+        await_free(id);
+        let last = (id - 1).to_string();
         let answer = match &last_id {
             Ok(file) => file.write_all_at(last.as_bytes(), 0).map_err(|error| error.to_string()),
             Err(error) => Err(error.to_string()),
