@@ -386,6 +386,8 @@ impl Running<'_> {
 
     fn own_descriptors(&mut self, name: &Name, numbers: &[i32], closes: bool) -> Result<(), TraceError> {
         let task = self.task(name)?;
+        // The directory is still that of all of them: where one goes, the others go too.
+        task.descriptors.borrow_mut().has_left = true;
         let mut own = task.descriptors.borrow().clone();
         for number in numbers {
             if closes {

@@ -6,6 +6,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 
 use cooks_harness::model::{Entry, Tree};
+use nix::sched::CloneFlags;
 use rustix::fs::{AtFlags, CWD, FallocateFlags, Mode, OFlags, RenameFlags, ResolveFlags, XattrFlags};
 use rustix::io::ReadWriteFlags;
 
@@ -232,6 +233,30 @@ fn ways_round_a_name() {
     };
     pair("a status by an empty path, and a write", 2, path_alone, write("f", 195));
     pair("a status by an empty path, and a read", 1, path_alone, read("f", 0));
+}
+
+#[test]
+fn paths_lead_from_where_the_process_is() {
+    let by_path = || rustix::process::chdir("d").expect("a directory");
+    let by_descriptor = || rustix::process::fchdir(File::open("d").expect("it opens")).expect("a directory");
+    // The threads of a process are in one directory, also where each has descriptors of its own.
+    let by_a_thread_apart = || {
+        let thread = std::thread::spawn(|| {
+            nix::sched::unshare(CloneFlags::CLONE_FILES).expect("descriptors of its own");
+            rustix::process::chdir("d").expect("a directory");
+        });
+        thread.join().expect("it ends");
+    };
+    for (what, enter) in
+        [("chdir", by_path as fn()), ("fchdir", by_descriptor), ("by a thread apart", by_a_thread_apart)]
+    {
+        let there = move || {
+            enter();
+            write("f", 195)();
+        };
+        pair(&format!("{what}, and a write of what has that name above"), 1, there, write("f", 195));
+        pair(&format!("{what}, and a write of the same"), 2, there, write("d/f", 195));
+    }
 }
 
 fn libc_path() -> i32 {
