@@ -2,7 +2,7 @@
 
 use std::cell::OnceCell;
 use std::fs::File;
-use std::io::{self, IoSlice, IoSliceMut};
+use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
 use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
@@ -232,13 +232,16 @@ impl Tracee {
         Ok(self.state()?.is_some_and(|state| state == b'S'))
     }
 
-    /// Reads one of its files in `/proc`, opened when it is first read; nothing where the task is gone.
+    /// Reads one of its files in `/proc`, opened when it is first read; nothing where the task is gone or about to be.
     fn look(&self, file: &OnceCell<File>, name: &str, buffer: &mut [u8]) -> io::Result<usize> {
         let open = match file.get() {
             Some(open) => open,
             None => match File::open(format!("/proc/{}/{name}", self.task)) {
                 Ok(opened) => file.get_or_init(|| opened),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+                // A task that is about to end belongs to root: an ordinary user may not look at it.
+                Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied) => {
+                    return Ok(0);
+                }
                 Err(error) => return Err(error),
             },
         };
