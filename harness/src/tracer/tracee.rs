@@ -185,7 +185,7 @@ impl Tracee {
             }
             if looks > 1 {
                 if stopping() {
-                    return Err(io::ErrorKind::Interrupted.into());
+                    return Err(ErrorKind::Interrupted.into());
                 }
                 if self.sleeps()? {
                     // It may have stopped between the two looks.
