@@ -123,6 +123,8 @@ impl Inside {
     pub fn start(root: Root, init: impl FnOnce(&OwnedFd) -> i32) -> Result<Self, SandboxError> {
         let pair = || socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC);
         let (gate, theirs) = pair().map_err(|error| refused("making a socket")(error.into()))?;
+        // Each process under test is a copy of a copy of this one: an earlier exploration may have left much.
+        sys::give_back_memory();
         let feeding = Feeding::now();
         // No other thread is within them then, which the child's closures would wait for; nor do they print what was left in them.
         let (mut out, err) = (io::stdout().lock(), io::stderr().lock());
