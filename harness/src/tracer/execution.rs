@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use super::chance::TICK;
 use super::checkpoint::Beginning;
@@ -18,6 +19,9 @@ use super::tracee::{Registers, Resume, Stop, Tracee, Waited, give_way};
 use super::{TraceError, sleep};
 use crate::backend::Detail;
 use crate::model::{Event, Exit, HappensBefore, Operation, ProcessId, Status};
+
+/// How long a process that has ended may take to collect its children: some 50 us of the core, once it has it.
+const COLLECTION: Duration = Duration::from_millis(4);
 
 /// An execution in progress. Between calls every task is held, asleep or gone; when this is dropped, all are gone.
 #[derive(Debug)]
@@ -439,6 +443,10 @@ impl Drop for Running<'_> {
                 Ok(Some(_)) => tracee.resume(Resume::Freely, 0).is_ok(),
             });
             give_way(looks);
+        }
+        if self.processes.iter().any(|process| process.tasks > 1) {
+            // Who ended last may have children to collect still, whose ids are not free before: it gets the core for that.
+            std::thread::sleep(COLLECTION);
         }
     }
 }
