@@ -19,9 +19,6 @@ use super::{TraceError, sleep};
 use crate::backend::Detail;
 use crate::model::{Event, Exit, HappensBefore, Operation, ProcessId, Status};
 
-/// How often a process that has ended is given way, to collect its children: 4 ms in all. It takes some 50 us, once it has the core.
-const COLLECTION: u32 = 30;
-
 /// An execution in progress. Between calls every task is held, asleep or gone; when this is dropped, all are gone.
 #[derive(Debug)]
 pub struct Running<'a> {
@@ -442,10 +439,6 @@ impl Drop for Running<'_> {
                 Ok(Some(_)) => tracee.resume(Resume::Freely, 0).is_ok(),
             });
             give_way(looks);
-        }
-        if self.processes.iter().any(|process| process.tasks > 1) {
-            // Who ended last may have children to collect still, whose ids are not free before: it gets the core for that.
-            (0..COLLECTION).for_each(give_way);
         }
     }
 }

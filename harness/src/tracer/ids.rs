@@ -37,6 +37,12 @@ pub fn place_of(id: i32) -> Option<usize> {
     Some(place as usize)
 }
 
+/// Whether this is the id of a task that a process under test has made.
+#[must_use]
+pub fn is_of_child(id: u32) -> bool {
+    place_of(id.cast_signed()).is_some_and(|place| id != first_pid(place))
+}
+
 /// The id of the checkpoint of the process in this place, if there is one to be had.
 #[must_use]
 pub fn checkpoint_pid(place: usize) -> Option<u32> {
@@ -51,7 +57,7 @@ pub fn template_pid(program: usize) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
-    use super::{first_pid, id_of, place_of};
+    use super::{first_pid, id_of, is_of_child, place_of};
 
     #[test]
     fn ids_lead_back_to_their_processes() {
@@ -60,8 +66,10 @@ mod tests {
             for number in [0, 1, 99, 100, 101, 499, 600] {
                 let id = id_of(place, number).cast_signed();
                 assert_eq!(place_of(id), Some(place), "{number}");
+                assert_eq!(is_of_child(id_of(place, number)), number != 0, "{number}");
             }
         }
         assert_eq!([place_of(1), place_of(999), place_of(-1)], [None; 3]);
+        assert!(!is_of_child(999));
     }
 }

@@ -30,6 +30,31 @@ pub fn fork_into_new_pid_namespace() -> io::Result<Option<Pid>> {
     Ok((pid != 0).then(|| Pid::from_raw(i32::try_from(pid).unwrap_or(i32::MAX))))
 }
 
+/// Whether a new process could have an id, in the process-id namespace of the caller; for those who may choose ids.
+///
+/// An id is taken until the kernel has collected its process, longer than a signal finds somebody there. So a child with that id
+/// is asked for, and a place for its descriptor that is the kernel's own: it is refused in any case, with `EEXIST` if the id is
+/// taken.
+pub fn is_free(id: u32) -> bool {
+    let shared = libc::CLONE_VM | libc::CLONE_FS | libc::CLONE_FILES | libc::CLONE_SIGHAND;
+    let wanted = libc::clone_args {
+        flags: u64::from((shared | libc::CLONE_PIDFD).cast_unsigned()),
+        pidfd: u64::MAX - 7,
+        child_tid: 0,
+        parent_tid: 0,
+        exit_signal: 0,
+        stack: 0,
+        stack_size: 0,
+        tls: 0,
+        set_tid: (&raw const id) as u64,
+        set_tid_size: 1,
+        cgroup: 0,
+    };
+    // SAFETY: both live across the call, which makes no process: it cannot write where the descriptor would go.
+    let refused = check(unsafe { libc::syscall(libc::SYS_clone3, &raw const wanted, size_of_val(&wanted)) });
+    !refused.is_err_and(|error| error.raw_os_error() == Some(libc::EEXIST))
+}
+
 /// Gives memory that was freed back to the kernel, where the C library can: what is forked then has less to copy.
 pub fn give_back_memory() {
     // SAFETY: takes no pointer; the allocator takes its own locks.
