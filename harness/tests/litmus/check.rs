@@ -9,7 +9,6 @@ use std::sync::{Arc, LazyLock};
 
 use cooks_harness::backend::Backend;
 use cooks_harness::explore::{Counts, Dfs, Dpor, explore};
-use cooks_harness::model::Outcome;
 use cooks_harness::simulated::{Program, Simulation};
 use cooks_harness::tracer::{Program as Process, Tracer};
 
@@ -86,7 +85,8 @@ fn ways(kind: As, expected: Expected, place: usize) -> Vec<Way> {
 #[derive(Debug, Default)]
 pub struct Seen {
     pub counts: Counts,
-    pub outcomes: BTreeSet<Outcome>,
+    /// The fingerprints of all outcomes: the processes of a closure are copies of this one, so it is to hold little.
+    pub outcomes: BTreeSet<u64>,
 }
 
 fn run(row: &Row, kind: As, programs: &[Program], way: Way) -> Seen {

@@ -1,11 +1,12 @@
 //! The ways in which one search can be made, which must all come to the same.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::ControlFlow;
 use std::sync::atomic::AtomicBool;
 
 use cooks_harness::backend::Backend;
 use cooks_harness::explore::{Counts, Dpor, Sharded, Strategy, explore};
-use cooks_harness::model::{Ending, Execution};
+use cooks_harness::model::{Ending, Execution, Outcome};
 use cooks_harness::session::ahead::{Bare, Beside, Places};
 
 use crate::check::{MAX_STEPS, Seen};
@@ -43,9 +44,15 @@ pub fn search<B: Backend<Error: Send>>(way: Way, begin: &(dyn Fn() -> B + Sync))
 impl Seen {
     fn add(&mut self, execution: &Execution) {
         if !matches!(execution.ending, Ending::Cut(_)) {
-            self.outcomes.insert(execution.outcome.clone());
+            self.outcomes.insert(fingerprint(&execution.outcome));
         }
     }
+}
+
+fn fingerprint(outcome: &Outcome) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    format!("{outcome:?}").hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Explores to the end, alone.
