@@ -1,4 +1,7 @@
 //! Serial executions: the units of all processes, one after another.
+//!
+//! Processes that need each other alive, as a server and who asks it, have none. The nearest to it is *helped*: a process goes on as
+//! long as it can, and others only while it waits, a step at a time; first those that it waits for.
 
 use crate::backend::Chooser;
 use crate::model::{Begins, Call, Choice, Cut, Execution, ProcessId, Status, View};
@@ -30,6 +33,7 @@ pub struct Merge<'a> {
     serial: Serial<'a>,
     left_out: &'a [ProcessId],
     most_steps: usize,
+    helped: bool,
     /// How many of the units that are named were picked or passed over.
     used: usize,
     picked: Vec<Picked>,
@@ -40,7 +44,13 @@ impl<'a> Merge<'a> {
     /// Of all processes but those left out.
     #[must_use]
     pub fn new(serial: Serial<'a>, left_out: &'a [ProcessId], most_steps: usize) -> Self {
-        Self { serial, left_out, most_steps, used: 0, picked: Vec::new(), stuck: None }
+        Self { serial, left_out, most_steps, helped: false, used: 0, picked: Vec::new(), stuck: None }
+    }
+
+    /// The same, but others go on while a process waits.
+    #[must_use]
+    pub fn helped(self, helped: bool) -> Self {
+        Self { helped, ..self }
     }
 
     /// The units in the order in which they were picked.
@@ -77,6 +87,26 @@ impl<'a> Merge<'a> {
         options
     }
 
+    /// Who goes on while a process waits: of those that it waits for, and they in turn, the first that can; else of all.
+    fn helper(&self, waits: ProcessId, view: &View<'_>) -> Option<ProcessId> {
+        let mut chain = vec![waits];
+        let mut at = 0;
+        while let Some(process) = chain.get(at) {
+            let status = &view.processes[process.0];
+            if status.is_enabled() {
+                return Some(*process);
+            }
+            let holders = if let Status::Blocked { holders, .. } = status { holders.as_slice() } else { &[] };
+            let new: Vec<ProcessId> =
+                holders.iter().copied().filter(|holder| !chain.contains(holder)).collect();
+            chain.extend(new.into_iter().filter(|holder| !self.left_out.contains(holder)));
+            at += 1;
+        }
+        let (Serial::Whole(order) | Serial::Units(order)) = self.serial;
+        let options: Vec<ProcessId> = view.enabled().filter(|one| !self.left_out.contains(one)).collect();
+        order.iter().find(|process| options.contains(process)).or(options.first()).copied()
+    }
+
     fn pick(&mut self, options: &[ProcessId]) -> Option<ProcessId> {
         match self.serial {
             Serial::Whole(order) => order.iter().find(|process| options.contains(process)).copied(),
@@ -98,6 +128,11 @@ impl Chooser for Merge<'_> {
             let status = &view.processes[process.0];
             if status.is_enabled() {
                 return Ok(Choice::Process(process));
+            }
+            if self.helped
+                && let Some(helper) = self.helper(process, &view)
+            {
+                return Ok(Choice::Process(helper));
             }
             self.stuck = status.operation().map(|operation| (process, operation.call.clone()));
             return Err(Cut::Steps);
@@ -154,7 +189,7 @@ mod tests {
     use super::{Merge, Serial, count_of_merges, next_merge};
     use crate::backend::Chooser;
     use crate::model::{
-        Access, Begins, Call, CallResult, Choice, Ending, Event, Execution, Exit, Location, ObjectId,
+        Access, Begins, Call, CallResult, Choice, Cut, Ending, Event, Execution, Exit, Location, ObjectId,
         Operation, Outcome, ProcessId, Status, View,
     };
 
@@ -237,6 +272,48 @@ mod tests {
     fn what_touches_nothing_is_tried_in_one_place() {
         let (count, found) = Units(vec![(3, true), (3, true)]).merges();
         assert_eq!((count, found.len()), (6, 6), "{found:?}");
+    }
+
+    /// A server, which waits for a question after each of its steps, and two who ask it twice each and wait for the answer.
+    #[test]
+    fn others_go_on_while_one_waits() {
+        let run = |order: [usize; 3]| -> Result<String, Cut> {
+            let order = order.map(ProcessId);
+            let mut merge = Merge::new(Serial::Whole(&order), &[], 1000).helped(true);
+            let (mut trace, mut asked, mut done) = (Vec::<Event>::new(), Vec::new(), [0; 3]);
+            loop {
+                let waits = |holders: &[usize]| Status::Blocked {
+                    operation: Operation::default(),
+                    holders: holders.iter().copied().map(ProcessId).collect(),
+                };
+                let status = |process: usize| match process {
+                    0 if done[0] == 4 => Status::Finished(Exit::Status(0)),
+                    0 if asked.is_empty() => waits(&[]),
+                    0 => Status::Enabled(Operation::default()),
+                    _ if asked.contains(&process) => waits(&[0]),
+                    _ if done[process] == 2 => Status::Finished(Exit::Status(0)),
+                    _ => Status::Enabled(Operation::default()),
+                };
+                let statuses: Vec<Status> = (0..3).map(status).collect();
+                if statuses.iter().all(|status| matches!(status, Status::Finished(_))) {
+                    return Ok(trace.iter().map(|event| event.process.to_string()).collect());
+                }
+                let Choice::Process(process) = merge.choose(View { trace: &trace, processes: &statuses })?;
+                done[process.0] += 1;
+                match process.0 {
+                    0 => _ = asked.remove(0),
+                    who => asked.push(who),
+                }
+                let (task, result) = (String::new(), CallResult::Value(0));
+                let operation = Operation::default();
+                trace.push(Event { process, task, operation, result, exit: None, payload: None });
+            }
+        };
+        // Whoever comes first has both of its answers before the other one asks, unless it is the server that everybody helps.
+        assert_eq!(run([1, 2, 0]), Ok("BABACACA".to_owned()));
+        assert_eq!(run([2, 0, 1]), Ok("CACABABA".to_owned()));
+        assert_eq!(run([0, 1, 2]), Ok("BABACACA".to_owned()));
+        assert_eq!(run([0, 2, 1]), Ok("CACABABA".to_owned()));
     }
 
     #[test]

@@ -20,6 +20,11 @@ pub struct Call {
     pub detail: String,
 }
 
+impl Call {
+    /// How the detail of a call ends that goes through a connection of sockets.
+    pub const THROUGH_SOCKET: &'static str = "through the socket";
+}
+
 /// Shared or exclusive.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -1,6 +1,6 @@
 use super::evidence::{Marks, list, shown, sorted};
 use super::{Case, Oracle};
-use crate::model::{Anomaly, CallResult, Ending, Event, Kind, Location, ProcessId, Waiting, Way};
+use crate::model::{Anomaly, Call, CallResult, Ending, Event, Kind, Location, ProcessId, Waiting, Way};
 
 /// Finds executions that end with processes that wait for each other, and tells who holds what and waits for what.
 #[derive(Clone, Copy, Debug)]
@@ -60,7 +60,7 @@ fn summary(waiting: &[&Waiting], is_cycle: bool) -> String {
             waiting.iter().map(|waiter| format!("{} for {}", waiter.process, name(waiter))).collect();
         return format!("a lock is never released: {} wait for ever", list(&who, 4));
     }
-    if !is_cycle && waiting.iter().all(|waiter| !takes_a_lock(waiter) && at_fifo(waiter).is_none()) {
+    if !is_cycle && waiting.iter().all(|waiter| !takes_a_lock(waiter) && at_stream(waiter).is_none()) {
         let who: Vec<_> = waiting.iter().map(|waiter| waiter.process).collect();
         let wait = if who.len() == 1 { "waits" } else { "wait" };
         let call = &first.operation.call;
@@ -75,7 +75,7 @@ fn summary(waiting: &[&Waiting], is_cycle: bool) -> String {
     }
     let edge = |(at, waiter): (usize, &&Waiting)| {
         let (who, next) = (waiter.process, waiting[(at + 1) % waiting.len()].process);
-        match at_fifo(waiter) {
+        match at_stream(waiter) {
             Some((does, _)) => format!("{who} waits to {does}, which {next} has open"),
             None => format!("{who} waits for {} held by {next}", name(waiter)),
         }
@@ -83,9 +83,16 @@ fn summary(waiting: &[&Waiting], is_cycle: bool) -> String {
     waiting.iter().enumerate().map(edge).collect::<Vec<_>>().join(", ")
 }
 
-/// What a process waits for at a FIFO: what it is to do, and what does not come.
-fn at_fifo(waiter: &Waiting) -> Option<(String, &'static str)> {
+/// What a process waits for at a FIFO or socket: what it is to do, and what does not come.
+fn at_stream(waiter: &Waiting) -> Option<(String, &'static str)> {
     let (operation, path) = (&waiter.operation, name(waiter));
+    let is_socket = operation.call.detail.ends_with(Call::THROUGH_SOCKET);
+    if operation.call.name.starts_with("accept") {
+        return Some((format!("be connected to at the socket {path}"), "connects to it"));
+    }
+    if !operation.needs.is_empty() && is_socket {
+        return Some((format!("read from the connection through the socket {path}"), "writes into it"));
+    }
     if !operation.needs.is_empty() {
         return Some((format!("read from the FIFO {path}"), "writes into it"));
     }
@@ -94,7 +101,7 @@ fn at_fifo(waiter: &Waiting) -> Option<(String, &'static str)> {
     }
     let waits_to_write = operation.call.detail == "waits for room";
     if operation.accesses.iter().any(|access| matches!(access.location, Location::Stream { .. })) {
-        let does = if waits_to_write { "write into the FIFO" } else { "find a change at the FIFO" };
+        let does = if waits_to_write { "write into the FIFO" } else { "find a change at" };
         return Some((format!("{does} {path}"), if waits_to_write { "reads from it" } else { "uses it" }));
     }
     let way = operation.accesses.iter().find_map(|access| match access.location {
@@ -110,7 +117,7 @@ fn at_fifo(waiter: &Waiting) -> Option<(String, &'static str)> {
 
 fn sentence(waiter: &Waiting) -> String {
     let (who, holders) = (waiter.process, list(&waiter.holders, 4));
-    match at_fifo(waiter) {
+    match at_stream(waiter) {
         Some((does, comes)) if holders.is_empty() => format!("{who} waits to {does}; nobody {comes}"),
         Some((does, _)) => format!("{who} waits to {does}, which {holders} has open"),
         None if waiter.operation.acquires.is_some() => format!("{who} waits for {}", name(waiter)),

@@ -7,8 +7,8 @@ mod untraced;
 use super::testing::{Script, serial_of_two, tree};
 use super::{Aborts, Case, CheckRun, Normalize, Order, SerialOutcomes, SerialRun, judge, versions};
 use crate::model::{
-    Access, Anomaly, Cut, Ending, Exit, Kind, Location, Need, ObjectId, Operation, Outcome, ProcessId, Tree,
-    Way,
+    Access, Anomaly, Call, Cut, Ending, Exit, Kind, Location, Need, ObjectId, Operation, Outcome, ProcessId,
+    Tree, Way,
 };
 
 fn judged(script: &Script, serial: &SerialOutcomes, initial: &Tree) -> Option<Anomaly> {
@@ -210,9 +210,9 @@ fn locks_taken_crosswise_are_a_deadlock_with_its_ring() {
     assert_eq!(anomaly.summary, "A waits for a.lock, which it holds itself");
 }
 
-/// Who waits at a FIFO, and for whom.
+/// Who waits at a FIFO or socket, and for whom.
 #[test]
-fn waits_at_fifos_say_what_does_not_come() {
+fn waits_at_fifos_and_sockets_say_what_does_not_come() {
     let (object, stream) = (ObjectId::Initial(1), Location::stream(ObjectId::Initial(1), Way::There));
     let ends = |way| Location::Ends { object, way };
     let awaits = |accesses: Vec<Location>| Operation {
@@ -239,12 +239,23 @@ fn waits_at_fifos_say_what_does_not_come() {
     assert_eq!(said(both), format!("{first}; {second}"));
     assert_eq!(said(vec![(reads.clone(), nobody)]), "A waits to read from the FIFO p; nobody writes into it");
     assert_eq!(
-        said(vec![(reads, &[1]), (writes, &[0])]),
+        said(vec![(reads.clone(), &[1]), (writes, &[0])]),
         "A waits to read from the FIFO p, which B has open, B waits to write into the FIFO p, which A has open"
     );
+    assert_eq!(said(vec![(awaits(vec![stream]), nobody)]), "A waits to find a change at p; nobody uses it");
+    let named = |name: &str, detail: &str| {
+        let call = Call { name: name.into(), detail: detail.into(), ..Call::default() };
+        Operation { call, needs: reads.needs.clone(), ..Operation::default() }
+    };
+    let accepts = "A waits to be connected to at the socket p; nobody connects to it";
+    assert_eq!(said(vec![(named("accept4", ""), nobody)]), accepts);
     assert_eq!(
-        said(vec![(awaits(vec![stream]), nobody)]),
-        "A waits to find a change at the FIFO p; nobody uses it"
+        said(vec![
+            (named("read", "9 bytes at once through the socket"), &[1]),
+            (named("accept", ""), nobody)
+        ]),
+        "A waits to read from the connection through the socket p, which B has open; \
+         B waits to be connected to at the socket p; nobody connects to it"
     );
 }
 

@@ -149,6 +149,8 @@ struct Session<'a> {
     strands: usize,
     /// Who could not go on in the first serial run that came to no end, and where.
     stuck: Option<String>,
+    /// Whether, in the serial runs, others go on while a process waits.
+    helped: bool,
     stop: Arc<AtomicBool>,
 }
 
@@ -227,6 +229,7 @@ impl<'a> Session<'a> {
             by_task: BTreeSet::new(),
             strands: job.programs.len(),
             stuck: None,
+            helped: false,
             stop: Arc::clone(stop),
         })
     }

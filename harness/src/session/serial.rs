@@ -32,6 +32,9 @@ impl Session<'_> {
             self.run_whole(&backward)?;
         }
         if self.serial.runs().is_empty() {
+            self.run_helped_orders()?;
+        }
+        if self.serial.runs().is_empty() {
             let mut notes = self.tracer.not_covered();
             if notes.is_empty() {
                 notes.extend(self.stuck.clone());
@@ -44,6 +47,25 @@ impl Session<'_> {
             return Err(SessionError::NoSerialOrder(why));
         }
         self.refuse_what_is_not_found()
+    }
+
+    /// Where no process can come to its end before another begins: runs the orders in which others go on while one waits.
+    fn run_helped_orders(&mut self) -> Result<(), SessionError> {
+        let count = self.job.programs.len();
+        self.helped = true;
+        let all = count <= ALL_ORDERS;
+        let forward: Vec<ProcessId> = (0..count).map(ProcessId).collect();
+        let backward = forward.iter().rev().copied().collect();
+        let orders = if all {
+            orders(count).into_iter().map(|order| order.processes).collect()
+        } else {
+            vec![forward, backward]
+        };
+        for order in &orders {
+            self.run_whole(order)?;
+        }
+        (self.serial.complete, self.serial.whole) = (all, all);
+        Ok(())
     }
 
     /// Runs every merge of the units of all processes but these, or, where they are too many, the first one; whether it was all.
@@ -157,7 +179,11 @@ impl Session<'_> {
         left_out: &[ProcessId],
     ) -> Result<(Vec<Picked>, Execution), SessionError> {
         let (picked, mut execution) = self.run_as(serial, left_out, &[])?;
-        let processes = picked.iter().map(|picked| picked.process).collect();
+        let processes = match serial {
+            // Others have helped on the way: who they were follows from the order.
+            Serial::Whole(order) | Serial::Units(order) if self.helped => order.to_vec(),
+            _ => picked.iter().map(|picked| picked.process).collect(),
+        };
         let order = Order { processes, left_out: left_out.to_vec() };
         if !self.serial.has_run(&order) {
             self.keep_serial(order, &mut execution)?;
@@ -182,7 +208,7 @@ impl Session<'_> {
         left_out: &[ProcessId],
         tasks: &[Vec<usize>],
     ) -> Result<(Vec<Picked>, Execution), SessionError> {
-        let mut merge = Merge::new(serial, left_out, self.most_steps());
+        let mut merge = Merge::new(serial, left_out, self.most_steps()).helped(self.helped);
         let execution = self.tracer.execute_without(left_out, tasks, &mut merge)?;
         let picked = merge.picked().to_vec();
         let at_last = match &execution.ending {
@@ -209,6 +235,10 @@ impl Session<'_> {
                     "updates that are lost to what a process remembers from an earlier unit".to_owned(),
                 );
             }
+        }
+        if self.helped {
+            remarks.push("no process can come to its end before another begins: in the serial runs one goes on as far as it can, \
+                          and others only while it waits".to_owned());
         }
         if self.strands > self.job.programs.len() {
             let what = "what the tasks of one process do to each other in memory, in another order than their operations";

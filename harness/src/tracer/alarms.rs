@@ -79,7 +79,7 @@ impl Running<'_> {
         flags: i32,
     ) -> Result<(), TraceError> {
         // The flags of `timerfd_create` are those of `open`.
-        self.opened(name, number, What::Timer, String::new(), false, flags)?;
+        self.opened(name, number, What::Timer, None, false, flags)?;
         let owner = Owner::Description(self.descriptions);
         self.world.timers.make(name.process, owner, Effect::Readable).clock = clock;
         Ok(())

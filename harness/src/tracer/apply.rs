@@ -1,5 +1,6 @@
 //! Doing an operation, and what its result changes in what the tracer knows.
 
+use std::cell::OnceCell;
 use std::os::unix::fs::FileExt;
 use std::rc::Rc;
 
@@ -10,13 +11,14 @@ use super::TraceError;
 use super::chance::EPOCH;
 use super::decode::{Action, Held};
 use super::execution::Running;
-use super::files::{Description, Descriptor, What};
+use super::files::{Description, Descriptor, Socket, What};
+use super::streams::End;
 use super::task::{Name, State};
 use super::told;
 use super::tracee::{Registers, Resume, Stop, Waited};
 use crate::backend::Detail;
 use crate::model::{
-    Access, AccessKind, CallResult, Event, Location, ObjectId, Operation, Payload, ProcessId,
+    Access, AccessKind, CallResult, Event, Location, ObjectId, Operation, Payload, ProcessId, Way,
 };
 
 impl Running<'_> {
@@ -39,6 +41,7 @@ impl Running<'_> {
             }
             State::Held { held, entry, .. } => {
                 let mut operation = held.operation.clone();
+                self.note_others_that_wait(name, &operation);
                 self.advance_clock(name.process, &operation);
                 self.world.changes.note(&operation);
                 self.run_out_due(name.process)?;
@@ -60,7 +63,7 @@ impl Running<'_> {
                     only_looked(&mut operation, &held.action);
                     operation.adds.clear();
                 }
-                self.count_what_went_through(&mut operation, &held.action, result);
+                self.count_what_went_through(name, &mut operation, (&held.action, result));
                 let payload = self.payload(name, &held.action, result)?;
                 self.apply(name, &held.action, result, Some(&operation))?;
                 self.end_parts(name, result)?;
@@ -138,31 +141,34 @@ impl Running<'_> {
 
     /// Lets a task run through the call at whose entry it stands: its result, and the registers at its exit, where it came there.
     pub(super) fn run_call(&mut self, name: &Name) -> Result<(i64, Option<Registers>), TraceError> {
-        self.task(name)?.tracee.resume(Resume::ToCallExit, 0)?;
+        if let Some(registers) = self.run_into_call(name)? {
+            return Ok((registers.result(), Some(registers)));
+        }
+        // A call that is not known to block does: what it has done so far is what it has done, else it is tried again.
+        let tracee = &self.task(name)?.tracee;
+        tracee.interrupt()?;
+        let stop = tracee.wait_for_stop()?;
+        let registers = tracee.registers()?;
+        self.note_unexpected_wait(registers.call());
+        let is_part = stop == Stop::CallExit && registers.result() > 0;
+        Ok((if is_part { registers.result() } else { -i64::from(libc::EAGAIN) }, None))
+    }
+
+    /// The same of a call that may sleep: the registers at its exit, or `None` where the task sleeps in it now.
+    pub(super) fn run_into_call(&mut self, name: &Name) -> Result<Option<Registers>, TraceError> {
         loop {
+            self.task(name)?.tracee.resume(Resume::ToCallExit, 0)?;
             let task = self.task(name)?;
             match task.tracee.wait(&|| false)? {
-                Waited::Stopped(Stop::CallExit) => {
-                    let registers = task.tracee.registers()?;
-                    return Ok((registers.result(), Some(registers)));
-                }
+                Waited::Stopped(Stop::CallExit) => return Ok(Some(task.tracee.registers()?)),
+                Waited::Asleep => return Ok(None),
                 Waited::Stopped(Stop::Exec) => self.on_exec(name)?,
                 Waited::Stopped(Stop::Signal(signal)) => task.signal = signal,
                 Waited::Stopped(Stop::Gone(exit)) => {
                     return Err(TraceError::Lost(format!("task {name} ended within a call: {exit}")));
                 }
                 Waited::Stopped(_) => {}
-                Waited::Asleep => {
-                    // A call that is not known to block does: what it has done so far is what it has done, else it is tried again.
-                    task.tracee.interrupt()?;
-                    let stop = task.tracee.wait_for_stop()?;
-                    let registers = task.tracee.registers()?;
-                    self.note_unexpected_wait(registers.call());
-                    let is_part = stop == Stop::CallExit && registers.result() > 0;
-                    return Ok((if is_part { registers.result() } else { -i64::from(libc::EAGAIN) }, None));
-                }
             }
-            self.task(name)?.tracee.resume(Resume::ToCallExit, 0)?;
         }
     }
 
@@ -180,7 +186,7 @@ impl Running<'_> {
                     let part = (moved - bytes.len()).min(*length);
                     bytes.extend(task.tracee.read(*address, part)?);
                 }
-                (description.path.clone(), bytes, *at, *written)
+                (description.path().to_owned(), bytes, *at, *written)
             }
             Action::Moved { seen: (number, at, written), .. } => {
                 let Some(description) = task.descriptors.borrow().get(*number).map(Rc::clone) else {
@@ -192,7 +198,7 @@ impl Running<'_> {
                 }
                 let mut bytes = vec![0; moved];
                 std::fs::File::open(link)?.read_exact_at(&mut bytes, *at)?;
-                (description.path.clone(), bytes, *at, *written)
+                (description.path().to_owned(), bytes, *at, *written)
             }
             _ => return Ok(None),
         };
@@ -234,18 +240,18 @@ impl Running<'_> {
                     }
                 };
                 let append = flags & libc::O_APPEND != 0;
-                self.opened(name, result as i32, What::Object(object), path.clone(), append, *flags)?;
+                self.opened(name, result as i32, What::Object(object), Some(path.clone()), append, *flags)?;
             }
             Action::OpenFifo { object, path, flags, .. } => {
-                self.opened(name, result as i32, What::Fifo(*object), path.clone(), false, *flags)?;
+                self.opened(name, result as i32, What::Fifo(*object), Some(path.clone()), false, *flags)?;
             }
             Action::OpenRandom { flags } => {
-                self.opened(name, result as i32, What::Random, String::new(), false, *flags)?;
+                self.opened(name, result as i32, What::Random, None, false, *flags)?;
             }
             // The flags of `epoll_create1` are those of `open`.
             Action::OpenEpoll { flags } => {
                 let what = What::Epoll(Default::default());
-                self.opened(name, result as i32, what, String::new(), false, *flags)?;
+                self.opened(name, result as i32, what, None, false, *flags)?;
             }
             Action::OpenTimer { clock, flags } => self.opened_timer(name, result as i32, *clock, *flags)?,
             Action::ReadTimer { description, buffer } => {
@@ -256,6 +262,34 @@ impl Running<'_> {
             }
             Action::CloseOnExec { descriptor, close } => {
                 self.task(name)?.descriptors.borrow_mut().set_close_on_exec(*descriptor, *close);
+            }
+            Action::OpenSocket { flags } => {
+                let what = What::Socket(Socket::New.into());
+                self.opened(name, result as i32, what, None, false, *flags)?;
+            }
+            Action::Bind { description, path } => {
+                let status = self.world.paths.status(path).ok();
+                let object = self.made(name, path, status);
+                become_socket(description, path, Socket::Named(object));
+            }
+            Action::Listen { description, object } => {
+                become_socket(description, "", Socket::End(End::Listener(*object)));
+            }
+            Action::Connect { description, path, .. } => {
+                let connection = End::Connection(self.made_by(name), Way::There);
+                become_socket(description, path, Socket::End(connection));
+            }
+            Action::Accept { from, path, flags } => {
+                if let Some(made) = self.world.streams.accept(*from) {
+                    let what = What::Socket(Socket::End(End::Connection(made, Way::Back)).into());
+                    self.opened(name, result as i32, what, Some(path.clone()), false, *flags)?;
+                }
+            }
+            Action::Shut { description, reading, writing } => {
+                if let (true, Some(end)) = (*reading, description.end()) {
+                    become_socket(description, "", Socket::Shut(end));
+                }
+                description.ended.set(description.ended.get() || *writing);
             }
             Action::Seek(description) => {
                 description.offset.set(result.cast_unsigned());
@@ -327,9 +361,7 @@ impl Running<'_> {
 
     /// The object that the present operation has made, with what the file system says of it.
     fn made(&mut self, name: &Name, path: &str, status: Option<FileStat>) -> ObjectId {
-        let process = u16::try_from(name.process).unwrap_or(u16::MAX);
-        let operation = self.processes[name.process].operations;
-        let object = ObjectId::Made { process, operation };
+        let object = self.made_by(name);
         if let Some(status) = status {
             self.world.objects.made(path, &status, object);
             let (now, number) = (self.processes[name.process].clock, self.number(name.process));
@@ -338,12 +370,18 @@ impl Running<'_> {
         object
     }
 
+    /// What the present operation makes.
+    pub(super) fn made_by(&self, name: &Name) -> ObjectId {
+        let process = u16::try_from(name.process).unwrap_or(u16::MAX);
+        ObjectId::Made { process, operation: self.processes[name.process].operations }
+    }
+
     pub(super) fn opened(
         &mut self,
         name: &Name,
         number: i32,
         what: What,
-        path: String,
+        path: Option<String>,
         append: bool,
         flags: i32,
     ) -> Result<(), TraceError> {
@@ -351,7 +389,7 @@ impl Running<'_> {
         let description = Rc::new(Description {
             number: self.descriptions,
             what,
-            path,
+            path: path.map(OnceCell::from).unwrap_or_default(),
             flags,
             append: append.into(),
             offset: 0.into(),
@@ -410,6 +448,16 @@ impl Running<'_> {
             description.offset.set(offset.unwrap_or(0));
         }
         Ok(())
+    }
+}
+
+/// What a socket is from now on, and the path that it has, if it had none.
+fn become_socket(description: &Description, path: &str, now: Socket) {
+    if let What::Socket(socket) = &description.what {
+        socket.set(now);
+    }
+    if !path.is_empty() {
+        let _ = description.path.set(path.to_owned());
     }
 }
 

@@ -13,6 +13,7 @@ use super::endings::{Ends, Past, past};
 use super::files::Descriptors;
 use super::ids::first_pid;
 use super::sandbox::Sandbox;
+use super::streams::Streams;
 use super::task::{Name, Process, State, Task};
 use super::tracee::{Registers, Resume, Stop, Tracee, Waited, give_way};
 use super::{TraceError, sleep};
@@ -402,7 +403,20 @@ impl<'a> Running<'a> {
             }
             _ => None,
         });
-        for (name, entry) in stale.collect::<Vec<_>>() {
+        let stale: Vec<_> = stale.collect();
+        let ending = self.tasks.iter().filter_map(|(name, task)| match &task.state {
+            State::Ending { operation, alone, .. } if done.changes(by, &operation.accesses) => {
+                Some((name.clone(), *alone))
+            }
+            _ => None,
+        });
+        for (name, alone) in ending.collect::<Vec<_>>() {
+            let accesses = self.released_by_end(&name, alone);
+            if let State::Ending { operation, .. } = &mut self.task(&name)?.state {
+                (operation.adds, operation.accesses) = (Streams::closed(&accesses), accesses);
+            }
+        }
+        for (name, entry) in stale {
             if let Decision::Hold(fresh) = self.meaning(&name, &entry)?
                 && let State::Held { held, .. } = &mut self.task(&name)?.state
             {

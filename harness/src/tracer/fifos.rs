@@ -3,28 +3,14 @@
 use super::TraceError;
 use super::decode::{Action, Held};
 use super::execution::Running;
-use super::streams::Streams;
+use super::streams::{End, Streams};
 use super::task::{Name, State};
-use super::tracee::{Resume, Stop, Waited};
-use crate::model::{Access, AccessKind, Location, Operation, ProcessId, Way};
+use crate::model::{Access, AccessKind, Location, Operation, ProcessId};
 
 impl Running<'_> {
     /// Has a task open an end of a FIFO of which nobody has the other end open. `None` where it waits for that now, in the kernel.
     pub(super) fn open_first(&mut self, name: &Name) -> Result<Option<i64>, TraceError> {
-        self.task(name)?.tracee.resume(Resume::ToCallExit, 0)?;
-        loop {
-            let task = self.task(name)?;
-            match task.tracee.wait(&|| false)? {
-                Waited::Asleep => return Ok(None),
-                Waited::Stopped(Stop::CallExit) => return Ok(Some(task.tracee.registers()?.result())),
-                Waited::Stopped(Stop::Signal(signal)) => task.signal = signal,
-                Waited::Stopped(Stop::Gone(exit)) => {
-                    return Err(TraceError::Lost(format!("task {name} ended within a call: {exit}")));
-                }
-                Waited::Stopped(_) => {}
-            }
-            self.task(name)?.tracee.resume(Resume::ToCallExit, 0)?;
-        }
+        Ok(self.run_into_call(name)?.map(|registers| registers.result()))
     }
 
     /// Takes note that a task waits in the kernel for the other end to be opened.
@@ -81,30 +67,62 @@ impl Running<'_> {
             task.tracee.wait_for_stop()?;
         }
         if let Action::OpenFifo { object, flags, .. } = held.action {
-            let closed = Streams::closed(&Streams::closing(object, flags));
+            let closed = Streams::closed(&self.world.streams.closing(End::Fifo(object, flags)));
             self.world.streams.note(ProcessId(name.process), &closed);
             self.world.not_covered.insert("signals to who waits for the other end of a FIFO".into());
         }
         Ok(())
     }
 
-    /// What a call has put into a FIFO, or taken out of it. One that took nothing has but looked.
+    /// What a call has put into a FIFO or connection, or taken out of it. One that took nothing has but looked.
     pub(super) fn count_what_went_through(
         &mut self,
+        name: &Name,
         operation: &mut Operation,
-        action: &Action,
-        result: i64,
+        (action, result): (&Action, i64),
     ) {
-        let Action::Through { object, written, length, .. } = action else { return };
-        let stream = Location::stream(*object, Way::There);
-        let moved = u64::try_from(result).unwrap_or(0);
-        if !self.world.streams.lay(*object, *written, *length, moved) {
-            self.world.not_covered.insert("a FIFO of another size than usual".into());
+        match action {
+            Action::Through { end, written, length, .. } => {
+                let moved = u64::try_from(result).unwrap_or(0);
+                if let End::Fifo(object, _) = end
+                    && !self.world.streams.lay(*object, *written, *length, moved)
+                {
+                    self.world.not_covered.insert("a FIFO of another size than usual".into());
+                }
+                if result > 0 {
+                    operation.adds = vec![(end.stream(*written), if *written { result } else { -result })];
+                } else {
+                    operation.accesses.iter_mut().for_each(|access| access.kind = AccessKind::Read);
+                }
+            }
+            Action::Accept { from, .. } if result >= 0 => {
+                operation.adds = vec![(End::Listener(*from).stream(false), -1)];
+            }
+            Action::Connect { to, .. } if result >= 0 => {
+                let made = self.made_by(name);
+                operation.adds = self.world.streams.connect(*to, made);
+                let ends =
+                    operation.adds.iter().map(|(of, _)| of).filter(|of| matches!(of, Location::Ends { .. }));
+                operation.accesses.extend(ends.cloned().map(Access::join));
+            }
+            _ => {}
         }
-        if result > 0 {
-            operation.adds = vec![(stream, if *written { result } else { -result })];
-        } else {
-            operation.accesses.iter_mut().for_each(|access| access.kind = AccessKind::Read);
+    }
+
+    /// Which of several tasks of a process goes on that wait for others is for these others to say; where the order of tasks is not
+    /// explored, it is tried in one way.
+    pub(super) fn note_others_that_wait(&mut self, name: &Name, operation: &Operation) {
+        let waits = |of: &Operation| !of.needs.is_empty();
+        if !waits(operation) || self.world.by_task || self.processes[name.process].tasks < 2 {
+            return;
+        }
+        let others = self.of(name.process).filter_map(|(_, task)| task.pending());
+        if others.into_iter().any(|(other, _)| waits(other)) {
+            let process = ProcessId(name.process);
+            let what = format!(
+                "the order in which tasks of {process} go on that wait for others (--threads explore)"
+            );
+            self.world.not_covered.insert(what);
         }
     }
 
@@ -112,6 +130,6 @@ impl Running<'_> {
     pub(super) fn note_unexpected_wait(&mut self, call: u64) {
         let call = usize::try_from(call).ok().and_then(syscalls::Sysno::new);
         let name = call.map_or("a system call", |call| call.name());
-        self.world.not_covered.insert(format!("{name} that waits, as on a FIFO that is full"));
+        self.world.not_covered.insert(format!("{name} that waits, as on a FIFO or socket that is full"));
     }
 }

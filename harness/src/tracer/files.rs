@@ -1,13 +1,24 @@
 //! Descriptors and open file descriptions, as far as they lead into the workspace.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeMap;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
+use super::streams::End;
 use crate::model::ObjectId;
 
-/// An end of a FIFO: of which, with what flags of `open`, by what path.
-pub type End = (ObjectId, i32, String);
+/// A Unix socket of the kind that makes connections.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Socket {
+    /// Without an address, or with one that is not in the workspace.
+    New,
+    /// With a name in the workspace, that of this object. Nobody can reach it yet.
+    Named(ObjectId),
+    /// An end of something.
+    End(End),
+    /// One from which reading waits for nothing any more.
+    Shut(End),
+}
 
 /// What a description is of.
 #[derive(Debug)]
@@ -16,14 +27,16 @@ pub enum What {
     Object(ObjectId),
     /// A FIFO of the workspace.
     Fifo(ObjectId),
+    /// A Unix socket.
+    Socket(Cell<Socket>),
     /// A source of random bytes outside of it.
     Random,
     /// The standard input of a process that is asked.
     Input,
     /// A timer.
     Timer,
-    /// An `epoll`, with the ends of FIFOs of the workspace that it watches, and by which descriptors.
-    Epoll(RefCell<Vec<(i32, End)>>),
+    /// An `epoll`, with what it watches that may be an end of something, and by which descriptors.
+    Epoll(RefCell<Vec<(i32, Weak<Description>)>>),
 }
 
 /// An open file description: what `open` makes, and `dup` and `fork` share.
@@ -33,8 +46,8 @@ pub struct Description {
     pub number: u32,
     /// What it is of.
     pub what: What,
-    /// The path it was opened by, relative to the workspace.
-    pub path: String,
+    /// The path it was opened by, relative to the workspace; of a socket, the first that it was given or went to.
+    pub path: OnceCell<String>,
     /// The flags of `open` that it was opened with.
     pub flags: i32,
     /// Whether each write goes to the end.
@@ -43,7 +56,7 @@ pub struct Description {
     pub offset: Cell<u64>,
     /// Of a directory: what `getdents64` has still to give, taken when it was first asked.
     pub listing: RefCell<Option<Vec<Listed>>>,
-    /// Whether an end of a FIFO is given up already, with the end of who had it open.
+    /// Whether it is no end of anything any more: given up with the end of who had it open, or by `shutdown`.
     pub ended: Cell<bool>,
 }
 
@@ -83,12 +96,30 @@ impl Description {
         self.object().filter(|_| !self.is_path())
     }
 
-    /// The FIFO whose ends it is, if it is.
+    /// The path, where it has one.
     #[must_use]
-    pub fn fifo(&self) -> Option<ObjectId> {
-        match self.what {
-            What::Fifo(object) => Some(object),
+    pub fn path(&self) -> &str {
+        self.path.get().map_or("", String::as_str)
+    }
+
+    /// What it is as a Unix socket, if it is one.
+    #[must_use]
+    pub fn socket(&self) -> Option<Socket> {
+        match &self.what {
+            What::Socket(socket) => Some(socket.get()),
             _ => None,
+        }
+    }
+
+    /// What it is an end of, where others wait for what comes through there.
+    #[must_use]
+    pub fn end(&self) -> Option<End> {
+        match self.what {
+            What::Fifo(object) => Some(End::Fifo(object, self.flags)),
+            _ => match self.socket()? {
+                Socket::End(end) | Socket::Shut(end) => Some(end),
+                Socket::New | Socket::Named(_) => None,
+            },
         }
     }
 
@@ -97,7 +128,7 @@ impl Description {
     pub fn object(&self) -> Option<ObjectId> {
         match self.what {
             What::Object(object) | What::Fifo(object) => Some(object),
-            What::Random | What::Input | What::Timer | What::Epoll(_) => None,
+            What::Socket(_) | What::Random | What::Input | What::Timer | What::Epoll(_) => None,
         }
     }
 }
@@ -150,11 +181,11 @@ impl Descriptors {
         }
     }
 
-    /// The numbers of those that lead to a FIFO of the workspace.
+    /// The numbers of those that are an end of something.
     #[must_use]
-    pub fn fifos(&self) -> Vec<i32> {
-        let is_fifo = |(number, of): (&i32, &Descriptor)| of.description.fifo().map(|_| *number);
-        self.by_number.iter().filter_map(is_fifo).collect()
+    pub fn ends(&self) -> Vec<i32> {
+        let is_end = |(number, of): (&i32, &Descriptor)| of.description.end().map(|_| *number);
+        self.by_number.iter().filter_map(is_end).collect()
     }
 
     /// Whether any of them leads into the workspace.
@@ -201,14 +232,16 @@ impl Descriptors {
 
 #[cfg(test)]
 mod tests {
-    use super::{Description, Descriptor, Descriptors, What};
+    use std::cell::OnceCell;
     use std::rc::Rc;
+
+    use super::{Description, Descriptor, Descriptors, What};
 
     fn descriptor(number: u32) -> Descriptor {
         let description = Description {
             number,
             what: What::Random,
-            path: String::new(),
+            path: OnceCell::new(),
             flags: 0,
             append: false.into(),
             offset: 0.into(),

@@ -327,7 +327,7 @@ impl Outside {
 impl Running<'_> {
     /// The object that an entry of a directory leads to.
     pub(super) fn listed(&mut self, of: &Description, entry: &fs::DirEntry) -> io::Result<ObjectId> {
-        let path = format!("{}/{}", of.path.trim_end_matches('/'), entry.file_name().to_string_lossy());
+        let path = format!("{}/{}", of.path().trim_end_matches('/'), entry.file_name().to_string_lossy());
         // Those outside are on several devices.
         let device = if path.starts_with('/') { entry.metadata()?.dev() } else { 0 };
         let inode = if device == 0 { entry.ino() } else { entry.metadata()?.ino() };

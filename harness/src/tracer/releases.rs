@@ -3,11 +3,11 @@
 use std::rc::Rc;
 
 use super::TraceError;
-use super::decode::{Action, Decoder};
+use super::decode::Action;
 use super::execution::Running;
 use super::files::Description;
 use super::locks::Owner;
-use super::streams::Streams;
+use super::streams::{End, Streams};
 use super::task::{Name, State, Task};
 use super::timers;
 use crate::model::{Access, Operation, ProcessId};
@@ -42,13 +42,13 @@ impl Running<'_> {
             .flat_map(|description| {
                 let locks =
                     self.world.locks.accesses_of_release(Owner::Description(description.number), None);
-                [locks, Decoder::ends_of(description)].concat()
+                [locks, self.world.streams.closing_of(description)].concat()
             })
             .collect();
         if let State::Meeting { held, .. } = &task.state
             && let Action::OpenFifo { object, flags, .. } = held.action
         {
-            accesses.extend(Streams::closing(object, flags));
+            accesses.extend(self.world.streams.closing(End::Fifo(object, flags)));
         }
         if alone {
             accesses.extend(self.world.locks.accesses_of_release(Owner::Process(task.group.as_raw()), None));
@@ -73,13 +73,14 @@ impl Running<'_> {
             !self.tasks.values().any(|other| other.group == group && other.tracee.id() != task.tracee.id());
         for description in closed {
             self.world.locks.release_all(Owner::Description(description.number), None);
-            if let Some(object) = description.fifo()
-                && !description.ended.replace(true)
-                && !counted
-            {
-                let ends = Streams::closed(&Streams::closing(object, description.flags));
-                self.world.streams.note(ProcessId(name.process), &ends);
-                self.world.not_covered.insert("the end of one of several tasks that have a FIFO open".into());
+            let ends = Streams::closed(&self.world.streams.closing_of(&description));
+            if !ends.is_empty() {
+                description.ended.set(true);
+                if !counted {
+                    self.world.streams.note(ProcessId(name.process), &ends);
+                    let what = "the end of one of several tasks that have a FIFO or Unix socket open";
+                    self.world.not_covered.insert(what.into());
+                }
             }
         }
         if alone {

@@ -226,7 +226,7 @@ impl Running<'_> {
         let adds = Streams::closed(&accesses);
         let operation = Operation { call, accesses, adds, ..Operation::default() };
         let turn = self.turns;
-        self.task(name)?.state = State::Ending { operation, turn };
+        self.task(name)?.state = State::Ending { operation, turn, alone: others.is_empty() };
         Ok(false)
     }
 

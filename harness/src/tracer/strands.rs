@@ -117,9 +117,9 @@ impl Running<'_> {
             None => self.step(process)?,
         };
         if several && !event.operation.adds.is_empty() {
-            self.world
-                .not_covered
-                .insert(format!("FIFOs of {process}, whose tasks are explored, in every order"));
+            self.world.not_covered.insert(format!(
+                "FIFOs and Unix sockets of {process}, whose tasks are explored, in every order"
+            ));
         }
         event.process = strand;
         event.operation.accesses.splice(0..0, strands.touch(process.0));

@@ -1,8 +1,9 @@
-//! What goes through the FIFOs of the workspace, as counted from what was done: how much was sent and taken, and who has which end
-//! open. Decides who is enabled. Pure.
+//! What goes through the FIFOs and Unix sockets of the workspace, as counted from what was done: how much was sent and taken, and who
+//! has which end open. Decides who is enabled. Pure.
 
 use std::collections::{BTreeMap, VecDeque};
 
+use super::files::Description;
 use crate::model::{Access, AccessKind, Location, Need, ObjectId, Operation, ProcessId, Way};
 
 /// So many bytes fit into a FIFO however they were written. Where more have gone through it, a write may depend on every read.
@@ -50,6 +51,52 @@ impl Pages {
     }
 }
 
+/// What a descriptor is an end of.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum End {
+    /// Of a FIFO, with these flags of `open`.
+    Fifo(ObjectId, i32),
+    /// Of a connection of two sockets; which way it sends.
+    Connection(ObjectId, Way),
+    /// A socket with a name, which takes connections: these come through it one way, each a place.
+    Listener(ObjectId),
+}
+
+impl End {
+    /// Of what.
+    #[must_use]
+    pub fn object(self) -> ObjectId {
+        match self {
+            Self::Fifo(object, _) | Self::Connection(object, _) | Self::Listener(object) => object,
+        }
+    }
+
+    /// The ways that it could send.
+    fn ways(self) -> Vec<Way> {
+        match self {
+            Self::Fifo(_, flags) => ways(flags),
+            Self::Connection(_, own) => vec![own],
+            Self::Listener(_) => vec![Way::Back],
+        }
+    }
+
+    /// Which way that goes which is read or written through it.
+    #[must_use]
+    pub fn way(self, written: bool) -> Way {
+        match self {
+            Self::Fifo(..) | Self::Listener(_) => Way::There,
+            Self::Connection(_, own) if written => own,
+            Self::Connection(_, own) => own.other(),
+        }
+    }
+
+    /// All that is read or written through it.
+    #[must_use]
+    pub fn stream(self, written: bool) -> Location {
+        Location::stream(self.object(), self.way(written))
+    }
+}
+
 /// One way through a FIFO. Its end that sends is who writes; the end that could send back is who reads.
 #[derive(Debug, Default)]
 struct Flow {
@@ -63,13 +110,19 @@ struct Flow {
     pages: Pages,
 }
 
-/// All that goes through FIFOs.
+/// All that goes through FIFOs and sockets.
 #[derive(Debug, Default)]
-pub struct Streams(BTreeMap<(ObjectId, Way), Flow>);
+pub struct Streams {
+    flows: BTreeMap<(ObjectId, Way), Flow>,
+    /// Of each socket with a name, the connections that it has not taken yet.
+    waiting: BTreeMap<ObjectId, VecDeque<ObjectId>>,
+    /// Of each connection, whose socket took it, or is to.
+    hosts: BTreeMap<ObjectId, ProcessId>,
+}
 
-/// Places of what goes to who reads, from this number on. Place 0 is before them.
-fn places(object: ObjectId, start: u64, end: u64) -> Location {
-    Location::Stream { object, way: Way::There, start: start.saturating_add(1), end: end.saturating_add(1) }
+/// Places of what goes one way, from this number on. Place 0 is before them.
+fn places(object: ObjectId, way: Way, start: u64, end: u64) -> Location {
+    Location::Stream { object, way, start: start.saturating_add(1), end: end.saturating_add(1) }
 }
 
 /// The ends that a descriptor with these flags of `open` is.
@@ -83,21 +136,22 @@ pub fn ways(flags: i32) -> Vec<Way> {
 }
 
 impl Streams {
-    fn flow(&self, object: ObjectId) -> (u64, u64) {
-        self.0.get(&(object, Way::There)).map_or((0, 0), |flow| (flow.sent, flow.taken))
+    /// How much was sent and how much was taken.
+    fn flow(&self, object: ObjectId, way: Way) -> (u64, u64) {
+        self.flows.get(&(object, way)).map_or((0, 0), |flow| (flow.sent, flow.taken))
     }
 
     /// Who has an end open.
     #[must_use]
     pub fn ends(&self, object: ObjectId, way: Way) -> &[ProcessId] {
-        self.0.get(&(object, way)).map_or(&[], |flow| flow.ends.as_slice())
+        self.flows.get(&(object, way)).map_or(&[], |flow| flow.ends.as_slice())
     }
 
     /// How much is there of what an operation may wait for.
     fn level(&self, of: &Location) -> usize {
         match of {
-            Location::Stream { object, .. } => {
-                let (sent, taken) = self.flow(*object);
+            Location::Stream { object, way, .. } => {
+                let (sent, taken) = self.flow(*object, *way);
                 usize::from(sent > taken)
             }
             Location::Ends { object, way } => self.ends(*object, *way).len(),
@@ -143,7 +197,9 @@ impl Streams {
             let (Location::Stream { object, way, .. } | Location::Ends { object, way }) = of else {
                 continue;
             };
-            let flow = self.0.entry((*object, *way)).or_default();
+            let host = self.hosts.get(object).filter(|_| *way == Way::Back);
+            let holder = host.copied().unwrap_or(process);
+            let flow = self.flows.entry((*object, *way)).or_default();
             match of {
                 Location::Stream { .. } if *by > 0 => flow.sent += by.unsigned_abs(),
                 Location::Stream { .. } => {
@@ -152,9 +208,9 @@ impl Streams {
                         flow.pages = Pages::default();
                     }
                 }
-                _ if *by > 0 => flow.ends.push(process),
+                _ if *by > 0 => flow.ends.push(holder),
                 _ => {
-                    let at = flow.ends.iter().position(|end| *end == process);
+                    let at = flow.ends.iter().position(|end| *end == holder);
                     at.map(|at| flow.ends.remove(at));
                 }
             }
@@ -166,7 +222,7 @@ impl Streams {
     pub fn opening(&self, object: ObjectId, flags: i32) -> (Vec<Access>, Vec<(Location, i64)>) {
         let own = ways(flags);
         let ends = |way: Way| Location::Ends { object, way };
-        let (sent, taken) = self.flow(object);
+        let (sent, taken) = self.flow(object, Way::There);
         let join = if sent > taken { Access::write } else { Access::join };
         let others = [Way::There, Way::Back].into_iter().filter(|way| !own.contains(way));
         let looks = others.map(|way| Access::read(ends(way)));
@@ -180,10 +236,26 @@ impl Streams {
         (accesses, adds)
     }
 
-    /// What closing an end with these flags touches.
+    /// What closing an end touches: of a socket that takes connections, also those that it has not taken.
     #[must_use]
-    pub fn closing(object: ObjectId, flags: i32) -> Vec<Access> {
-        ways(flags).into_iter().map(|way| Access::join(Location::Ends { object, way })).collect()
+    pub fn closing(&self, end: End) -> Vec<Access> {
+        let object = end.object();
+        let own = end.ways().into_iter().map(|way| Access::join(Location::Ends { object, way }));
+        let untaken = match end {
+            End::Listener(object) => self.waiting.get(&object).into_iter().flatten().copied().collect(),
+            End::Fifo(..) | End::Connection(..) => Vec::new(),
+        };
+        let theirs =
+            untaken.into_iter().map(|object| Access::join(Location::Ends { object, way: Way::Back }));
+        let looks = matches!(end, End::Listener(_)).then(|| Access::read(end.stream(false)));
+        own.chain(looks).chain(theirs).collect()
+    }
+
+    /// The same of closing the last descriptor of a description, whatever that is of.
+    #[must_use]
+    pub fn closing_of(&self, description: &Description) -> Vec<Access> {
+        let end = description.end().filter(|_| !description.ended.get());
+        end.map_or_else(Vec::new, |end| self.closing(end))
     }
 
     /// What operations that close ends take away.
@@ -197,52 +269,73 @@ impl Streams {
 
     /// What a read of so many bytes touches, and what it waits for.
     #[must_use]
-    pub fn receiving(&self, object: ObjectId, length: u64) -> (Vec<Access>, Vec<Need>) {
-        let (sent, taken) = self.flow(object);
-        let (stream, ends) =
-            (Location::stream(object, Way::There), Location::Ends { object, way: Way::There });
-        let first = Location::Stream { object, way: Way::There, start: 0, end: 1 };
-        let looked_at = [first, places(object, taken, taken.saturating_add(length))];
-        let needs = vec![Need::of(stream.clone(), true), Need::of(ends.clone(), false).without(stream)];
+    pub fn receiving(&self, end: End, length: u64) -> (Vec<Access>, Vec<Need>) {
+        let (object, way) = (end.object(), end.way(false));
+        let (sent, taken) = self.flow(object, way);
+        let (stream, ends) = (Location::stream(object, way), Location::Ends { object, way });
+        let first = Location::Stream { object, way, start: 0, end: 1 };
+        let looked_at = [first, places(object, way, taken, taken.saturating_add(length))];
+        // Nobody has to be about to connect for a socket to wait.
+        let ends = (!matches!(end, End::Listener(_))).then_some(ends);
+        let over = ends.clone().map(|ends| Need::of(ends, false).without(stream.clone()));
+        let needs = [Need::of(stream, true)].into_iter().chain(over).collect();
         let accesses = if sent > taken {
             looked_at.map(Access::write).into()
         } else {
-            looked_at.into_iter().chain([ends]).map(Access::read).collect()
+            looked_at.into_iter().chain(ends).map(Access::read).collect()
         };
         (accesses, needs)
     }
 
     /// What a write of so many bytes touches.
     #[must_use]
-    pub fn sending(&self, object: ObjectId, length: u64) -> Vec<Access> {
-        let (sent, _) = self.flow(object);
-        let places = if sent.saturating_add(length) > ALWAYS_FITS {
-            Location::stream(object, Way::There)
-        } else {
-            places(object, sent, u64::MAX - 1)
-        };
-        vec![Access::read(Location::Ends { object, way: Way::Back }), Access::write(places)]
+    pub fn sending(&self, end: End, length: u64) -> Vec<Access> {
+        let (object, way) = (end.object(), end.way(true));
+        let (sent, _) = self.flow(object, way);
+        let may_wait = matches!(end, End::Fifo(..)) && sent.saturating_add(length) > ALWAYS_FITS;
+        let places =
+            if may_wait { Location::stream(object, way) } else { places(object, way, sent, u64::MAX - 1) };
+        vec![Access::read(Location::Ends { object, way: way.other() }), Access::write(places)]
     }
 
-    /// What a look touches at whether an end with these flags can be read or written.
+    /// What a look touches at whether an end can be read or written.
     #[must_use]
-    pub fn looking(object: ObjectId, flags: i32) -> Vec<Access> {
-        let ends = ways(flags).into_iter().map(|own| Location::Ends { object, way: own.other() });
-        let all = std::iter::once(Location::stream(object, Way::There)).chain(ends);
-        all.map(Access::read).collect()
+    pub fn looking(end: End) -> Vec<Access> {
+        let (object, stream) = (end.object(), end.stream(false));
+        let others = match end {
+            End::Listener(_) => Vec::new(),
+            End::Fifo(..) | End::Connection(..) => end.ways(),
+        };
+        let ends = others.into_iter().map(|own| Location::Ends { object, way: own.other() });
+        std::iter::once(stream).chain(ends).map(Access::read).collect()
+    }
+
+    /// A socket with a name has a further connection to take, which is this object: what that adds.
+    pub fn connect(&mut self, listener: ObjectId, made: ObjectId) -> Vec<(Location, i64)> {
+        if let Some(host) = self.ends(listener, Way::Back).first().copied() {
+            self.hosts.insert(made, host);
+        }
+        self.waiting.entry(listener).or_default().push_back(made);
+        let end = |way| (Location::Ends { object: made, way }, 1);
+        vec![(End::Listener(listener).stream(false), 1), end(Way::There), end(Way::Back)]
+    }
+
+    /// The connection that a socket with a name takes next.
+    pub fn accept(&mut self, listener: ObjectId) -> Option<ObjectId> {
+        self.waiting.get_mut(&listener)?.pop_front()
     }
 
     /// Where a write of so many bytes has to wait for room: how many of them there is room for.
     #[must_use]
     pub fn room(&self, object: ObjectId, length: u64) -> Option<u64> {
-        let flow = self.0.get(&(object, Way::There))?;
+        let flow = self.flows.get(&(object, Way::There))?;
         let room = flow.pages.clone().put(length);
         (room < length && !self.ends(object, Way::Back).is_empty()).then_some(room)
     }
 
     /// Takes up where what was put in or taken out lies, of `length` bytes at the most. Whether so many fit as was thought.
     pub fn lay(&mut self, object: ObjectId, written: bool, length: u64, moved: u64) -> bool {
-        let flow = self.0.entry((object, Way::There)).or_default();
+        let flow = self.flows.entry((object, Way::There)).or_default();
         if !written {
             flow.pages.take(moved);
             return true;

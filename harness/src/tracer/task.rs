@@ -54,6 +54,8 @@ pub enum State {
         operation: Operation,
         /// As above.
         turn: u64,
+        /// Whether it is the last of its thread group.
+        alone: bool,
     },
     /// In the kernel, opening one end of a FIFO, until somebody opens the other one.
     Meeting {
@@ -159,7 +161,7 @@ impl Task {
         match &self.state {
             State::Held { held, turn, .. } => Some((&held.operation, *turn)),
             State::Meeting { held, turn, .. } => Some((&held.operation, *turn)),
-            State::Ending { operation, turn } => Some((operation, *turn)),
+            State::Ending { operation, turn, .. } => Some((operation, *turn)),
             _ => None,
         }
     }

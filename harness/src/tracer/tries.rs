@@ -5,7 +5,7 @@ use super::TraceError;
 use super::decode::{Action, Held};
 use super::execution::Running;
 use super::task::{Name, Parts, State, Task};
-use super::tracee::{Registers, Resume, Stop, Waited};
+use super::tracee::{Registers, Stop};
 use crate::model::{Access, Call, Event, Operation, ProcessId};
 
 impl Running<'_> {
@@ -34,7 +34,7 @@ impl Running<'_> {
             }
             Action::Through { room: Some(room), .. } => {
                 let result = self.write_part(name, entry, room)?;
-                self.count_what_went_through(&mut operation, &held.action, result);
+                self.count_what_went_through(name, &mut operation, (&held.action, result));
                 Ok(Some(self.done(name, operation, result, None)))
             }
             Action::Poll => {
@@ -77,29 +77,17 @@ impl Running<'_> {
 
     /// Lets a task run through a call that may sleep; its result, or `None` where it sleeps: then it is at rest in it.
     fn try_call(&mut self, name: &Name) -> Result<Option<i64>, TraceError> {
-        self.task(name)?.tracee.resume(Resume::ToCallExit, 0)?;
-        loop {
-            let task = self.task(name)?;
-            match task.tracee.wait(&|| false)? {
-                Waited::Stopped(Stop::CallExit) => return Ok(Some(task.tracee.registers()?.result())),
-                Waited::Stopped(Stop::Signal(signal)) => task.signal = signal,
-                Waited::Stopped(Stop::Gone(exit)) => {
-                    return Err(TraceError::Lost(format!("task {name} ended within a call: {exit}")));
-                }
-                Waited::Stopped(_) => {}
-                Waited::Asleep => {
-                    task.tracee.interrupt()?;
-                    let stop = task.tracee.wait_for_stop()?;
-                    let registers = task.tracee.registers()?;
-                    // `epoll_wait` is not made again by itself.
-                    let is_interrupted =
-                        registers.is_to_be_made_again() || registers.result() == -i64::from(libc::EINTR);
-                    let is_over = stop == Stop::CallExit && !is_interrupted;
-                    return Ok(is_over.then(|| registers.result()));
-                }
-            }
-            self.task(name)?.tracee.resume(Resume::ToCallExit, 0)?;
+        if let Some(registers) = self.run_into_call(name)? {
+            return Ok(Some(registers.result()));
         }
+        let tracee = &self.task(name)?.tracee;
+        tracee.interrupt()?;
+        let stop = tracee.wait_for_stop()?;
+        let registers = tracee.registers()?;
+        // `epoll_wait` is not made again by itself.
+        let is_interrupted = registers.is_to_be_made_again() || registers.result() == -i64::from(libc::EINTR);
+        let is_over = stop == Stop::CallExit && !is_interrupted;
+        Ok(is_over.then(|| registers.result()))
     }
 
     /// Writes so many of the bytes, and has the task come to the entry of a write of the others.

@@ -136,7 +136,7 @@ impl Running<'_> {
         let description = Description {
             number: self.descriptions,
             what: What::Input,
-            path: String::new(),
+            path: Default::default(),
             flags: libc::O_RDONLY,
             append: false.into(),
             offset: 0.into(),

@@ -12,6 +12,7 @@ mod refused;
 mod replay;
 mod schedules;
 mod signals;
+mod sockets;
 mod support;
 mod threads;
 mod time;

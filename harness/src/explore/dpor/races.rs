@@ -267,7 +267,7 @@ impl<'a, 'h> Races<'a, 'h> {
     /// it must first be reversed with. One that it cannot be reversed with is not in the way: where it waits for a lock, that is
     /// the release before it, and what else its holder does with the lock.
     fn up_to(&self, later: &Later<'a>, possible: &dyn Fn(&Race<'a>) -> bool) -> Vec<Race<'a>> {
-        let mut between: Vec<usize> = later.before.into_iter().collect();
+        let mut between: Vec<usize> = later.before.into_iter().chain(self.brought_by(later)).collect();
         let mut races = Vec::new();
         for &event in &later.conflicting {
             let is_behind = between.iter().any(|&other| self.order.leads_to(event, other));
@@ -309,6 +309,13 @@ impl<'a, 'h> Races<'a, 'h> {
             && process == later.operation.of_task_of()
             && self.fault != Some(Fault::TasksWakeThemselves)
             && !self.held_at.is_none_or(is_held)
+    }
+
+    /// The event that brought the task whose operation the later one is to where it is held.
+    fn brought_by(&self, later: &Later<'a>) -> Option<usize> {
+        later.operation.of_task_of()?;
+        let end = later.number.unwrap_or(self.trace.len());
+        (0..end).rev().find(|event| self.brings(*event, later))
     }
 
     /// The race between the two, where the later one can come first, whatever it needs.

@@ -7,6 +7,7 @@ use super::{Action, Decision, Decoder, Held, descriptor};
 use crate::model::{Access, Location, ObjectId};
 use crate::tracer::files::{Description, What};
 use crate::tracer::input::is_nonblocking;
+use crate::tracer::streams::End;
 
 /// The flags of `preadv2` and `pwritev2` that Linux 6.18 has.
 const KNOWN_FLAGS: i32 = 0x1ff;
@@ -53,10 +54,11 @@ impl Decoder<'_> {
         let description = Rc::clone(self.caller.descriptors.borrow().get(number)?);
         let object = match description.what {
             What::Object(object) => object,
-            What::Fifo(object) => {
-                let length = buffers.iter().fold(0u64, |sum, (_, length)| sum.saturating_add(*length as u64));
+            What::Fifo(_) | What::Socket(_) => {
+                let end = description.end().filter(|end| !matches!(end, End::Listener(_)))?;
                 let may = if written { description.writable() } else { description.readable() };
-                return may.then(|| self.through_fifo(&description, object, how, length))?;
+                let alone = self.name == "write";
+                return may.then(|| self.through((&description, end), how, (total(buffers), alone)))?;
             }
             What::Epoll(_) => return None,
             What::Random | What::Input if written => return None,
@@ -71,7 +73,7 @@ impl Decoder<'_> {
         if !(if written { description.writable() } else { description.readable() }) {
             return None;
         }
-        let length = buffers.iter().fold(0u64, |sum, (_, length)| sum.saturating_add(*length as u64));
+        let length = total(buffers);
         let appends = written && (description.append.get() && flags & libc::RWF_NOAPPEND == 0)
             || written && flags & libc::RWF_APPEND != 0;
         let (start, accesses) = if written {
@@ -85,7 +87,7 @@ impl Decoder<'_> {
         };
         let detail =
             if appends { format!("{length} bytes at the end") } else { format!("{length} bytes at {start}") };
-        let path = description.path.clone();
+        let path = description.path().to_owned();
         let (moves, buffers) = (at.is_none(), buffers.to_vec());
         let action = Action::Transfer { description, at: start, moves, written, buffers };
         Some(self.hold(Some(path), detail, accesses, action))
@@ -109,7 +111,7 @@ impl Decoder<'_> {
             (libc::SEEK_END | libc::SEEK_DATA | libc::SEEK_HOLE, Some(object)) => {
                 // Where a file ends is told by which of its positions there are.
                 let accesses = vec![Access::read(whole(object))];
-                Some(self.hold(Some(description.path.clone()), "to the end".into(), accesses, action))
+                Some(self.hold(Some(description.path().to_owned()), "to the end".into(), accesses, action))
             }
             _ => Some(Decision::Watch(action)),
         }
@@ -120,19 +122,19 @@ impl Decoder<'_> {
         let (description, object) = self.description(number)?;
         let private = flags as i32 & libc::MAP_TYPE == libc::MAP_PRIVATE;
         if !private && (protection as i32 & libc::PROT_WRITE != 0 || description.writable()) {
-            self.note(format!("writes through a shared mapping of {}", description.path));
+            self.note(format!("writes through a shared mapping of {}", description.path()));
         }
         let accesses = vec![Access::read(whole(object))];
-        Some(self.hold(Some(description.path.clone()), String::new(), accesses, Action::Map(object)))
+        Some(self.hold(Some(description.path().to_owned()), String::new(), accesses, Action::Map(object)))
     }
 
     /// A copy by the kernel of at most `length` bytes from one descriptor to another; each with where the offset is that is
     /// used instead of the file's, or 0.
     pub(super) fn between(&mut self, from: (i32, u64), to: (i32, u64), length: u64) -> Option<Decision> {
         let (source, target) = (self.description(from.0), self.description(to.0));
-        if [&source, &target].into_iter().flatten().any(|(of, _)| of.fifo().is_some()) {
-            self.note(format!("{} with a FIFO of the workspace", self.name));
-            return None;
+        let is_end = |number| self.caller.descriptors.borrow().get(number).and_then(|of| of.end()).is_some();
+        if is_end(from.0) || is_end(to.0) {
+            return self.refuses_streams(&[from.0, to.0]);
         }
         let start = |of: &Description, pointer: u64| match pointer {
             0 => Some(of.offset.get()),
@@ -151,7 +153,8 @@ impl Decoder<'_> {
             accesses.extend(written_to(*object, self.size_of(to.0)?, start, length, of.append.get()));
             seen = Some((to.0, start, true));
         }
-        let path = |side: &Option<(Rc<Description>, ObjectId)>| side.as_ref().map(|(of, _)| of.path.clone());
+        let path =
+            |side: &Option<(Rc<Description>, ObjectId)>| side.as_ref().map(|(of, _)| of.path().to_owned());
         let (from_path, to_path) = (path(&source), path(&target));
         let action = Action::Moved { between: [from.0, to.0], seen: seen? };
         // Programs that copy a file to its end ask for as much as there can be.
@@ -168,6 +171,11 @@ impl Decoder<'_> {
         let (address, length) = *buffers.first()?;
         Some(Decision::Random { address, length })
     }
+}
+
+/// How many bytes there are in all.
+fn total(buffers: &[(u64, usize)]) -> u64 {
+    buffers.iter().fold(0, |sum, (_, length)| sum.saturating_add(*length as u64))
 }
 
 /// An offset argument of which -1 means "the file offset".

@@ -31,7 +31,7 @@ const THAW: u32 = 0xc004_5878;
 /// What a call does that releases these.
 #[must_use]
 pub fn released_words(released: &[Access]) -> String {
-    let is_end = |access: &Access| matches!(access.location, Location::Ends { .. });
+    let is_end = |access: &Access| matches!(access.location, Location::Ends { .. } | Location::Stream { .. });
     (if released.iter().all(is_end) { "closes its end" } else { "releases the lock" }).to_owned()
 }
 
@@ -67,7 +67,7 @@ impl Decoder<'_> {
             .flat_map(|description| {
                 let locks =
                     self.world.locks.accesses_of_release(Owner::Description(description.number), None);
-                [locks, Self::ends_of(description)].concat()
+                [locks, self.world.streams.closing_of(description)].concat()
             })
             .collect();
         if with_posix {
@@ -84,7 +84,7 @@ impl Decoder<'_> {
         let released = self.releases(&numbers, true);
         let path = numbers
             .iter()
-            .find_map(|number| self.caller.descriptors.borrow().get(*number).map(|of| of.path.clone()));
+            .find_map(|number| self.caller.descriptors.borrow().get(*number).map(|of| of.path().to_owned()));
         if path.is_none() {
             return Decision::Pass;
         }
@@ -97,7 +97,8 @@ impl Decoder<'_> {
     /// A copy, onto a given number where there is one: what that led to is closed.
     pub(super) fn copy(&mut self, from: i32, onto: Option<i32>, close_on_exec: bool) -> Decision {
         // Nobody else may hold the descriptions here: what is released is told by who does.
-        let path_of = |number: i32| self.caller.descriptors.borrow().get(number).map(|of| of.path.clone());
+        let path_of =
+            |number: i32| self.caller.descriptors.borrow().get(number).map(|of| of.path().to_owned());
         let (source, replaced) = (path_of(from), onto.and_then(path_of));
         if source.is_none() && replaced.is_none() {
             return Decision::Pass;
@@ -145,6 +146,9 @@ impl Decoder<'_> {
     /// `ioctl`. The file system of the workspace refuses most of them; one that it takes and that is not known ends the
     /// exploration.
     pub(super) fn device(&mut self, number: i32, command: u32, argument: u64) -> Option<Decision> {
+        if let (BYTES_LEFT, Some(looks)) = (command, self.watches(&[number])) {
+            return Some(looks);
+        }
         let (description, object) = self.description(number)?;
         let accesses = match command {
             CLOSE_ON_EXEC | KEEP_ON_EXEC => {
@@ -152,7 +156,6 @@ impl Decoder<'_> {
                 return Some(Decision::Watch(Action::CloseOnExec { descriptor: number, close }));
             }
             DO_NOT_BLOCK | SIGNAL | BLOCK_SIZE => return None,
-            BYTES_LEFT if description.fifo().is_some() => self.world.streams.receiving(object, 1).0,
             BYTES_LEFT | SIZE | DEDUPE_RANGE => vec![Access::read(whole(object))],
             GET_FLAGS | GET_ATTRIBUTES => vec![Access::read(Location::Mode(object))],
             SET_FLAGS | SET_ATTRIBUTES => vec![Access::write(Location::Mode(object))],
@@ -166,8 +169,8 @@ impl Decoder<'_> {
             FREEZE | THAW => {
                 return Some(Decision::Answer { result: -i64::from(libc::EPERM), memory: Vec::new() });
             }
-            _ => return Some(self.unknown(format!("ioctl {command:#x} on {}", description.path))),
+            _ => return Some(self.unknown(format!("ioctl {command:#x} on {}", description.path()))),
         };
-        Some(self.hold(Some(description.path.clone()), format!("{command:#x}"), accesses, Action::None))
+        Some(self.hold(Some(description.path().to_owned()), format!("{command:#x}"), accesses, Action::None))
     }
 }

@@ -20,7 +20,7 @@ impl Decoder<'_> {
         }
         let owner = Owner::Description(description.number);
         let claim = Claim { object, family: Family::Flock, owner, start: 0, end: u64::MAX };
-        let path = description.path.clone();
+        let path = description.path().to_owned();
         let command = command as i32;
         let tries = command & libc::LOCK_NB != 0;
         let mode = match command & !libc::LOCK_NB {
@@ -97,7 +97,7 @@ impl Decoder<'_> {
         };
         let region = self.region(number, argument, description.offset.get())?;
         let claim = Claim { object, family: Family::Record, owner, start: region.start, end: region.end };
-        let path = description.path.clone();
+        let path = description.path().to_owned();
         let end = if region.end == u64::MAX { String::new() } else { region.end.to_string() };
         let range = format!("{}..{end}", region.start);
         if matches!(command, libc::F_GETLK | libc::F_OFD_GETLK) {

@@ -11,7 +11,7 @@ pub(super) fn whole(object: ObjectId) -> Location {
 }
 
 /// What making, removing or replacing a name does to its directory.
-fn name_changes(spot: &Spot) -> Vec<Access> {
+pub(super) fn name_changes(spot: &Spot) -> Vec<Access> {
     let Some((dir, _)) = &spot.name else { return Vec::new() };
     let name = spot.name_location().map(Access::write);
     name.into_iter()
@@ -198,7 +198,7 @@ impl Decoder<'_> {
     fn look_of(&mut self, number: i32) -> Option<Decision> {
         let (description, object) = self.description(number)?;
         let accesses = vec![Access::read(Location::Mode(object))];
-        Some(self.hold(Some(description.path.clone()), String::new(), accesses, Action::None))
+        Some(self.hold(Some(description.path().to_owned()), String::new(), accesses, Action::None))
     }
 
     /// The path of the current directory: it depends on the names that lead there.

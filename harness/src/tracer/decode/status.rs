@@ -100,7 +100,7 @@ impl Decoder<'_> {
         let (description, object) = self.description(number)?;
         let action = Action::Status { object, buffer, extended };
         let accesses = self.looks_at(object);
-        Some(self.hold(Some(description.path.clone()), String::new(), accesses, action))
+        Some(self.hold(Some(description.path().to_owned()), String::new(), accesses, action))
     }
 
     /// A change of mode or owner, by path or by descriptor: to this mode, where it is a mode.
@@ -121,7 +121,7 @@ impl Decoder<'_> {
     pub(super) fn change_mode_of(&mut self, number: i32, mode: Option<u64>) -> Option<Decision> {
         let (description, object) = self.description(number)?;
         let accesses = vec![mode_change(object, self.file_status(number)?.st_mode, mode)];
-        Some(self.hold(Some(description.path.clone()), String::new(), accesses, Action::None))
+        Some(self.hold(Some(description.path().to_owned()), String::new(), accesses, Action::None))
     }
 
     /// A change of something about what a path leads to.
@@ -174,7 +174,7 @@ impl Decoder<'_> {
     pub(super) fn attribute_of(&mut self, number: i32, name: u64, changes: bool) -> Option<Decision> {
         let (description, object) = self.description(number)?;
         let accesses = attribute(object, self.goes_with_mode(name), changes);
-        Some(self.hold(Some(description.path.clone()), String::new(), accesses, Action::None))
+        Some(self.hold(Some(description.path().to_owned()), String::new(), accesses, Action::None))
     }
 
     /// Whether an attribute has to do with the mode: access control lists have, and the list of all attributes.
@@ -213,7 +213,12 @@ impl Decoder<'_> {
     pub(super) fn truncate_of(&mut self, number: i32, size: u64) -> Option<Decision> {
         let (description, object) = self.description(number)?;
         let accesses = resized(object, self.size_of(number)?, size);
-        Some(self.hold(Some(description.path.clone()), format!("to {size} bytes"), accesses, Action::None))
+        Some(self.hold(
+            Some(description.path().to_owned()),
+            format!("to {size} bytes"),
+            accesses,
+            Action::None,
+        ))
     }
 
     pub(super) fn allocate(&mut self, number: i32, mode: i32, start: u64, length: u64) -> Option<Decision> {
@@ -239,7 +244,7 @@ impl Decoder<'_> {
         }
         accesses.push(Access::join(Location::Status(object)));
         let words = format!("{length} bytes at {start}{}", allocation_words(mode));
-        Some(self.hold(Some(description.path.clone()), words, accesses, Action::None))
+        Some(self.hold(Some(description.path().to_owned()), words, accesses, Action::None))
     }
 
     /// The size of the file that a descriptor is of, in bytes.
@@ -247,8 +252,8 @@ impl Decoder<'_> {
         let by_path = || {
             // By the path that it was opened by, where the same object still stands there: cheaper than by way of the task.
             let (description, object) = self.description(number)?;
-            let status = self.world.paths.status(&description.path).ok()?;
-            self.world.objects.is_at(object, &description.path, &status).then_some(status)
+            let status = self.world.paths.status(description.path()).ok()?;
+            self.world.objects.is_at(object, description.path(), &status).then_some(status)
         };
         let status = by_path().or_else(|| self.file_status(number))?;
         Some(status.st_size.cast_unsigned())
@@ -269,7 +274,7 @@ impl Decoder<'_> {
         };
         if (address == 0 && base != libc::AT_FDCWD) || self.is_itself(base, address, flags) {
             let (description, object) = self.description(base)?;
-            let path = Some(description.path.clone());
+            let path = Some(description.path().to_owned());
             return Some(self.hold(path, String::new(), self.changes_times(object), set(object)));
         }
         let resolved = self.resolve_at(base, address, flags)?;
@@ -310,7 +315,7 @@ impl Decoder<'_> {
     pub(super) fn list(&mut self, number: i32, buffer: u64, length: u64, old: bool) -> Option<Decision> {
         let (description, object) = self.description(number)?;
         let begun = description.listing.borrow().is_some();
-        let path = description.path.clone();
+        let path = description.path().to_owned();
         let action =
             Action::List { description: Rc::clone(&description), buffer, length: length as usize, old };
         let accesses = if begun { Vec::new() } else { vec![Access::read(Location::Listing(object))] };
@@ -319,7 +324,7 @@ impl Decoder<'_> {
 
     pub(super) fn sync(&mut self, number: i32) -> Option<Decision> {
         let (description, _) = self.description(number)?;
-        Some(self.hold(Some(description.path.clone()), String::new(), Vec::new(), Action::None))
+        Some(self.hold(Some(description.path().to_owned()), String::new(), Vec::new(), Action::None))
     }
 }
 

@@ -1,13 +1,14 @@
-//! Calls on FIFOs of the workspace: who opens one end waits for who opens the other, who reads waits for who writes.
+//! Calls on FIFOs and connections of the workspace: who opens one end of a FIFO waits for who opens the other, who reads waits for who
+//! writes, and who looks at several waits for any of them.
 
 use std::rc::Rc;
 
 use super::data::Transfer;
 use super::{Action, Decision, Decoder, Held};
 use crate::model::{Access, Call, Location, ObjectId, Operation};
-use crate::tracer::files::{Description, End, What};
+use crate::tracer::files::{Description, Socket, What};
 use crate::tracer::input::is_nonblocking;
-use crate::tracer::streams::{Streams, ways};
+use crate::tracer::streams::{End, Streams, ways};
 
 impl Decoder<'_> {
     /// An `open` of a FIFO, having looked up this; `words`: with what flags.
@@ -41,13 +42,12 @@ impl Decoder<'_> {
         decision
     }
 
-    /// A read or write of a FIFO.
-    pub(super) fn through_fifo(
+    /// A read or write of what this is an end of; `alone`: of one buffer, so that a part of it can be written by itself.
+    pub(super) fn through(
         &mut self,
-        description: &Rc<Description>,
-        object: ObjectId,
+        (description, end): (&Description, End),
         how: &Transfer,
-        length: u64,
+        (length, alone): (u64, bool),
     ) -> Option<Decision> {
         let Transfer { number, at, written, flags } = *how;
         if at.is_some() || length == 0 {
@@ -55,22 +55,29 @@ impl Decoder<'_> {
         }
         let waits = flags & libc::RWF_NOWAIT == 0 && !is_nonblocking(self.caller.tracee, number);
         let (accesses, needs) = if written {
-            (self.world.streams.sending(object, length), Vec::new())
+            (self.world.streams.sending(end, length), Vec::new())
         } else {
-            self.world.streams.receiving(object, length)
+            self.world.streams.receiving(end, length)
         };
+        let mut detail = format!("{length} bytes at once");
+        if matches!(end, End::Connection(..)) {
+            detail = format!("{detail} {}", Call::THROUGH_SOCKET);
+        }
         let call = Call {
             name: self.name.to_owned(),
-            path: Some(description.path.clone()),
+            path: Some(description.path().to_owned()),
             target: None,
-            detail: format!("{length} bytes at once"),
+            detail,
         };
+        let waits = waits && !matches!(description.socket(), Some(Socket::Shut(_)));
         let needs = if waits { needs } else { Vec::new() };
         let operation = Operation { call, accesses, needs, ..Operation::default() };
-        let room = (written && waits).then(|| self.world.streams.room(object, length)).flatten();
-        // Of several buffers a part cannot be written by itself.
-        let room = room.filter(|room| *room == 0 || self.name == "write");
-        let action = Action::Through { object, written, length, room };
+        let room = match end {
+            End::Fifo(object, _) if written && waits => self.world.streams.room(object, length),
+            _ => None,
+        };
+        let room = room.filter(|room| *room == 0 || alone);
+        let action = Action::Through { end, written, length, room };
         Some(Decision::Hold(Held { operation, action }))
     }
 
@@ -84,13 +91,13 @@ impl Decoder<'_> {
     /// `select`, of these sets of descriptors.
     pub(super) fn select(&mut self, count: u64, sets: [u64; 2]) -> Option<Decision> {
         let words = (count.min(1024) as usize).div_ceil(64);
-        let fifos = self.caller.descriptors.borrow().fifos();
+        let ends = self.caller.descriptors.borrow().ends();
         let has = |set: &u64, number: i32| {
             let set = self.caller.tracee.read_numbers(*set, words).unwrap_or_default();
             set.get(number as usize / 64).is_some_and(|word| word >> (number % 64) & 1 == 1)
         };
         let is_in_one = |number: &i32| sets.iter().any(|set| *set != 0 && has(set, *number));
-        let numbers: Vec<i32> = fifos.into_iter().filter(is_in_one).collect();
+        let numbers: Vec<i32> = ends.into_iter().filter(is_in_one).collect();
         self.watches(&numbers)
     }
 
@@ -99,7 +106,7 @@ impl Decoder<'_> {
         Some(Decision::Watch(Action::OpenEpoll { flags }))
     }
 
-    /// `epoll_ctl`: takes note of the FIFOs in the set.
+    /// `epoll_ctl`: takes note of the FIFOs and sockets in the set.
     pub(super) fn control_epoll(&mut self, epoll: i32, change: i32, number: i32) -> Option<Decision> {
         let table = self.caller.descriptors.borrow();
         let What::Epoll(watched) = &table.get(epoll)?.what else { return None };
@@ -108,9 +115,9 @@ impl Decoder<'_> {
         }
         if change == libc::EPOLL_CTL_ADD
             && let Some(description) = table.get(number)
-            && let Some(object) = description.fifo()
+            && (description.end().is_some() || description.socket().is_some())
         {
-            watched.borrow_mut().push((number, (object, description.flags, description.path.clone())));
+            watched.borrow_mut().push((number, Rc::downgrade(description)));
         }
         None
     }
@@ -119,40 +126,34 @@ impl Decoder<'_> {
     pub(super) fn wait_for_epoll(&mut self, epoll: i32) -> Option<Decision> {
         let description = Rc::clone(self.caller.descriptors.borrow().get(epoll)?);
         let What::Epoll(watched) = &description.what else { return None };
-        let fifos = watched.borrow().iter().map(|(_, end)| end.clone()).collect();
-        self.look_at_fifos(fifos)
+        let watched: Vec<_> = watched.borrow().iter().filter_map(|(_, of)| of.upgrade()).collect();
+        self.look_at_ends(&watched)
     }
 
     /// A look at whether these can be read or written, other things beside them.
-    fn watches(&mut self, numbers: &[i32]) -> Option<Decision> {
+    pub(super) fn watches(&mut self, numbers: &[i32]) -> Option<Decision> {
         let table = self.caller.descriptors.borrow();
-        let described = numbers.iter().filter_map(|number| table.get(*number));
-        let fifos = described.filter_map(|of| Some((of.fifo()?, of.flags, of.path.clone()))).collect();
+        let described: Vec<_> = numbers.iter().filter_map(|number| table.get(*number).cloned()).collect();
         drop(table);
-        self.look_at_fifos(fifos)
+        self.look_at_ends(&described)
     }
 
-    fn look_at_fifos(&mut self, mut fifos: Vec<End>) -> Option<Decision> {
-        fifos.sort_unstable();
-        fifos.dedup();
-        let path = fifos.first()?.2.clone();
-        let detail = if fifos.len() > 1 { format!("one of {}", fifos.len()) } else { String::new() };
-        let accesses =
-            fifos.into_iter().flat_map(|(object, flags, _)| Streams::looking(object, flags)).collect();
+    fn look_at_ends(&mut self, described: &[Rc<Description>]) -> Option<Decision> {
+        let mut ends: Vec<_> = described.iter().filter_map(|of| Some((of.end()?, of.path()))).collect();
+        ends.sort_unstable();
+        ends.dedup();
+        let path = ends.first()?.1.to_owned();
+        let detail = if ends.len() > 1 { format!("one of {}", ends.len()) } else { String::new() };
+        let accesses = ends.into_iter().flat_map(|(end, _)| Streams::looking(end)).collect();
         Some(self.hold(Some(path), detail, accesses, Action::Poll))
     }
 
-    /// What is not scheduled where it is done with a FIFO.
-    pub(super) fn refuses_fifos(&mut self, numbers: &[i32]) -> Option<Decision> {
-        let fifos = self.caller.descriptors.borrow().fifos();
-        if numbers.iter().any(|number| fifos.contains(number)) {
-            self.note(format!("{} with a FIFO of the workspace", self.name));
+    /// What is not scheduled where it is done with a FIFO or a connection.
+    pub(super) fn refuses_streams(&mut self, numbers: &[i32]) -> Option<Decision> {
+        let ends = self.caller.descriptors.borrow().ends();
+        if numbers.iter().any(|number| ends.contains(number)) {
+            self.note(format!("{} with a FIFO or a Unix socket of the workspace", self.name));
         }
         None
-    }
-
-    /// What closing the last descriptor of a description does to who is at the other end of it.
-    pub fn ends_of(description: &Description) -> Vec<Access> {
-        description.fifo().map_or_else(Vec::new, |object| Streams::closing(object, description.flags))
     }
 }

@@ -1,20 +1,12 @@
-//! Calls that make tasks, reach other tasks, or pass descriptors to them.
+//! Calls that make tasks or reach other tasks.
 
 use super::{Action, Decision, Decoder};
 use crate::model::{Access, Location, ProcessId};
 use crate::tracer::ids::place_of;
-use crate::tracer::paths::{Place, lossy};
 use crate::tracer::signals::{Sending, To, name_of};
 
 /// Namespaces in which neither the way to the workspace nor the ids of processes would be as the tracer knows them.
 const REFUSED_NAMESPACES: u64 = (libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWUSER) as u64;
-
-/// Sizes of `struct msghdr` and `struct mmsghdr`, in numbers of 64 bits.
-const MESSAGE: usize = 7;
-const MESSAGE_OF_MANY: usize = 8;
-
-/// The size of `struct sockaddr_storage`, in bytes.
-const MOST_ADDRESS: u64 = 128;
 
 impl Decoder<'_> {
     /// A new task, with these flags of `clone`.
@@ -107,94 +99,8 @@ impl Decoder<'_> {
         }
         None
     }
-
-    /// A socket that is given an address, or goes to one. A Unix socket that goes to an address where nobody listens has met
-    /// nobody: it is noted where it succeeds.
-    pub(super) fn meet(&mut self, address: u64, length: u64, gives: bool) -> Option<Decision> {
-        let bytes = self.caller.tracee.read(address, length.min(MOST_ADDRESS) as usize).ok()?;
-        let (family, rest) = bytes.split_at_checked(2)?;
-        if i32::from(u16::from_le_bytes([family[0], family[1]])) != libc::AF_UNIX {
-            self.note(format!("the network ({})", self.name));
-            return None;
-        }
-        let what = format!("a Unix socket ({})", self.name);
-        if gives || self.leads_inside(rest) {
-            self.note(what);
-            return None;
-        }
-        Some(Decision::Watch(Action::Note(what)))
-    }
-
-    /// Whether the path of a Unix socket leads to what is in the workspace, or might be.
-    fn leads_inside(&mut self, path: &[u8]) -> bool {
-        let path = path.split(|byte| *byte == 0).next().unwrap_or_default();
-        if path.is_empty() {
-            return false;
-        }
-        let resolved = self.follow(libc::AT_FDCWD, &lossy(path.to_vec()), true, false);
-        resolved.is_some_and(|resolved| match resolved.place {
-            // Outside of it nobody under test makes one where there is none.
-            Place::Inside(spot) => !spot.path.starts_with('/') || spot.found.is_some(),
-            Place::Nowhere(Some(path)) if path.starts_with('/') => false,
-            _ => !resolved.accesses.is_empty(),
-        })
-    }
-
-    /// Messages to a socket: a descriptor of the workspace in one of them is not followed to who gets it.
-    pub(super) fn send(&mut self, address: u64, count: Option<u64>) -> Option<Decision> {
-        let size = if count.is_some() { MESSAGE_OF_MANY } else { MESSAGE };
-        let count = count.map_or(1, |count| count.min(1024) as usize);
-        let numbers = self.caller.tracee.read_numbers(address, count * size).ok()?;
-        for message in numbers.chunks(size) {
-            let control = self.caller.tracee.read(message[4], message[5].min(1 << 16) as usize).ok()?;
-            if passed(&control).into_iter().any(|number| self.description(number).is_some()) {
-                self.note("descriptors of the workspace that are passed over sockets".into());
-            }
-        }
-        None
-    }
 }
 
 fn refused() -> Decision {
     Decision::Answer { result: -i64::from(libc::EPERM), memory: Vec::new() }
-}
-
-/// The descriptors that the control part of a message carries.
-fn passed(mut control: &[u8]) -> Vec<i32> {
-    let mut found = Vec::new();
-    while let Some((head, _)) = control.split_at_checked(16) {
-        let length = head[..8].try_into().map_or(0, u64::from_le_bytes) as usize;
-        let number = |at: usize| head[at..at + 4].try_into().map_or(0, i32::from_le_bytes);
-        let Some(data) = control.get(16..length) else { break };
-        if (number(8), number(12)) == (libc::SOL_SOCKET, libc::SCM_RIGHTS) {
-            found.extend(data.as_chunks::<4>().0.iter().map(|bytes| i32::from_le_bytes(*bytes)));
-        }
-        control = control.get(length.next_multiple_of(8)..).unwrap_or(&[]);
-    }
-    found
-}
-
-#[cfg(test)]
-mod tests {
-    use super::passed;
-
-    #[test]
-    fn descriptors_are_found_in_a_message() {
-        let part = |kind: i32, numbers: &[i32]| {
-            let data: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
-            let length = 16 + data.len();
-            let head = [
-                (length as u64).to_le_bytes().to_vec(),
-                1i32.to_le_bytes().into(),
-                kind.to_le_bytes().into(),
-            ];
-            let mut bytes = [head.concat(), data].concat();
-            bytes.resize(length.next_multiple_of(8), 0);
-            bytes
-        };
-        assert_eq!(passed(&[part(2, &[9, 9, 9]), part(1, &[3, 4, 5])].concat()), [3, 4, 5]);
-        assert!(passed(&[0; 64]).is_empty());
-        assert!(passed(&[255; 64]).is_empty());
-        assert!(passed(&[]).is_empty());
-    }
 }

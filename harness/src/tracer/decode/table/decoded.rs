@@ -8,6 +8,8 @@ use crate::tracer::signals::To;
 
 /// Instead of a directory's descriptor: the current directory.
 const HERE: i32 = libc::AT_FDCWD;
+/// Families of sockets of which none is followed.
+const NETWORK: &[u32] = &[libc::AF_INET as u32, libc::AF_INET6 as u32, libc::AF_NETLINK as u32];
 const NO_FOLLOW: u64 = libc::AT_SYMLINK_NOFOLLOW as u64;
 const EMPTY: u64 = libc::AT_EMPTY_PATH as u64;
 
@@ -117,8 +119,8 @@ pub(super) const ROWS: &[Row] = &[
     decoded("sendfile", 40, 71, |call, [a, b, c, d, ..]| call.between((fd(b), c), (fd(a), 0), d)),
     decoded("copy_file_range", 326, 285, |call, [a, b, c, d, e, _]| call.between((fd(a), b), (fd(c), d), e)),
     decoded("splice", 275, 76, |call, [a, b, c, d, e, _]| call.between((fd(a), b), (fd(c), d), e)),
-    decoded("tee", 276, 77, |call, [a, b, ..]| call.refuses_fifos(&[fd(a), fd(b)])),
-    decoded("vmsplice", 278, 75, |call, [a, ..]| call.refuses_fifos(&[fd(a)])),
+    decoded("tee", 276, 77, |call, [a, b, ..]| call.refuses_streams(&[fd(a), fd(b)])),
+    decoded("vmsplice", 278, 75, |call, [a, ..]| call.refuses_streams(&[fd(a)])),
     decoded("poll", 7, NONE, |call, [a, b, ..]| call.poll(a, b)),
     decoded("ppoll", 271, 73, |call, [a, b, ..]| call.poll(a, b)),
     decoded("select", 23, NONE, |call, [a, b, c, ..]| call.select(a, [b, c])),
@@ -140,9 +142,22 @@ pub(super) const ROWS: &[Row] = &[
     decoded("fcntl", 72, 25, |call, _| call.control()),
     decoded("flock", 73, 32, |call, _| call.flock()),
     decoded("ioctl", 16, 29, |call, [a, b, c, ..]| call.device(fd(a), b as u32, c)).local_with(1, TERMINAL),
-    decoded("sendmsg", 46, 211, |call, [_, b, ..]| call.send(b, None)),
-    decoded("sendmmsg", 307, 269, |call, [_, b, c, ..]| call.send(b, Some(c))),
-    // Tasks, signals, sockets.
+    // Sockets.
+    decoded("socket", 41, 198, |call, [a, b, ..]| call.socket(a as i32, b as i32)).local_with(0, NETWORK),
+    decoded("bind", 49, 200, |call, [a, b, c, ..]| call.bind(fd(a), b, c)),
+    decoded("listen", 50, 201, |call, [a, ..]| call.listen(fd(a))),
+    decoded("connect", 42, 203, |call, [a, b, c, ..]| call.connect(fd(a), b, c)),
+    decoded("accept", 43, 202, |call, [a, ..]| call.accept(fd(a), 0)),
+    decoded("accept4", 288, 242, |call, [a, _, _, d, ..]| call.accept(fd(a), d as i32)),
+    decoded("shutdown", 48, 210, |call, [a, b, ..]| call.shut(fd(a), b as i32)),
+    decoded("setsockopt", 54, 208, |call, [a, b, c, ..]| call.set_option(fd(a), b as i32, c as i32)),
+    decoded("sendto", 44, 206, |call, [a, _, c, d, ..]| call.message(fd(a), c, d as i32, true)),
+    decoded("recvfrom", 45, 207, |call, [a, _, c, d, ..]| call.message(fd(a), c, d as i32, false)),
+    decoded("sendmsg", 46, 211, |call, [a, b, c, ..]| call.messages((fd(a), b), None, c as i32, true)),
+    decoded("recvmsg", 47, 212, |call, [a, b, c, ..]| call.messages((fd(a), b), None, c as i32, false)),
+    decoded("sendmmsg", 307, 269, |call, [a, b, c, ..]| call.messages((fd(a), b), Some(c), 0, true)),
+    decoded("recvmmsg", 299, 243, |call, [a, b, c, ..]| call.messages((fd(a), b), Some(c), 0, false)),
+    // Tasks, signals.
     decoded("clone", 56, 220, |call, [a, ..]| call.fork(a)),
     decoded("clone3", 435, 435, |call, [a, ..]| call.fork_by(a)),
     decoded("fork", 57, NONE, |_, _| Some(Decision::Fork)),
@@ -159,8 +174,6 @@ pub(super) const ROWS: &[Row] = &[
     }),
     decoded("pidfd_send_signal", 424, 424, |call, [a, b, c, ..]| call.signal_by(fd(a), b as i32, c)),
     decoded("pidfd_open", 434, 434, |call, [a, ..]| call.watch(a as i32)),
-    decoded("connect", 42, 203, |call, [_, b, c, ..]| call.meet(b, c, false)),
-    decoded("bind", 49, 200, |call, [_, b, c, ..]| call.meet(b, c, true)),
     // Time and chance.
     decoded("clock_gettime", 228, 113, |call, [a, b, ..]| call.clock(a, b)),
     decoded("gettimeofday", 96, 169, |call, [a, ..]| call.time_of_day(a)),
