@@ -156,7 +156,7 @@ impl Free {
     /// # Errors
     /// Where it cannot be read.
     pub fn capture(&self) -> Result<Tree, TraceError> {
-        Ok(workspace::capture(&self.inside.workspace())?)
+        Ok(workspace::capture_own(&self.inside.workspace())?)
     }
 
     /// Runs number `other` of the other programs alone, in the workspace as it is.

@@ -193,7 +193,7 @@ impl Laid {
     /// Those of reading.
     pub fn capture(&self, dir: &Path, initial: &Tree) -> io::Result<Tree> {
         if self.lost {
-            return workspace::capture(dir);
+            return workspace::capture_own(dir);
         }
         let mut tree = initial.clone();
         for path in self.only_written().chain(roots(&self.replaced)) {

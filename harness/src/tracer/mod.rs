@@ -187,7 +187,7 @@ impl Tracer {
     /// # Errors
     /// Where the workspace cannot be read.
     pub fn begin_from_here(&mut self) -> Result<&Tree, TraceError> {
-        self.initial = workspace::capture(&self.sandbox.workspace())?;
+        self.initial = workspace::capture_own(&self.sandbox.workspace())?;
         if let Some(outside) = &self.outside {
             outside.begin_from_here()?;
         }
@@ -239,7 +239,7 @@ impl Tracer {
         let directory = self.sandbox.workspace();
         let mut tree = match &self.laid {
             Some(laid) => laid.capture(&directory, &self.initial)?,
-            None => workspace::capture(&directory)?,
+            None => workspace::capture_own(&directory)?,
         };
         if let Some(outside) = &self.outside {
             outside.add_changes_to(&mut tree)?;

@@ -8,31 +8,69 @@ use std::path::Path;
 
 use crate::model::{Entry, Tree};
 
+/// Whose a directory is that is read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Whose {
+    /// Somebody's: nothing in it is changed.
+    Theirs,
+    /// Made by the caller: what its mode keeps the caller from reading is readable for that moment.
+    Own,
+}
+
 /// Reads a directory, with everything below it. Names that are not UTF-8 are shown with U+FFFD.
 ///
 /// # Errors
 /// Those of reading; what disappears meanwhile is left out.
 pub fn capture(dir: &Path) -> io::Result<Tree> {
     let mut tree = Tree::new();
-    capture_below(dir, "", &mut tree)?;
+    capture_below(dir, "", Whose::Theirs, &mut tree)?;
     Ok(tree)
 }
 
-fn capture_below(dir: &Path, prefix: &str, tree: &mut Tree) -> io::Result<()> {
+/// The same of a directory of the caller's own, in which others may have made what they let nobody read.
+///
+/// # Errors
+/// Those of reading and of changing modes.
+pub fn capture_own(dir: &Path) -> io::Result<Tree> {
+    let mut tree = Tree::new();
+    capture_below(dir, "", Whose::Own, &mut tree)?;
+    Ok(tree)
+}
+
+fn capture_below(dir: &Path, prefix: &str, whose: Whose, tree: &mut Tree) -> io::Result<()> {
     for item in fs::read_dir(dir)? {
         let item = item?;
-        capture_at(&item.path(), format!("{prefix}{}", item.file_name().to_string_lossy()), tree)?;
+        let path = format!("{prefix}{}", item.file_name().to_string_lossy());
+        capture_at(&item.path(), path, whose, tree)?;
     }
     Ok(())
 }
 
-fn capture_at(file: &Path, path: String, tree: &mut Tree) -> io::Result<()> {
-    let Some(entry) = entry(file)? else { return Ok(()) };
+fn capture_at(file: &Path, path: String, whose: Whose, tree: &mut Tree) -> io::Result<()> {
+    let Some(entry) = entry_of(file, whose)? else { return Ok(()) };
     if matches!(entry, Entry::Dir { .. }) {
-        capture_below(file, &format!("{path}/"), tree)?;
+        let below = format!("{path}/");
+        let_read(file, whose, || capture_below(file, &below, whose, tree))?;
     }
     tree.insert(path, entry);
     Ok(())
+}
+
+/// Reads what is at a path, whatever its mode.
+fn let_read<T>(file: &Path, whose: Whose, mut read: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", file.display()));
+    match read() {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied && whose == Whose::Own => {
+            let mode = fs::symlink_metadata(file)?.permissions();
+            fs::set_permissions(file, Permissions::from_mode(mode.mode() | 0o700)).map_err(named)?;
+            let found = read();
+            fs::set_permissions(file, mode).map_err(named)?;
+            found
+        }
+        // Told of with the innermost path.
+        Err(error) if error.get_ref().is_none() => Err(named(error)),
+        read => read,
+    }
 }
 
 /// What is at a path, if anything; of a directory only that it is one.
@@ -40,6 +78,10 @@ fn capture_at(file: &Path, path: String, tree: &mut Tree) -> io::Result<()> {
 /// # Errors
 /// Those of reading.
 pub fn entry(file: &Path) -> io::Result<Option<Entry>> {
+    entry_of(file, Whose::Theirs)
+}
+
+fn entry_of(file: &Path, whose: Whose) -> io::Result<Option<Entry>> {
     let status = match fs::symlink_metadata(file) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         status => status?,
@@ -50,7 +92,7 @@ pub fn entry(file: &Path) -> io::Result<Option<Entry>> {
     } else if kind.is_symlink() {
         Entry::Link { target: fs::read_link(file)?.to_string_lossy().into_owned() }
     } else if kind.is_file() {
-        Entry::File { mode, content: fs::read(file)? }
+        Entry::File { mode, content: let_read(file, whose, || fs::read(file))? }
     } else {
         let kind = match () {
             () if kind.is_fifo() => "fifo",
@@ -61,16 +103,17 @@ pub fn entry(file: &Path) -> io::Result<Option<Entry>> {
     }))
 }
 
-/// Reads what stands at one path of a directory, with everything below it, into a tree, in place of what that has there.
+/// Reads what stands at one path of a directory of the caller's own, with everything below it, into a tree, in place of what that has
+/// there.
 ///
 /// # Errors
-/// Those of reading.
+/// Those of reading and of changing modes.
 pub fn capture_again(dir: &Path, path: &str, tree: &mut Tree) -> io::Result<()> {
     let old: Vec<String> = at_and_below(tree, path).map(|(path, _)| path.clone()).collect();
     for path in old {
         tree.remove(&path);
     }
-    capture_at(&dir.join(path), path.to_owned(), tree)
+    capture_at(&dir.join(path), path.to_owned(), Whose::Own, tree)
 }
 
 /// What a tree has at a path and below it, in order.
@@ -83,24 +126,27 @@ fn at_and_below<'a>(
     tree.get_key_value(path).into_iter().chain(below)
 }
 
-/// The paths of everything below a directory, sorted as those of a [`Tree`] are.
+/// The paths of everything below a directory of the caller's own, sorted as those of a [`Tree`] are.
 ///
 /// # Errors
-/// Those of reading directories.
+/// Those of reading directories and of changing modes.
 pub fn paths(dir: &Path) -> io::Result<BTreeSet<String>> {
     let mut paths = BTreeSet::new();
-    let mut left = vec![(dir.to_owned(), String::new())];
-    while let Some((dir, prefix)) = left.pop() {
-        for item in fs::read_dir(dir)? {
-            let item = item?;
-            let path = format!("{prefix}{}", item.file_name().to_string_lossy());
-            if item.file_type()?.is_dir() {
-                left.push((item.path(), format!("{path}/")));
-            }
-            paths.insert(path);
-        }
-    }
+    paths_below(dir, "", &mut paths)?;
     Ok(paths)
+}
+
+fn paths_below(dir: &Path, prefix: &str, paths: &mut BTreeSet<String>) -> io::Result<()> {
+    for item in fs::read_dir(dir)? {
+        let item = item?;
+        let path = format!("{prefix}{}", item.file_name().to_string_lossy());
+        if item.file_type()?.is_dir() {
+            let below = format!("{path}/");
+            let_read(&item.path(), Whose::Own, || paths_below(&item.path(), &below, paths))?;
+        }
+        paths.insert(path);
+    }
+    Ok(())
 }
 
 /// Makes a directory hold this tree and nothing else. Sockets and devices are left out.
@@ -156,7 +202,7 @@ fn remove(path: &Path) -> io::Result<()> {
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Ok(status) if status.is_dir() => {
-            fs::set_permissions(path, Permissions::from_mode(0o700))?;
+            open_up(path)?;
             fs::remove_dir_all(path)
         }
         Ok(_) => fs::remove_file(path),
@@ -164,9 +210,21 @@ fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Lets everything below a directory be removed.
+fn open_up(dir: &Path) -> io::Result<()> {
+    fs::set_permissions(dir, Permissions::from_mode(0o700))?;
+    for item in fs::read_dir(dir)? {
+        let item = item?;
+        if item.file_type()?.is_dir() {
+            open_up(&item.path())?;
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{capture, capture_again, lay, lay_again};
+    use super::{capture, capture_again, capture_own, lay, lay_again, paths};
     use crate::model::{Entry, Tree};
 
     #[test]
@@ -183,6 +241,38 @@ mod tests {
         for _ in 0..2 {
             lay(dir.path(), &tree).unwrap();
             assert_eq!(capture(dir.path()).unwrap(), tree);
+        }
+    }
+
+    /// As root there is nothing that cannot be read: then this holds of itself.
+    #[test]
+    fn what_nobody_may_read_is_read_and_removed_and_stays_as_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let closed = |content: &str| Entry::File { mode: 0, content: content.into() };
+        let tree = Tree::from([
+            ("d".into(), Entry::Dir { mode: 0o500 }),
+            ("d/e".into(), Entry::Dir { mode: 0 }),
+            ("d/e/f".into(), closed("deep")),
+            ("g".into(), closed("here")),
+        ]);
+        for _ in 0..2 {
+            lay(dir.path(), &tree).unwrap();
+            assert_eq!(capture_own(dir.path()).unwrap(), tree);
+            assert_eq!(paths(dir.path()).unwrap(), tree.keys().cloned().collect());
+        }
+        lay(dir.path(), &Tree::new()).unwrap();
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        lay(dir.path(), &Tree::from([("g".into(), Entry::File { mode: 0, content: Vec::new() })])).unwrap();
+        let read = capture(dir.path());
+        if std::fs::read(dir.path().join("g")).is_err() {
+            let error = read.unwrap_err().to_string();
+            assert!(error.starts_with(dir.path().join("g").to_str().unwrap()), "{error}");
+        } else {
+            assert_eq!(read.unwrap().len(), 1);
         }
     }
 

@@ -36,11 +36,15 @@ pub fn shell(script: &str) -> Program {
     Program::Command(vec!["sh".into(), "-c".into(), script.into()])
 }
 
-/// A Python program. What is called `python3` outside of the system's folder may be a script that looks for the interpreter.
-pub fn python(script: &str) -> Program {
+/// Python. What is called `python3` outside of the system's folder may be a script that looks for the interpreter.
+pub fn interpreter() -> &'static str {
     let system = "/usr/bin/python3";
-    let interpreter = if std::path::Path::new(system).exists() { system } else { "python3" };
-    Program::Command(vec![interpreter.into(), "-c".into(), script.into()])
+    if std::path::Path::new(system).exists() { system } else { "python3" }
+}
+
+/// A Python program.
+pub fn python(script: &str) -> Program {
+    Program::Command(vec![interpreter().into(), "-c".into(), script.into()])
 }
 
 /// What an exploration saw.

@@ -6,7 +6,7 @@ use std::process::Command;
 use cooks_harness::model::Tree;
 use cooks_harness::workspace;
 
-use crate::support::{files, in_turn, python};
+use crate::support::{files, in_turn, interpreter, python};
 
 /// Makes as many random calls as it is told, from a seed, and prints what each gives: a value or an error. Inode numbers, times, the
 /// free space, and the size, links and order of directories are fixed by the tracer, and not printed.
@@ -23,10 +23,10 @@ fn without(script: &str) -> (String, Tree) {
     // The same file system as that of the workspace.
     let folder = tempfile::tempdir_in("/dev/shm").expect("a folder in memory");
     workspace::lay(folder.path(), &initial()).expect("a workspace");
-    let ran = Command::new("/usr/bin/python3").args(["-c", script]).current_dir(folder.path()).output();
+    let ran = Command::new(interpreter()).args(["-c", script]).current_dir(folder.path()).output();
     let ran = ran.expect("Python runs");
     assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
-    let tree = workspace::capture(folder.path()).expect("the folder can be read");
+    let tree = workspace::capture_own(folder.path()).expect("the folder can be read");
     (String::from_utf8(ran.stdout).expect("text"), tree)
 }
 
