@@ -42,6 +42,14 @@ impl Points {
         }
     }
 
+    /// Takes note of a whole execution.
+    pub(super) fn learn_all(&mut self, execution: &Execution) {
+        for event in &execution.trace {
+            self.add(event.process, &event.operation);
+        }
+        self.learn_end(execution);
+    }
+
     fn add(&mut self, process: ProcessId, operation: &Operation) {
         for access in operation.accesses.iter().chain([&Access::by(process)]) {
             let of_location = self.seen.entry(Key::of(&access.location)).or_default();

@@ -149,6 +149,8 @@ struct Session<'a> {
     strands: usize,
     /// Who could not go on in the first serial run that came to no end, and where.
     stuck: Option<String>,
+    /// The first serial run that came to its end, where the strategy is to be shown one.
+    first: Option<Execution>,
     /// Whether, in the serial runs, others go on while a process waits.
     helped: bool,
     stop: Arc<AtomicBool>,
@@ -229,6 +231,7 @@ impl<'a> Session<'a> {
             by_task: BTreeSet::new(),
             strands: job.programs.len(),
             stuck: None,
+            first: None,
             helped: false,
             stop: Arc::clone(stop),
         })

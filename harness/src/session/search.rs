@@ -45,7 +45,8 @@ impl Session<'_> {
             (StrategyName::Random, _) => Box::new(RandomWalk::new(seed, executions)),
             (StrategyName::Pos, _) => Box::new(Pos::new(seed, executions)),
             (StrategyName::Pct, _) => {
-                Box::new(Pct::new(seed, executions, scenario.depth.unwrap_or(Pct::DEPTH)))
+                let pct = Pct::new(seed, executions, scenario.depth.unwrap_or(Pct::DEPTH));
+                Box::new(self.first.iter().fold(pct, Pct::after))
             }
         }
     }

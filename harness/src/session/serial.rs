@@ -8,6 +8,7 @@ use crate::explore::{Merge, Picked, Serial, count_of_merges, next_merge};
 use crate::model::{Ending, Execution, Exit, Outcome, ProcessId};
 use crate::oracle::{Order, SerialRun, orders};
 use crate::report::words::pending;
+use crate::scenario::StrategyName;
 
 /// How a shell ends that does not find its command.
 const NOT_FOUND: i32 = 127;
@@ -194,6 +195,11 @@ impl Session<'_> {
     /// Adds the outcome of a serial run, if it came to its end.
     fn keep_serial(&mut self, order: Order, execution: &mut Execution) -> Result<(), SessionError> {
         if execution.ending == Ending::Complete {
+            let is_shown =
+                self.job.scenario.strategy == StrategyName::Pct && !self.tracer.strands().are_tasks();
+            if is_shown && self.first.is_none() {
+                self.first = Some(execution.clone());
+            }
             self.keep_last_words(&execution.outcome);
             self.afterwards.finish(&mut self.tracer, execution)?;
             self.serial.push(SerialRun { order, outcome: execution.outcome.clone() });

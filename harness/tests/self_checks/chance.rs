@@ -1,7 +1,7 @@
 //! The strategies that draw: the same for the same seed, nothing but what there is, everything that there is, and as often as they
 //! say; and their faults.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 use cooks_harness::explore::{ChanceFault, Counts, Dfs, Pct, Pos, RandomWalk, Strategy, explore};
@@ -123,6 +123,33 @@ fn who_polls_gives_way() {
     let overlong =
         |seed| run(&mut Pct::with_fault(seed, 20, 3, ChanceFault::NoPatience), &mut program()).0.overlong;
     assert!((0..10).map(overlong).sum::<u64>() > 0, "the fault is not found");
+}
+
+/// Of 16 who write a variable, then read and write another one, two read the same in the first execution: not by priorities alone, by change points
+/// in more than a third of the seeds.
+#[test]
+fn pct_that_was_shown_an_execution_has_change_points_from_the_first_on() {
+    let program = || {
+        let saves = (1..=16).map(|value| vec![store(2, value), load(1, 0), store(1, value)]).collect();
+        Simulation::new(Initial::files(2), saves)
+    };
+    let mut serial = None;
+    let shown = explore(&mut Pct::new(0, 1, 1), &mut program(), 200, &mut |execution| {
+        serial = Some(execution.clone());
+        ControlFlow::Break(())
+    });
+    assert_eq!(shown.expect("a simulation runs").counts.executions, 1);
+    let serial = serial.expect("an execution");
+    assert_eq!(Pct::new(0, 1, 3).after(&serial).most_steps(), 48);
+    let overlaps = |strategy: &mut dyn Strategy| {
+        let (_, seen) = run(strategy, &mut program());
+        let read: BTreeSet<_> = seen[0].1.stdout.iter().collect();
+        read.len() < 16
+    };
+    let found = |make: &dyn Fn(u64) -> Pct| (0..300).filter(|seed| overlaps(&mut make(*seed))).count();
+    assert_eq!(found(&|seed| Pct::new(seed, 1, 3)), 0);
+    let found = found(&|seed| Pct::new(seed, 1, 3).after(&serial));
+    assert!(found > 100, "{found}");
 }
 
 /// What is guaranteed is told with the numbers that it was reckoned with.

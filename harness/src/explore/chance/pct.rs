@@ -11,7 +11,7 @@ use crate::model::{Choice, Cut, Execution, ProcessId, View};
 ///
 /// Steps count only where it matters: an operation that conflicts with none seen so far of another process is no step here, it is
 /// run with the step before it. `k`, the number of steps, is the largest of the executions before; in the first one there are no
-/// change points.
+/// change points, unless it was shown [another one](Pct::after).
 ///
 /// **Guarantee.** A bug has depth `d` if some `d` orderings of two steps are enough for it to show. Each execution shows a given
 /// bug of depth `depth` or less with a probability of at least `1/(n·k^(depth-1))`, of `n` processes: once no execution is longer
@@ -51,6 +51,18 @@ impl Pct {
             most_steps: 0,
             lowest: 0,
         }
+    }
+
+    /// The same behind an execution that was run otherwise, as one in which the processes run one after another: what they touch, and
+    /// how long it is.
+    #[must_use]
+    pub fn after(mut self, seen: &Execution) -> Self {
+        let points = &mut self.chance.points;
+        points.learn_all(seen);
+        let steps =
+            seen.trace.iter().filter(|event| points.is_point(event.process, &event.operation.accesses));
+        self.most_steps = steps.count() as u64;
+        self
     }
 
     /// One with a fault.
