@@ -130,6 +130,7 @@ impl<'a> Running<'a> {
                 Some(name) => self.run(&name)?,
                 None if self.top_up(process)? => {}
                 None if let Some(name) = self.to_look_within(process) => self.look_within(&name)?,
+                None if self.continue_the_stopped(process)? => self.processes[process].moved += 1,
                 None if std::mem::take(&mut self.world.interrupts) && self.interrupt_waiters(process)? => {
                     self.world.interrupts = true;
                 }

@@ -326,6 +326,7 @@ impl Tracer {
             interrupts: false,
             by_task: self.strands.are_tasks(),
             signalled: false,
+            continued: false,
             inputs: BTreeMap::new(),
         })
     }

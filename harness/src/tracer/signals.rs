@@ -87,6 +87,7 @@ impl Running<'_> {
             if process == name.process {
                 self.world.interrupts = true;
                 self.world.signalled |= number == libc::SIGKILL;
+                self.world.continued |= number == libc::SIGCONT;
                 // It may have ended meanwhile.
                 let _ = sys::send_signal(group, number);
             } else {

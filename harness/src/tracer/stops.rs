@@ -20,6 +20,11 @@ use crate::model::{Call, Exit, Operation, ProcessId};
 /// it watches them.
 const MOST_TASKS: usize = 256;
 
+/// What is said of a process of which a task is stopped.
+fn is_stopped(process: usize) -> String {
+    format!("{} is stopped by a signal, until it is continued", ProcessId(process))
+}
+
 impl Running<'_> {
     /// Deals with a stop; whether the task goes on.
     pub(super) fn on_stop(&mut self, name: &Name, stop: Stop) -> Result<bool, TraceError> {
@@ -46,10 +51,7 @@ impl Running<'_> {
                 let task = self.task(name)?;
                 task.tracee.resume(Resume::Listening, 0)?;
                 task.state = State::Suspended;
-                let process = ProcessId(name.process);
-                self.world
-                    .not_covered
-                    .insert(format!("{process} is stopped by a signal, until it is continued"));
+                self.world.not_covered.insert(is_stopped(name.process));
                 return Ok(false);
             }
             Stop::Gone(exit) => {
@@ -59,6 +61,27 @@ impl Running<'_> {
             Stop::ChildDone | Stop::AtRest => {}
         }
         Ok(true)
+    }
+
+    /// Where a signal that continues was sent within a process: those of its tasks that were stopped go on. Whether there were any.
+    pub(super) fn continue_the_stopped(&mut self, process: usize) -> Result<bool, TraceError> {
+        if !std::mem::take(&mut self.world.continued) {
+            return Ok(false);
+        }
+        let stopped = |(_, task): &(&Name, &Task)| matches!(task.state, State::Suspended);
+        let names: Vec<Name> = self.of(process).filter(stopped).map(|(name, _)| name.clone()).collect();
+        let mut left = names.len();
+        for name in &names {
+            let task = self.task(name)?;
+            if task.tracee.is_continued()? {
+                task.state = State::Ready;
+                left -= 1;
+            }
+        }
+        if left == 0 {
+            self.world.not_covered.remove(&is_stopped(process));
+        }
+        Ok(left < names.len())
     }
 
     /// What the call that a task has come to means now.

@@ -265,6 +265,25 @@ impl Tracee {
         Ok(self.state()?.is_some_and(|state| b"tTD".contains(&state)))
     }
 
+    /// Whether a task that was stopped by job control has been continued: then it is at rest. The kernel wakes it within the call that
+    /// continues it; on its way to rest it is not held.
+    ///
+    /// # Errors
+    /// Where it is gone.
+    pub fn is_continued(&self) -> io::Result<bool> {
+        for looks in 0.. {
+            // What it comes to while it is looked at is seen the second time.
+            let held = self.is_held()?;
+            match self.poll()? {
+                Some(Stop::JobControl) => self.resume(Resume::Listening, 0)?,
+                Some(_) => return Ok(true),
+                None if held => break,
+                None => give_way(looks),
+            }
+        }
+        Ok(false)
+    }
+
     fn stop(&self, status: i32) -> io::Result<Stop> {
         if libc::WIFEXITED(status) {
             return Ok(Stop::Gone(Exit::Status(libc::WEXITSTATUS(status))));

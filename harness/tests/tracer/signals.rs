@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use cooks_harness::backend::Backend;
 use cooks_harness::model::{Exit, Tree};
 use cooks_harness::tracer::Program;
 use nix::errno::Errno;
@@ -10,8 +11,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::support::{
-    Follow, Seen, assert_counts, classes, content, execution, files, load, open, process, python, schedules,
-    shell, store, tracer,
+    Follow, OneAfterTheOther, Seen, assert_counts, classes, content, execution, files, load, open, process,
+    python, schedules, shell, store, tracer,
 };
 
 /// The second process.
@@ -188,7 +189,7 @@ os.kill(-1, signal.SIGTERM)
     };
     let programs = [python(script), waits(), waits(), waits()];
     let mut one = tracer(&programs, Tree::new());
-    let ran = execution(&mut one, &mut crate::support::OneAfterTheOther);
+    let ran = execution(&mut one, &mut OneAfterTheOther);
     assert_eq!(crate::support::printed(&ran, 0), "1\n3\n3\n3\n");
     let killed = |number| Some(Exit::Signal(number));
     assert_eq!(ran.outcome.exits, [Some(Exit::Status(0)), killed(9), killed(9), killed(15)]);
@@ -200,4 +201,23 @@ fn children_are_killed_where_they_are_held() {
     let script = "sh -c 'echo 1 > a; echo 2 > b; sleep 100' & kill -KILL $!; wait $!; echo $?; cat a";
     let ran = crate::support::in_turn(&[shell(script), shell("cat a")], files(&[("a", "")]));
     assert_eq!(crate::support::printed(&ran, 0).lines().next(), Some("137"));
+}
+
+/// A child that its parent stops goes on when that continues it, whatever it was stopped in; nobody else is in the way.
+#[test]
+fn a_child_is_stopped_and_continued_by_its_parent() {
+    let stops = "(echo a >> log; echo b >> log) & kill -STOP $!; echo x >> log; kill -CONT $!; wait";
+    let itself = "(kill -STOP $(exec sh -c 'echo $PPID'); echo a >> log) & sleep 1; echo x >> log; kill -CONT $!; wait";
+    let asleep = "sleep 5 & kill -STOP $!; echo x >> log; kill -CONT $!; wait; echo a >> log";
+    for (script, lines) in [(stops, 3), (itself, 2), (asleep, 2)] {
+        let programs = [shell(script), shell("echo y >> log")];
+        let seen = classes(&programs, &Tree::new());
+        assert_eq!((seen.counts.blocked, seen.counts.redundant), (0, 0), "{script}");
+        for outcome in &seen.outcomes {
+            assert_eq!(content(&outcome.tree, "log").lines().count(), lines + 1, "{script}: {outcome:?}");
+        }
+        let mut once = tracer(&programs, Tree::new());
+        execution(&mut once, &mut OneAfterTheOther);
+        assert!(once.not_covered().is_empty(), "{script}: {:?}", once.not_covered());
+    }
 }

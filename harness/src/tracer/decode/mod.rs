@@ -127,6 +127,8 @@ pub struct World {
     pub over: BTreeSet<usize>,
     /// Whether a signal that kills was sent within a process since this was last asked.
     pub signalled: bool,
+    /// Whether a signal that continues was sent within a process since this was last asked.
+    pub continued: bool,
     /// What the processes are asked, by their places.
     pub inputs: BTreeMap<usize, Feed>,
 }

@@ -43,6 +43,7 @@ impl Decoder<'_> {
     fn signal_within(&mut self, number: i32) -> Option<Decision> {
         self.world.interrupts = true;
         self.world.signalled |= number == libc::SIGKILL;
+        self.world.continued |= number == libc::SIGCONT;
         None
     }
 
