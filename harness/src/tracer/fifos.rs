@@ -1,4 +1,5 @@
-//! The two ends of a FIFO of the workspace come together: who opens one end waits in the kernel for who opens the other.
+//! The two ends of a FIFO of the workspace come together: who opens one end waits in the kernel for who opens the other. And what calls
+//! have put into FIFOs and sockets, or taken out of them.
 
 use super::TraceError;
 use super::decode::{Action, Held};
