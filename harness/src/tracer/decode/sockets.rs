@@ -23,12 +23,20 @@ const KIND: i32 = 0xf;
 
 impl Decoder<'_> {
     /// A new socket: one that makes connections is known from the beginning, as it may be copied before it has a name. It touches
-    /// nothing, but with a socket open a process can no longer be a checkpoint: so it is held before.
+    /// nothing, but with a socket open a process can no longer be a checkpoint: so it is held before. Not where it does not block from
+    /// the beginning, as that with which a C library asks for users' names (nscd): most programs do, and a signal may come at each
+    /// operation.
     pub(super) fn socket(&mut self, family: i32, kind: i32) -> Option<Decision> {
-        let makes_connections = family == libc::AF_UNIX && kind & KIND == libc::SOCK_STREAM;
+        if family != libc::AF_UNIX || kind & KIND != libc::SOCK_STREAM {
+            return None;
+        }
         // The flags are those of `open`.
         let action = Action::OpenSocket { flags: kind & !KIND | libc::O_RDWR };
-        makes_connections.then(|| self.hold(None, "of this machine".into(), Vec::new(), action))
+        Some(if kind & libc::SOCK_NONBLOCK == 0 {
+            self.hold(None, "of this machine".into(), Vec::new(), action)
+        } else {
+            Decision::Watch(action)
+        })
     }
 
     /// `bind`: gives a socket a name.
