@@ -82,6 +82,7 @@ impl Running<'_> {
         operation: &mut Operation,
         (action, result): (&Action, i64),
     ) {
+        let would_wait = -i64::from(libc::EAGAIN);
         match action {
             Action::Through { end, written, length, .. } => {
                 let moved = u64::try_from(result).unwrap_or(0);
@@ -90,12 +91,15 @@ impl Running<'_> {
                 {
                     self.world.not_covered.insert("a FIFO of another size than usual".into());
                 }
+                let is_short = *written && (moved < *length && result >= 0 || result == would_wait);
+                self.note_full(is_short && matches!(end, End::Connection(..)));
                 if result > 0 {
                     operation.adds = vec![(end.stream(*written), if *written { result } else { -result })];
                 } else {
                     operation.accesses.iter_mut().for_each(|access| access.kind = AccessKind::Read);
                 }
             }
+            Action::Connect { .. } if result < 0 => self.note_full(result == would_wait),
             Action::Accept { from, .. } if result >= 0 => {
                 operation.adds = vec![(End::Listener(*from).stream(false), -1)];
             }
@@ -107,6 +111,13 @@ impl Running<'_> {
                 operation.accesses.extend(ends.cloned().map(Access::join));
             }
             _ => {}
+        }
+    }
+
+    /// How much fits into a socket is not counted: what comes of that it is full depends on more than is known here.
+    fn note_full(&mut self, is_full: bool) {
+        if is_full {
+            self.world.not_covered.insert("a Unix socket that is full".into());
         }
     }
 

@@ -202,8 +202,14 @@ fn remove(path: &Path) -> io::Result<()> {
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Ok(status) if status.is_dir() => {
-            open_up(path)?;
-            fs::remove_dir_all(path)
+            fs::set_permissions(path, Permissions::from_mode(0o700))?;
+            match fs::remove_dir_all(path) {
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                    open_up(path)?;
+                    fs::remove_dir_all(path)
+                }
+                removed => removed,
+            }
         }
         Ok(_) => fs::remove_file(path),
         Err(error) => Err(error),

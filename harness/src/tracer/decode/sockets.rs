@@ -119,9 +119,11 @@ impl Decoder<'_> {
     pub(super) fn shut(&mut self, number: i32, how: i32) -> Option<Decision> {
         let description = Rc::clone(self.caller.descriptors.borrow().get(number)?);
         let end = description.end()?;
-        let (reading, writing) = (how != libc::SHUT_WR, how != libc::SHUT_RD);
+        // What listens stays open until it is closed, however it is shut: it sends nothing.
+        let (reading, writing) =
+            (how != libc::SHUT_WR, how != libc::SHUT_RD && !matches!(end, End::Listener(_)));
         let mut accesses = Vec::new();
-        if writing && !matches!(end, End::Listener(_)) {
+        if writing {
             accesses.extend(self.world.streams.closing_of(&description));
         }
         if reading {
