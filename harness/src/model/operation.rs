@@ -23,6 +23,10 @@ pub struct Call {
 impl Call {
     /// How the detail of a call ends that goes through a connection of sockets.
     pub const THROUGH_SOCKET: &'static str = "through the socket";
+    /// The same of one that sends or receives a datagram.
+    pub const AT_SOCKET: &'static str = "at the socket";
+    /// How the detail of a call begins that waits until what it writes or sends finds room.
+    pub const WAITS_FOR_ROOM: &'static str = "waits for room";
 }
 
 /// Shared or exclusive.
@@ -69,6 +73,13 @@ impl Need {
     #[must_use]
     pub fn of(of: Location, some: bool) -> Self {
         Self(vec![Count { of, some }])
+    }
+
+    /// And that there is some of this.
+    #[must_use]
+    pub fn with(mut self, of: Location) -> Self {
+        self.0.push(Count { of, some: true });
+        self
     }
 
     /// And that there is none of this.

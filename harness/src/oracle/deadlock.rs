@@ -87,6 +87,13 @@ fn summary(waiting: &[&Waiting], is_cycle: bool) -> String {
 fn at_stream(waiter: &Waiting) -> Option<(String, &'static str)> {
     let (operation, path) = (&waiter.operation, name(waiter));
     let is_socket = operation.call.detail.ends_with(Call::THROUGH_SOCKET);
+    let is_at_socket = operation.call.detail.ends_with(Call::AT_SOCKET);
+    if is_at_socket && operation.awaits {
+        return Some((format!("send to the socket {path}"), "receives at it"));
+    }
+    if is_at_socket && !operation.needs.is_empty() {
+        return Some((format!("receive at the socket {path}"), "sends to it"));
+    }
     if operation.call.name.starts_with("accept") {
         return Some((format!("be connected to at the socket {path}"), "connects to it"));
     }
@@ -99,7 +106,7 @@ fn at_stream(waiter: &Waiting) -> Option<(String, &'static str)> {
     if !operation.awaits {
         return None;
     }
-    let waits_to_write = operation.call.detail == "waits for room";
+    let waits_to_write = operation.call.detail == Call::WAITS_FOR_ROOM;
     if operation.accesses.iter().any(|access| matches!(access.location, Location::Stream { .. })) {
         let does = if waits_to_write { "write into the FIFO" } else { "find a change at" };
         return Some((format!("{does} {path}"), if waits_to_write { "reads from it" } else { "uses it" }));

@@ -223,7 +223,7 @@ fn waits_at_fifos_and_sockets_say_what_does_not_come() {
     let opens = |way| awaits(vec![ends(way)]);
     let reads = Operation { needs: vec![Need::of(stream.clone(), true)], ..Operation::default() };
     let mut writes = awaits(vec![stream.clone(), ends(Way::Back)]);
-    writes.call.detail = "waits for room".into();
+    writes.call.detail = Call::WAITS_FOR_ROOM.into();
     let said = |waits: Vec<(Operation, &[usize])>| {
         let mut script = Script::new(waits.len());
         for (process, (operation, holders)) in waits.into_iter().enumerate() {
@@ -249,6 +249,13 @@ fn waits_at_fifos_and_sockets_say_what_does_not_come() {
     };
     let accepts = "A waits to be connected to at the socket p; nobody connects to it";
     assert_eq!(said(vec![(named("accept4", ""), nobody)]), accepts);
+    let receives = named("recvfrom", "9 bytes as a datagram at the socket");
+    let mut sends = named("sendto", "waits for room at the socket");
+    (sends.awaits, sends.needs) = (true, Vec::new());
+    assert_eq!(
+        said(vec![(receives, nobody), (sends, &[0])]),
+        "A waits to receive at the socket p; nobody sends to it; B waits to send to the socket p, which A has open"
+    );
     assert_eq!(
         said(vec![
             (named("read", "9 bytes at once through the socket"), &[1]),

@@ -11,7 +11,9 @@ use super::TraceError;
 use super::chance::EPOCH;
 use super::decode::{Action, Held};
 use super::execution::Running;
-use super::files::{Description, Descriptor, Socket, What};
+use super::files::{Description, Descriptor, What};
+use super::messages::become_socket;
+use super::sockets::{Socket, Stage};
 use super::streams::End;
 use super::task::{Name, State};
 use super::told;
@@ -263,31 +265,34 @@ impl Running<'_> {
             Action::CloseOnExec { descriptor, close } => {
                 self.task(name)?.descriptors.borrow_mut().set_close_on_exec(*descriptor, *close);
             }
-            Action::OpenSocket { flags } => {
-                let what = What::Socket(Socket::New.into());
+            Action::OpenSocket { kind, flags } => {
+                let what = What::Socket(Socket::new(*kind));
                 self.opened(name, result as i32, what, None, false, *flags)?;
             }
             Action::Bind { description, path } => {
                 let status = self.world.paths.status(path).ok();
                 let object = self.made(name, path, status);
-                become_socket(description, path, Socket::Named(object));
+                self.named(description, path, object);
             }
             Action::Listen { description, object } => {
-                become_socket(description, "", Socket::End(End::Listener(*object)));
+                become_socket(description, "", Stage::End(End::Listener(*object)));
             }
             Action::Connect { description, path, .. } => {
                 let connection = End::Connection(self.made_by(name), Way::There);
-                become_socket(description, path, Socket::End(connection));
+                become_socket(description, path, Stage::End(connection));
             }
-            Action::Accept { from, path, flags } => {
+            Action::Meet { description, peer } => self.meets(description, peer.clone()),
+            Action::Accept { from, kind, path, flags } => {
                 if let Some(made) = self.world.streams.accept(*from) {
-                    let what = What::Socket(Socket::End(End::Connection(made, Way::Back)).into());
+                    let stage = Stage::End(End::Connection(made, Way::Back));
+                    let what = What::Socket(Socket::at(*kind, stage));
                     self.opened(name, result as i32, what, Some(path.clone()), false, *flags)?;
                 }
             }
             Action::Shut { description, reading, writing } => {
                 if let (true, Some(end)) = (*reading, description.end()) {
-                    become_socket(description, "", Socket::Shut(end));
+                    become_socket(description, "", Stage::Shut(end));
+                    self.world.streams.shut_mailbox(end.object());
                 }
                 description.ended.set(description.ended.get() || *writing);
             }
@@ -342,6 +347,7 @@ impl Running<'_> {
             | Action::Link { .. }
             | Action::Refuse(_)
             | Action::Through { .. }
+            | Action::Post { .. }
             | Action::Await
             | Action::Poll
             | Action::Mark => {}
@@ -448,16 +454,6 @@ impl Running<'_> {
             description.offset.set(offset.unwrap_or(0));
         }
         Ok(())
-    }
-}
-
-/// What a socket is from now on, and the path that it has, if it had none.
-fn become_socket(description: &Description, path: &str, now: Socket) {
-    if let What::Socket(socket) = &description.what {
-        socket.set(now);
-    }
-    if !path.is_empty() {
-        let _ = description.path.set(path.to_owned());
     }
 }
 

@@ -1,12 +1,11 @@
-//! The two ends of a FIFO of the workspace come together: who opens one end waits in the kernel for who opens the other. And what calls
-//! have put into FIFOs and sockets, or taken out of them.
+//! The two ends of a FIFO of the workspace come together: who opens one end waits in the kernel for who opens the other.
 
 use super::TraceError;
 use super::decode::{Action, Held};
 use super::execution::Running;
 use super::streams::{End, Streams};
 use super::task::{Name, State};
-use crate::model::{Access, AccessKind, Location, Operation, ProcessId};
+use crate::model::{Access, Location, Operation, ProcessId};
 
 impl Running<'_> {
     /// Has a task open an end of a FIFO of which nobody has the other end open. `None` where it waits for that now, in the kernel.
@@ -73,75 +72,5 @@ impl Running<'_> {
             self.world.not_covered.insert("signals to who waits for the other end of a FIFO".into());
         }
         Ok(())
-    }
-
-    /// What a call has put into a FIFO or connection, or taken out of it. One that took nothing has but looked.
-    pub(super) fn count_what_went_through(
-        &mut self,
-        name: &Name,
-        operation: &mut Operation,
-        (action, result): (&Action, i64),
-    ) {
-        let would_wait = -i64::from(libc::EAGAIN);
-        match action {
-            Action::Through { end, written, length, .. } => {
-                let moved = u64::try_from(result).unwrap_or(0);
-                if let End::Fifo(object, _) = end
-                    && !self.world.streams.lay(*object, *written, *length, moved)
-                {
-                    self.world.not_covered.insert("a FIFO of another size than usual".into());
-                }
-                let is_short = *written && (moved < *length && result >= 0 || result == would_wait);
-                self.note_full(is_short && matches!(end, End::Connection(..)));
-                if result > 0 {
-                    operation.adds = vec![(end.stream(*written), if *written { result } else { -result })];
-                } else {
-                    operation.accesses.iter_mut().for_each(|access| access.kind = AccessKind::Read);
-                }
-            }
-            Action::Connect { .. } if result < 0 => self.note_full(result == would_wait),
-            Action::Accept { from, .. } if result >= 0 => {
-                operation.adds = vec![(End::Listener(*from).stream(false), -1)];
-            }
-            Action::Connect { to, .. } if result >= 0 => {
-                let made = self.made_by(name);
-                operation.adds = self.world.streams.connect(*to, made);
-                let ends =
-                    operation.adds.iter().map(|(of, _)| of).filter(|of| matches!(of, Location::Ends { .. }));
-                operation.accesses.extend(ends.cloned().map(Access::join));
-            }
-            _ => {}
-        }
-    }
-
-    /// How much fits into a socket is not counted: what comes of that it is full depends on more than is known here.
-    fn note_full(&mut self, is_full: bool) {
-        if is_full {
-            self.world.not_covered.insert("a Unix socket that is full".into());
-        }
-    }
-
-    /// Which of several tasks of a process goes on that wait for others is for these others to say; where the order of tasks is not
-    /// explored, it is tried in one way.
-    pub(super) fn note_others_that_wait(&mut self, name: &Name, operation: &Operation) {
-        let waits = |of: &Operation| !of.needs.is_empty();
-        if !waits(operation) || self.world.by_task || self.processes[name.process].tasks < 2 {
-            return;
-        }
-        let others = self.of(name.process).filter_map(|(_, task)| task.pending());
-        if others.into_iter().any(|(other, _)| waits(other)) {
-            let process = ProcessId(name.process);
-            let what = format!(
-                "the order in which tasks of {process} go on that wait for others (--threads explore)"
-            );
-            self.world.not_covered.insert(what);
-        }
-    }
-
-    /// A call that was thought to come back sleeps.
-    pub(super) fn note_unexpected_wait(&mut self, call: u64) {
-        let call = usize::try_from(call).ok().and_then(syscalls::Sysno::new);
-        let name = call.map_or("a system call", |call| call.name());
-        self.world.not_covered.insert(format!("{name} that waits, as on a FIFO or socket that is full"));
     }
 }

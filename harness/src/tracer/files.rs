@@ -4,21 +4,9 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::{Rc, Weak};
 
+use super::sockets::{Peer, Socket};
 use super::streams::End;
 use crate::model::ObjectId;
-
-/// A Unix socket of the kind that makes connections.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Socket {
-    /// Without an address, or with one that is not in the workspace.
-    New,
-    /// With a name in the workspace, that of this object. Nobody can reach it yet.
-    Named(ObjectId),
-    /// An end of something.
-    End(End),
-    /// One from which reading waits for nothing any more.
-    Shut(End),
-}
 
 /// What a description is of.
 #[derive(Debug)]
@@ -28,7 +16,7 @@ pub enum What {
     /// A FIFO of the workspace.
     Fifo(ObjectId),
     /// A Unix socket.
-    Socket(Cell<Socket>),
+    Socket(Socket),
     /// A source of random bytes outside of it.
     Random,
     /// The standard input of a process that is asked.
@@ -102,13 +90,19 @@ impl Description {
         self.path.get().map_or("", String::as_str)
     }
 
-    /// What it is as a Unix socket, if it is one.
+    /// The Unix socket that it is, if it is one.
     #[must_use]
-    pub fn socket(&self) -> Option<Socket> {
+    pub fn socket(&self) -> Option<&Socket> {
         match &self.what {
-            What::Socket(socket) => Some(socket.get()),
+            What::Socket(socket) => Some(socket),
             _ => None,
         }
+    }
+
+    /// Of a socket for datagrams, the one that it is connected to.
+    #[must_use]
+    pub fn peer(&self) -> Option<Peer> {
+        self.socket()?.peer.borrow().clone()
     }
 
     /// What it is an end of, where others wait for what comes through there.
@@ -116,10 +110,7 @@ impl Description {
     pub fn end(&self) -> Option<End> {
         match self.what {
             What::Fifo(object) => Some(End::Fifo(object, self.flags)),
-            _ => match self.socket()? {
-                Socket::End(end) | Socket::Shut(end) => Some(end),
-                Socket::New | Socket::Named(_) => None,
-            },
+            _ => self.socket()?.end(),
         }
     }
 
@@ -181,11 +172,11 @@ impl Descriptors {
         }
     }
 
-    /// The numbers of those that are an end of something.
+    /// The numbers of those that are an end of something, or send to one.
     #[must_use]
     pub fn ends(&self) -> Vec<i32> {
-        let is_end = |(number, of): (&i32, &Descriptor)| of.description.end().map(|_| *number);
-        self.by_number.iter().filter_map(is_end).collect()
+        let is_end = |of: &Descriptor| of.description.end().is_some() || of.description.peer().is_some();
+        self.by_number.iter().filter(|(_, of)| is_end(of)).map(|(number, _)| *number).collect()
     }
 
     /// Whether any of them leads into the workspace.

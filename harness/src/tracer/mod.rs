@@ -27,6 +27,7 @@ mod input;
 mod laid;
 mod listing;
 mod locks;
+mod messages;
 mod needs;
 mod objects;
 mod output;
@@ -39,6 +40,7 @@ mod root;
 mod sandbox;
 mod signals;
 mod sleep;
+mod sockets;
 mod standing;
 mod start;
 mod stops;
@@ -74,6 +76,7 @@ pub use self::free::{Free, Start};
 use self::input::Feed;
 use self::laid::{Changes, Laid, Survey};
 use self::locks::Locks;
+use self::messages::most_datagrams;
 pub use self::needs::{Need, State, needs};
 use self::outside::Outside;
 use self::paths::Paths;
@@ -315,7 +318,7 @@ impl Tracer {
             paths: self.paths()?,
             objects,
             locks,
-            streams: Streams::default(),
+            streams: Streams::new(most_datagrams()),
             changes,
             mapped: BTreeMap::new(),
             timers: Timers::default(),

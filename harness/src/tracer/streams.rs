@@ -58,7 +58,7 @@ pub enum End {
     Fifo(ObjectId, i32),
     /// Of a connection of two sockets; which way it sends.
     Connection(ObjectId, Way),
-    /// A socket with a name, which takes connections: these come through it one way, each a place.
+    /// A socket with a name, which takes connections or datagrams: these come through it one way, each a place.
     Listener(ObjectId),
 }
 
@@ -110,14 +110,27 @@ struct Flow {
     pages: Pages,
 }
 
+/// A socket with a name that takes datagrams.
+#[derive(Debug, Default)]
+struct Mailbox {
+    /// From whom it takes them, where it is connected; a socket of that name has no limit.
+    only_from: Option<ObjectId>,
+    /// Whether it takes none any more.
+    is_shut: bool,
+}
+
 /// All that goes through FIFOs and sockets.
 #[derive(Debug, Default)]
 pub struct Streams {
+    /// So many datagrams are in a socket at the most.
+    most_datagrams: u64,
     flows: BTreeMap<(ObjectId, Way), Flow>,
     /// Of each socket with a name, the connections that it has not taken yet.
     waiting: BTreeMap<ObjectId, VecDeque<ObjectId>>,
     /// Of each connection, whose socket took it, or is to.
     hosts: BTreeMap<ObjectId, ProcessId>,
+    /// Those for datagrams.
+    mailboxes: BTreeMap<ObjectId, Mailbox>,
 }
 
 /// Places of what goes one way, from this number on. Place 0 is before them.
@@ -136,6 +149,12 @@ pub fn ways(flags: i32) -> Vec<Way> {
 }
 
 impl Streams {
+    /// Before anything went through, where so many datagrams are in a socket at the most.
+    #[must_use]
+    pub fn new(most_datagrams: u64) -> Self {
+        Self { most_datagrams, ..Self::default() }
+    }
+
     /// How much was sent and how much was taken.
     fn flow(&self, object: ObjectId, way: Way) -> (u64, u64) {
         self.flows.get(&(object, way)).map_or((0, 0), |flow| (flow.sent, flow.taken))
@@ -267,9 +286,10 @@ impl Streams {
         accesses.iter().filter(closes).map(|access| (access.location.clone(), -1)).collect()
     }
 
-    /// What a read of so many bytes touches, and what it waits for.
+    /// What a read of so much touches, and what it waits for. `packet`: of one packet, before which the end of a connection may be
+    /// told of, where it is an error.
     #[must_use]
-    pub fn receiving(&self, end: End, length: u64) -> (Vec<Access>, Vec<Need>) {
+    pub fn receiving(&self, end: End, length: u64, packet: bool) -> (Vec<Access>, Vec<Need>) {
         let (object, way) = (end.object(), end.way(false));
         let (sent, taken) = self.flow(object, way);
         let (stream, ends) = (Location::stream(object, way), Location::Ends { object, way });
@@ -277,14 +297,20 @@ impl Streams {
         let looked_at = [first, places(object, way, taken, taken.saturating_add(length))];
         // Nobody has to be about to connect for a socket to wait.
         let ends = (!matches!(end, End::Listener(_))).then_some(ends);
-        let over = ends.clone().map(|ends| Need::of(ends, false).without(stream.clone()));
-        let needs = [Need::of(stream, true)].into_iter().chain(over).collect();
-        let accesses = if sent > taken {
-            looked_at.map(Access::write).into()
-        } else {
-            looked_at.into_iter().chain(ends).map(Access::read).collect()
+        let some = Need::of(stream.clone(), true);
+        let over = ends.clone().map(|ends| Need::of(ends, false).without(stream));
+        let needs = match &ends {
+            // It looks at both, whatever it goes on for.
+            Some(ends) if packet => {
+                vec![some.clone().with(ends.clone()), some.without(ends.clone())]
+            }
+            _ => vec![some],
         };
-        (accesses, needs)
+        let needs = needs.into_iter().chain(over).collect();
+        let there = sent > taken;
+        let touched = looked_at.map(if there { Access::write } else { Access::read });
+        let looks = ends.filter(|_| packet || !there).map(Access::read);
+        (touched.into_iter().chain(looks).collect(), needs)
     }
 
     /// What a write of so many bytes touches.
@@ -308,6 +334,61 @@ impl Streams {
         };
         let ends = others.into_iter().map(|own| Location::Ends { object, way: own.other() });
         std::iter::once(stream).chain(ends).map(Access::read).collect()
+    }
+
+    /// What a datagram to a socket touches. Where more came there than it holds, sending may depend on every taking.
+    #[must_use]
+    pub fn posting(&self, to: ObjectId) -> Vec<Access> {
+        let way = End::Listener(to).way(true);
+        let (sent, _) = self.flow(to, way);
+        let places = if sent >= self.most_datagrams {
+            Location::stream(to, way)
+        } else {
+            places(to, way, sent, u64::MAX - 1)
+        };
+        vec![Access::read(Location::Ends { object: to, way: way.other() }), Access::write(places)]
+    }
+
+    /// Whether a datagram finds room (`unix_dgram_sendmsg`, net/unix/af_unix.c): a socket has a limit for all but itself and the one that
+    /// it is connected to. Where it takes none, there is nothing to wait for.
+    #[must_use]
+    pub fn has_room(&self, to: ObjectId, by: Option<ObjectId>) -> bool {
+        let (sent, taken) = self.flow(to, Way::There);
+        let takes_all =
+            self.mailboxes.get(&to).is_none_or(|mailbox| mailbox.only_from.is_none() && !mailbox.is_shut);
+        let is_open = !self.ends(to, Way::Back).is_empty();
+        sent - taken < self.most_datagrams || !takes_all || !is_open || by == Some(to)
+    }
+
+    /// A socket takes datagrams from this one only from here on, or from all again.
+    pub fn takes_only_from(&mut self, socket: ObjectId, from: Option<ObjectId>) {
+        self.mailboxes.entry(socket).or_default().only_from = from;
+    }
+
+    /// A socket takes no datagrams any more.
+    pub fn shut_mailbox(&mut self, socket: ObjectId) {
+        self.mailboxes.entry(socket).or_default().is_shut = true;
+    }
+
+    /// What is lost with all that is in a socket.
+    #[must_use]
+    pub fn emptying(&self, socket: ObjectId) -> (Access, (Location, i64)) {
+        let stream = End::Listener(socket).stream(false);
+        let (sent, taken) = self.flow(socket, Way::There);
+        (Access::write(stream.clone()), (stream, taken.cast_signed() - sent.cast_signed()))
+    }
+
+    /// Whether something is there to be read.
+    #[must_use]
+    pub fn has_something(&self, end: End) -> bool {
+        self.level(&end.stream(false)) > 0
+    }
+
+    /// What a look touches at whether a datagram can be sent to a socket.
+    #[must_use]
+    pub fn looking_at_room(to: ObjectId) -> Vec<Access> {
+        let ends = Location::Ends { object: to, way: Way::Back };
+        vec![Access::read(End::Listener(to).stream(false)), Access::read(ends)]
     }
 
     /// A socket with a name has a further connection to take, which is this object: what that adds.

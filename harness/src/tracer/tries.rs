@@ -27,8 +27,10 @@ impl Running<'_> {
                 task.state = State::Ready;
                 Ok(Some(self.done(name, operation, 0, None)))
             }
-            Action::Through { room: Some(0), .. } => {
-                let call = Call { detail: "waits for room".into(), ..operation.call.clone() };
+            Action::Through { room: Some(0), .. } | Action::Post { fits: false, waits: true, .. } => {
+                let at = if matches!(held.action, Action::Post { .. }) { Call::AT_SOCKET } else { "" };
+                let detail = format!("{} {at}", Call::WAITS_FOR_ROOM).trim_end().into();
+                let call = Call { detail, ..operation.call.clone() };
                 self.hold_for_change(name, call, &mut operation, Action::Await, entry)?;
                 Ok(Some(self.done(name, operation, -i64::from(libc::EAGAIN), None)))
             }

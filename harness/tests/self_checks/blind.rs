@@ -1,7 +1,9 @@
 //! A backend seen through glasses that change what operations touch: the planted faults in dependence.
 
 use cooks_harness::backend::{Backend, Chooser, Detail};
-use cooks_harness::model::{Access, Choice, Cut, Ending, Event, Execution, Operation, Status, View};
+use cooks_harness::model::{
+    Access, Choice, Cut, Ending, Event, Execution, Location, Operation, Status, View,
+};
 
 /// Changes what an operation touches and takes.
 pub type Glasses = fn(&Operation) -> Operation;
@@ -14,6 +16,22 @@ pub fn each(seen: &Operation, access: impl Fn(&Access) -> Option<Access>) -> Ope
 /// The operation with those accesses that are kept.
 pub fn only(seen: &Operation, kept: impl Fn(&Access) -> bool) -> Operation {
     each(seen, |access| kept(access).then(|| access.clone()))
+}
+
+/// The operation where who receives looks at the end of the other side in any case. `needed`: and says so of what it waits for.
+pub fn looking_at_the_end(seen: &Operation, needed: bool) -> Operation {
+    let [some, over] = &seen.needs[..] else { return seen.clone() };
+    let is_end = |location: &&Location| matches!(location, Location::Ends { .. });
+    let Some(ends) = over.0.iter().map(|count| &count.of).find(is_end) else { return seen.clone() };
+    let mut looks = seen.clone();
+    if needed {
+        let open = [some.clone().with(ends.clone()), some.clone().without(ends.clone())];
+        looks.needs = open.into_iter().chain([over.clone()]).collect();
+    }
+    if looks.accesses.iter().all(|access| access.location != *ends) {
+        looks.accesses.push(Access::read(ends.clone()));
+    }
+    looks
 }
 
 /// A backend through glasses.

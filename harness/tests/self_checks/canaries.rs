@@ -4,7 +4,7 @@ use cooks_harness::explore::{Dfs, Dpor, Fault, Observed, ObservedFault};
 use cooks_harness::model::{Access, AccessKind, Acquisition, Location, LockMode, Operation};
 
 use crate::PROGRAMS;
-use crate::blind::{Glasses, Seen, each, only};
+use crate::blind::{Glasses, Seen, each, looking_at_the_end, only};
 use crate::compare::{compare, merged, see};
 use crate::programs::{Theme, simulation};
 
@@ -38,7 +38,7 @@ fn faults_of_the_search_are_found() {
 }
 
 /// Faults of dependence, each with the programs that show it.
-const DEPENDENCE: [(&str, Theme, Glasses); 20] = [
+const DEPENDENCE: [(&str, Theme, Glasses); 21] = [
     ("without data", Theme::Data, |seen| only(seen, |access| !is_data(access))),
     ("without names", Theme::Names, |seen| only(seen, |access| !is_name(access))),
     ("without listings", Theme::Names, |seen| {
@@ -90,6 +90,9 @@ const DEPENDENCE: [(&str, Theme, Glasses); 20] = [
     ("where nobody waits for what is sent", Theme::Streams, |seen| Operation {
         needs: Vec::new(),
         ..seen.clone()
+    }),
+    ("where the end that is looked at in any case is not waited for", Theme::Streams, |seen| {
+        looking_at_the_end(seen, false)
     }),
     ("where a signal concerns nobody", Theme::Signals, |seen| only(seen, |_| seen.call.name != "kill")),
     ("where who waits has not looked before", Theme::Waits, |seen| {

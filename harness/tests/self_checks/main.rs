@@ -25,7 +25,7 @@ use cooks_harness::explore::Dpor;
 use cooks_harness::model::{Access, AccessKind, Location};
 use cooks_harness::simulated::Simulation;
 
-use crate::blind::{Glasses, Seen, each};
+use crate::blind::{Glasses, Seen, each, looking_at_the_end};
 use crate::compare::compare;
 use crate::programs::{Theme, simulation};
 
@@ -83,6 +83,13 @@ fn one_execution_for_each_class_of_programs_that_send_signals() {
 #[test]
 fn one_execution_for_each_class_of_programs_that_send_and_receive() {
     assert_eq!(classes_of(Theme::Streams, PROGRAMS / 5, |program| program), 2_055);
+}
+
+/// Of who receives packets, the end of the other side may be seen before what is there: then that is looked at in any case.
+#[test]
+fn one_execution_for_each_class_of_programs_that_look_at_the_end_with_each_receiving() {
+    let looks: Glasses = |operation| looking_at_the_end(operation, true);
+    assert_eq!(classes_of(Theme::Streams, PROGRAMS / 10, |backend| Seen { backend, glasses: looks }), 1_092);
 }
 
 /// A backend that knows no better may say that giving back a shared lock changes it: more classes, and still one execution each.

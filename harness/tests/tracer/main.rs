@@ -3,6 +3,7 @@
 #![cfg(target_os = "linux")]
 
 mod calls;
+mod datagrams;
 mod determinism;
 mod directories;
 mod fifos;

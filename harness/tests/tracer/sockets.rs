@@ -9,31 +9,13 @@ use std::os::unix::net::{UnixListener, UnixStream};
 
 use cooks_harness::backend::{Backend, Chooser};
 use cooks_harness::explore::{Counts, Dfs, Dpor, Strategy, explore};
-use cooks_harness::model::{Choice, Cut, Ending, Exit, ProcessId, Tree, View};
+use cooks_harness::model::{Choice, Cut, Ending, ProcessId, Tree, View};
 use cooks_harness::tracer::Program;
 
 use crate::support::{
-    MAX_STEPS, OneAfterTheOther, Seen, assert_counts, classes, content, execution, files, process, python,
-    schedules, tracer,
+    MAX_STEPS, OneAfterTheOther, classes, content, execution, files, held, process, python, status, statuses,
+    tracer,
 };
-
-/// Explores, and holds the outcomes to those of all schedules.
-#[track_caller]
-fn held(what: &str, programs: &[Program], initial: &Tree, complete: u64, blocked: u64) -> Seen {
-    let seen = classes(programs, initial);
-    assert_counts(what, &seen, complete, blocked);
-    assert_eq!(seen.outcomes, schedules(programs, initial).outcomes, "{what}");
-    seen
-}
-
-/// With what statuses a process ends.
-fn statuses(seen: &Seen, process: usize) -> BTreeSet<Option<Exit>> {
-    seen.outcomes.iter().map(|outcome| outcome.exits[process]).collect()
-}
-
-fn status(of: u8) -> Option<Exit> {
-    Some(Exit::Status(of.into()))
-}
 
 /// The first byte that comes; 0 at the end, the error's number where there is one.
 fn first(connection: &mut UnixStream) -> i32 {

@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicBool;
 
 use cooks_harness::backend::{Backend, Chooser, Detail};
 use cooks_harness::explore::{Counts, Dfs, Dpor, Strategy, explore};
-use cooks_harness::model::{Choice, Cut, Ending, Entry, Execution, Outcome, ProcessId, Tree, View};
+use cooks_harness::model::{Choice, Cut, Ending, Entry, Execution, Exit, Outcome, ProcessId, Tree, View};
 use cooks_harness::tracer::{Program, Tracer};
 
 /// No program here has an execution with more steps.
@@ -167,4 +167,23 @@ pub fn store(variable: &File, value: u8) {
 /// Makes a file that is not there; whether it could be made.
 pub fn create(name: &str) -> bool {
     OpenOptions::new().write(true).create_new(true).open(name).is_ok()
+}
+
+/// Explores, and holds the outcomes to those of all schedules.
+#[track_caller]
+pub fn held(what: &str, programs: &[Program], initial: &Tree, complete: u64, blocked: u64) -> Seen {
+    let seen = classes(programs, initial);
+    assert_counts(what, &seen, complete, blocked);
+    assert_eq!(seen.outcomes, schedules(programs, initial).outcomes, "{what}");
+    seen
+}
+
+/// With what statuses a process ends.
+pub fn statuses(seen: &Seen, process: usize) -> BTreeSet<Option<Exit>> {
+    seen.outcomes.iter().map(|outcome| outcome.exits[process]).collect()
+}
+
+/// The end with this status.
+pub fn status(of: u8) -> Option<Exit> {
+    Some(Exit::Status(of.into()))
 }

@@ -6,6 +6,7 @@ use crate::model::{Location, LockMode, ObjectId};
 use crate::tracer::files::Description;
 use crate::tracer::locks::Claim;
 use crate::tracer::signals::Sending;
+use crate::tracer::sockets::{Kind, Peer};
 use crate::tracer::streams::End;
 
 /// What the end of a call changes in what the tracer knows.
@@ -33,8 +34,10 @@ pub enum Action {
         /// Where nobody has the other end open and the call waits for that: that end.
         waits_for: Option<Location>,
     },
-    /// A Unix socket that makes connections is opened.
+    /// A Unix socket is opened.
     OpenSocket {
+        /// What goes through it.
+        kind: Kind,
         /// The flags, as of `open`.
         flags: i32,
     },
@@ -61,10 +64,19 @@ pub enum Action {
         /// By what path.
         path: String,
     },
+    /// A socket for datagrams sends to another one from here on, or to none.
+    Meet {
+        /// Which.
+        description: Rc<Description>,
+        /// To which.
+        peer: Option<Peer>,
+    },
     /// A connection is taken.
     Accept {
         /// From those that wait at which socket.
         from: ObjectId,
+        /// What goes through it.
+        kind: Kind,
         /// That socket's path.
         path: String,
         /// The flags, as of `open`.
@@ -79,16 +91,31 @@ pub enum Action {
         /// Whether nothing is written any more.
         writing: bool,
     },
-    /// Bytes go into a FIFO or connection, or out of it.
+    /// Bytes or packets go into a FIFO or connection, or out of it; or a datagram out of its socket.
     Through {
         /// By which end.
         end: End,
         /// Whether into it.
         written: bool,
-        /// How many bytes at the most.
+        /// How many bytes at the most; of packets, one.
         length: u64,
+        /// Whether what the call moves is one packet, however many bytes it has.
+        packet: bool,
         /// Where they do not fit, and the call waits for room: how many do.
         room: Option<u64>,
+    },
+    /// A datagram is sent.
+    Post {
+        /// By which socket.
+        by: Rc<Description>,
+        /// To which.
+        to: ObjectId,
+        /// Whether because that is the one it is connected to.
+        as_peer: bool,
+        /// Whether there is room for it.
+        fits: bool,
+        /// Whether the call waits for room where there is none.
+        waits: bool,
     },
     /// A call waits for one of several things, FIFOs or sockets among them.
     Poll,

@@ -6,6 +6,7 @@ mod action;
 mod data;
 mod descriptors;
 mod locks;
+mod messages;
 mod names;
 mod sockets;
 mod status;

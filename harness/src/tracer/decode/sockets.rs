@@ -1,37 +1,39 @@
-//! Calls on sockets. Unix sockets with a name in the workspace that make connections are followed, all others are not.
+//! Calls that make, name, connect and shut sockets. Unix sockets with a name in the workspace are followed, all others are not.
 
 use std::rc::Rc;
 
-use super::data::Transfer;
 use super::names::name_changes;
 use super::{Action, Decision, Decoder};
-use crate::model::{Access, Location, Way};
-use crate::tracer::files::{Description, Socket};
+use crate::model::{Access, Location, ObjectId, Way};
+use crate::tracer::files::Description;
 use crate::tracer::input::is_nonblocking;
 use crate::tracer::paths::{Place, Resolved, lossy};
+use crate::tracer::sockets::{Kind, Peer, Stage};
 use crate::tracer::streams::{End, Streams};
-
-/// Sizes of `struct msghdr` and `struct mmsghdr`, in numbers of 64 bits.
-const MESSAGE: usize = 7;
-const MESSAGE_OF_MANY: usize = 8;
 
 /// The size of `struct sockaddr_storage`, in bytes.
 const MOST_ADDRESS: u64 = 128;
 
 /// The bits of a socket's type that are not flags.
-const KIND: i32 = 0xf;
+const TYPE: i32 = 0xf;
 
 impl Decoder<'_> {
-    /// A new socket: one that makes connections is known from the beginning, as it may be copied before it has a name. It touches
+    /// A new socket: a Unix socket is known from the beginning, as it may be copied before it has a name. It touches
     /// nothing, but with a socket open a process can no longer be a checkpoint: so it is held before. Not where it does not block from
     /// the beginning, as that with which a C library asks for users' names (nscd): most programs do, and a signal may come at each
     /// operation.
     pub(super) fn socket(&mut self, family: i32, kind: i32) -> Option<Decision> {
-        if family != libc::AF_UNIX || kind & KIND != libc::SOCK_STREAM {
+        let what = match kind & TYPE {
+            libc::SOCK_STREAM => Kind::Bytes,
+            libc::SOCK_SEQPACKET => Kind::Packets,
+            libc::SOCK_DGRAM | libc::SOCK_RAW => Kind::Datagrams,
+            _ => return None,
+        };
+        if family != libc::AF_UNIX {
             return None;
         }
         // The flags are those of `open`.
-        let action = Action::OpenSocket { flags: kind & !KIND | libc::O_RDWR };
+        let action = Action::OpenSocket { kind: what, flags: kind & !TYPE | libc::O_RDWR };
         Some(if kind & libc::SOCK_NONBLOCK == 0 {
             self.hold(None, "of this machine".into(), Vec::new(), action)
         } else {
@@ -60,7 +62,7 @@ impl Decoder<'_> {
     /// `listen`: from here on others can connect to a socket that has a name.
     pub(super) fn listen(&mut self, number: i32) -> Option<Decision> {
         let description = Rc::clone(self.caller.descriptors.borrow().get(number)?);
-        let Socket::Named(object) = description.socket()? else { return None };
+        let Stage::Named(object) = description.socket()?.stage.get() else { return None };
         let ends = Location::Ends { object, way: Way::Back };
         let (accesses, adds) = (vec![Access::join(ends.clone())], vec![(ends, 1)]);
         let path = description.path().to_owned();
@@ -74,41 +76,70 @@ impl Decoder<'_> {
 
     /// `connect`. A Unix socket that goes to an address outside where nobody listens has met nobody: it is noted where it succeeds.
     pub(super) fn connect(&mut self, number: i32, address: u64, length: u64) -> Option<Decision> {
-        let path = self.unix_path(address, length)?;
-        let resolved = self.follow(libc::AT_FDCWD, &path, true, false).filter(|_| !path.is_empty());
-        let resolved = resolved.filter(leads_inside);
-        let Some(resolved) = resolved else {
-            return Some(Decision::Watch(Action::Note(format!("a Unix socket ({})", self.name))));
+        let description = self.caller.descriptors.borrow().get(number).cloned();
+        if self.is_no_address(address)
+            && let Some(description) = &description
+            && description.socket().is_some_and(|socket| socket.kind == Kind::Datagrams)
+        {
+            return self.meet(description, (None, Vec::new()), None);
+        }
+        let resolved = match self.addressed(address, length)? {
+            Addressed::Inside(resolved) => resolved,
+            Addressed::Elsewhere(decision) => {
+                if description.is_some_and(|description| description.peer().is_some()) {
+                    self.note("a Unix socket that is connected anew".into());
+                }
+                return Some(decision);
+            }
         };
         let Some(description) = self.unconnected(number) else { return self.not_followed() };
-        let Place::Inside(spot) = &resolved.place else {
+        let Some((to, path)) = socket_at(&resolved) else {
             return Some(self.on_path(resolved, "", Vec::new(), Action::None));
         };
-        if spot.path.starts_with('/') {
-            return self.not_followed();
+        let mode = Access::read(Location::Mode(to));
+        if description.socket().is_some_and(|socket| socket.kind == Kind::Datagrams) {
+            let looks = vec![mode, Access::read(Location::Ends { object: to, way: Way::Back })];
+            return self.meet(&description, (Some(Peer { object: to, path }), looks), Some(resolved));
         }
-        let (more, action) = match &spot.found {
-            Some(found) if found.kind() == libc::S_IFSOCK => {
-                let touched = self.world.streams.sending(End::Listener(found.object), 1);
-                let more = [vec![Access::read(Location::Mode(found.object))], touched].concat();
-                (more, Action::Connect { description, to: found.object, path: spot.path.clone() })
+        let more = [vec![mode], self.world.streams.sending(End::Listener(to), 1)].concat();
+        Some(self.on_path(resolved, "", more, Action::Connect { description, to, path }))
+    }
+
+    /// A socket for datagrams is connected, or is so no longer: where it has a name, only the one that it is connected to can send to it.
+    fn meet(
+        &mut self,
+        description: &Rc<Description>,
+        (peer, mut accesses): (Option<Peer>, Vec<Access>),
+        resolved: Option<Resolved>,
+    ) -> Option<Decision> {
+        let socket = description.socket()?;
+        if let Some(own) = socket.mailbox() {
+            accesses.push(Access::write(Location::Ends { object: own, way: Way::Back }));
+            if description.peer().is_some() {
+                self.note("a Unix socket that is connected anew".into());
             }
-            _ => (Vec::new(), Action::None),
-        };
-        Some(self.on_path(resolved, "", more, action))
+        }
+        let action = Action::Meet { description: Rc::clone(description), peer };
+        Some(match resolved {
+            Some(resolved) => self.on_path(resolved, "", accesses, action),
+            None if accesses.is_empty() => Decision::Watch(action),
+            None => self.hold(Some(description.path().to_owned()), "to nobody".into(), accesses, action),
+        })
     }
 
     /// `accept`: waits for a connection, and takes it.
     pub(super) fn accept(&mut self, number: i32, flags: i32) -> Option<Decision> {
         let description = Rc::clone(self.caller.descriptors.borrow().get(number)?);
-        let Some(end @ End::Listener(from)) = description.end() else { return None };
-        let (accesses, needs) = self.world.streams.receiving(end, 1);
+        let end @ End::Listener(from) = description.end()? else { return None };
+        let socket = description.socket().filter(|socket| socket.kind != Kind::Datagrams)?;
+        let (accesses, needs) = self.world.streams.receiving(end, 1, false);
         let path = description.path().to_owned();
-        let action = Action::Accept { from, path: path.clone(), flags: flags | libc::O_RDWR };
+        let action =
+            Action::Accept { from, kind: socket.kind, path: path.clone(), flags: flags | libc::O_RDWR };
         let mut decision = self.hold(Some(path), String::new(), accesses, action);
         if let Decision::Hold(held) = &mut decision
             && !is_nonblocking(self.caller.tracee, number)
-            && !matches!(description.socket(), Some(Socket::Shut(_)))
+            && !socket.is_shut()
         {
             held.operation.needs = needs;
         }
@@ -119,7 +150,7 @@ impl Decoder<'_> {
     pub(super) fn shut(&mut self, number: i32, how: i32) -> Option<Decision> {
         let description = Rc::clone(self.caller.descriptors.borrow().get(number)?);
         let end = description.end()?;
-        // What listens stays open until it is closed, however it is shut: it sends nothing.
+        // What has a name stays open until it is closed, however it is shut: nothing that it sends comes through there.
         let (reading, writing) =
             (how != libc::SHUT_WR, how != libc::SHUT_RD && !matches!(end, End::Listener(_)));
         let mut accesses = Vec::new();
@@ -139,74 +170,41 @@ impl Decoder<'_> {
         Some(self.hold(Some(path), detail.into(), accesses, action))
     }
 
-    /// `send` and `recv`, of so many bytes, with these flags.
-    pub(super) fn message(
-        &mut self,
-        number: i32,
-        length: u64,
-        flags: i32,
-        written: bool,
-    ) -> Option<Decision> {
+    /// `getsockopt`: whether something went wrong with a socket, as when its other end is closed.
+    pub(super) fn option(&mut self, number: i32, level: i32, option: i32) -> Option<Decision> {
+        if (level, option) != (libc::SOL_SOCKET, libc::SO_ERROR) {
+            return None;
+        }
         let description = Rc::clone(self.caller.descriptors.borrow().get(number)?);
-        let end @ End::Connection(..) = description.end()? else { return None };
-        if flags & libc::MSG_OOB != 0 {
-            self.note("out-of-band bytes through a Unix socket".into());
-        }
-        let at_once = if flags & libc::MSG_DONTWAIT != 0 { libc::RWF_NOWAIT } else { 0 };
-        let how = Transfer { number, at: None, written, flags: at_once };
-        let mut decision = self.through((&description, end), &how, (length, false))?;
-        if let Decision::Hold(held) = &mut decision
-            && !written
-            && flags & libc::MSG_PEEK != 0
-        {
-            held.operation.accesses = Streams::looking(end);
-            held.action = Action::None;
-        }
-        Some(decision)
-    }
-
-    /// `sendmsg` and `recvmsg`. A descriptor of the workspace in a message is not followed to who gets it.
-    pub(super) fn messages(
-        &mut self,
-        (number, address): (i32, u64),
-        count: Option<u64>,
-        flags: i32,
-        written: bool,
-    ) -> Option<Decision> {
-        let size = if count.is_some() { MESSAGE_OF_MANY } else { MESSAGE };
-        let many = count.map_or(1, |count| count.min(1024) as usize);
-        let numbers = self.caller.tracee.read_numbers(address, many * size).ok()?;
-        if written {
-            self.note_passed(numbers.chunks(size));
-        }
-        if count.is_some() {
-            return self.refuses_streams(&[number]);
-        }
-        let parts = self.caller.tracee.read_numbers(numbers[2], (numbers[3] as usize).min(1024) * 2).ok()?;
-        let length =
-            parts.as_chunks::<2>().0.iter().fold(0u64, |sum, [_, length]| sum.saturating_add(*length));
-        self.message(number, length, flags, written)
-    }
-
-    fn note_passed<'m>(&mut self, messages: impl Iterator<Item = &'m [u64]>) {
-        for message in messages {
-            let control = self.caller.tracee.read(message[4], message[5].min(1 << 16) as usize);
-            let known = |number: i32| self.caller.descriptors.borrow().get(number).is_some();
-            if passed(&control.unwrap_or_default()).into_iter().any(known) {
-                self.note("descriptors of the workspace that are passed over sockets".into());
-            }
-        }
+        let end @ End::Connection(..) = description.socket()?.end()? else { return None };
+        let path = description.path().to_owned();
+        Some(self.hold(Some(path), "for an error".into(), Streams::looking(end), Action::None))
     }
 
     /// `setsockopt`: a timeout of a socket is not followed.
     pub(super) fn set_option(&mut self, number: i32, level: i32, option: i32) -> Option<Decision> {
-        let of = self.caller.descriptors.borrow().get(number)?.socket();
+        let is_socket = self.caller.descriptors.borrow().get(number)?.socket().is_some();
         let is_timeout =
             level == libc::SOL_SOCKET && [libc::SO_RCVTIMEO, libc::SO_SNDTIMEO].contains(&option);
-        if of.is_some() && is_timeout {
+        if is_socket && is_timeout {
             self.note("a timeout of a Unix socket (SO_RCVTIMEO, SO_SNDTIMEO)".into());
         }
         None
+    }
+
+    /// Where the address of a Unix socket leads. Of other addresses, nothing: they are noted.
+    pub(super) fn addressed(&mut self, address: u64, length: u64) -> Option<Addressed> {
+        let path = self.unix_path(address, length)?;
+        let resolved = self.follow(libc::AT_FDCWD, &path, true, false).filter(|_| !path.is_empty());
+        let Some(resolved) = resolved.filter(leads_inside) else {
+            let what = format!("a Unix socket ({})", self.name);
+            return Some(Addressed::Elsewhere(Decision::Watch(Action::Note(what))));
+        };
+        if matches!(&resolved.place, Place::Inside(spot) if spot.path.starts_with('/')) {
+            self.not_followed();
+            return None;
+        }
+        Some(Addressed::Inside(resolved))
     }
 
     /// The path of a Unix address, empty where it has none; of other addresses, nothing: they are noted.
@@ -220,16 +218,42 @@ impl Decoder<'_> {
         Some(lossy(rest.split(|byte| *byte == 0).next().unwrap_or_default().to_vec()))
     }
 
-    /// A socket that has no connection, of a kind that is followed.
+    /// Whether an address says that there is none.
+    fn is_no_address(&self, address: u64) -> bool {
+        self.caller
+            .tracee
+            .read(address, 2)
+            .is_ok_and(|family| family == (libc::AF_UNSPEC as u16).to_le_bytes())
+    }
+
+    /// A socket that has no connection, or is for datagrams.
     fn unconnected(&self, number: i32) -> Option<Rc<Description>> {
         let description = Rc::clone(self.caller.descriptors.borrow().get(number)?);
-        matches!(description.socket()?, Socket::New | Socket::Named(_)).then_some(description)
+        let socket = description.socket()?;
+        let is_unconnected =
+            socket.kind == Kind::Datagrams || matches!(socket.stage.get(), Stage::New | Stage::Named(_));
+        is_unconnected.then_some(description)
     }
 
     fn not_followed(&mut self) -> Option<Decision> {
         self.note(format!("a Unix socket ({})", self.name));
         None
     }
+}
+
+/// Where an address leads.
+pub(super) enum Addressed {
+    /// Into the workspace, or to where something might be.
+    Inside(Resolved),
+    /// Elsewhere: what is to be done then.
+    Elsewhere(Decision),
+}
+
+/// The socket that is at a place, and its path.
+pub(super) fn socket_at(resolved: &Resolved) -> Option<(ObjectId, String)> {
+    let Place::Inside(spot) = &resolved.place else { return None };
+    let found = spot.found.as_ref().filter(|found| found.kind() == libc::S_IFSOCK)?;
+    Some((found.object, spot.path.clone()))
 }
 
 /// Whether the path of a Unix socket leads to what is in the workspace, or might be.
@@ -239,45 +263,5 @@ fn leads_inside(resolved: &Resolved) -> bool {
         Place::Inside(spot) => !spot.path.starts_with('/') || spot.found.is_some(),
         Place::Nowhere(Some(path)) if path.starts_with('/') => false,
         _ => !resolved.accesses.is_empty(),
-    }
-}
-
-/// The descriptors that the control part of a message carries.
-fn passed(mut control: &[u8]) -> Vec<i32> {
-    let mut found = Vec::new();
-    while let Some((head, _)) = control.split_at_checked(16) {
-        let length = head[..8].try_into().map_or(0, u64::from_le_bytes) as usize;
-        let number = |at: usize| head[at..at + 4].try_into().map_or(0, i32::from_le_bytes);
-        let Some(data) = control.get(16..length) else { break };
-        if (number(8), number(12)) == (libc::SOL_SOCKET, libc::SCM_RIGHTS) {
-            found.extend(data.as_chunks::<4>().0.iter().map(|bytes| i32::from_le_bytes(*bytes)));
-        }
-        control = control.get(length.next_multiple_of(8)..).unwrap_or(&[]);
-    }
-    found
-}
-
-#[cfg(test)]
-mod tests {
-    use super::passed;
-
-    #[test]
-    fn descriptors_are_found_in_a_message() {
-        let part = |kind: i32, numbers: &[i32]| {
-            let data: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
-            let length = 16 + data.len();
-            let head = [
-                (length as u64).to_le_bytes().to_vec(),
-                1i32.to_le_bytes().into(),
-                kind.to_le_bytes().into(),
-            ];
-            let mut bytes = [head.concat(), data].concat();
-            bytes.resize(length.next_multiple_of(8), 0);
-            bytes
-        };
-        assert_eq!(passed(&[part(2, &[9, 9, 9]), part(1, &[3, 4, 5])].concat()), [3, 4, 5]);
-        assert!(passed(&[0; 64]).is_empty());
-        assert!(passed(&[255; 64]).is_empty());
-        assert!(passed(&[]).is_empty());
     }
 }

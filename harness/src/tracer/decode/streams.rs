@@ -6,8 +6,9 @@ use std::rc::Rc;
 use super::data::Transfer;
 use super::{Action, Decision, Decoder, Held};
 use crate::model::{Access, Call, Location, ObjectId, Operation};
-use crate::tracer::files::{Description, Socket, What};
+use crate::tracer::files::{Description, What};
 use crate::tracer::input::is_nonblocking;
+use crate::tracer::sockets::{Kind, Socket};
 use crate::tracer::streams::{End, Streams, ways};
 
 impl Decoder<'_> {
@@ -50,26 +51,32 @@ impl Decoder<'_> {
         (length, alone): (u64, bool),
     ) -> Option<Decision> {
         let Transfer { number, at, written, flags } = *how;
-        if at.is_some() || length == 0 {
+        let packet = description.socket().is_some_and(|socket| socket.kind != Kind::Bytes);
+        // Without bytes, packets are sent and taken all the same, but for calls on files that the kernel ends before.
+        let comes_to_it = packet && !["read", "readv", "preadv2", "writev", "pwritev2"].contains(&self.name);
+        if at.is_some() || length == 0 && !comes_to_it {
             return None;
         }
+        let moved = if packet { 1 } else { length };
         let waits = flags & libc::RWF_NOWAIT == 0 && !is_nonblocking(self.caller.tracee, number);
         let (accesses, needs) = if written {
-            (self.world.streams.sending(end, length), Vec::new())
+            (self.world.streams.sending(end, moved), Vec::new())
         } else {
-            self.world.streams.receiving(end, length)
+            self.world.streams.receiving(end, moved, packet)
         };
-        let mut detail = format!("{length} bytes at once");
-        if matches!(end, End::Connection(..)) {
-            detail = format!("{detail} {}", Call::THROUGH_SOCKET);
-        }
+        let detail = match end {
+            End::Fifo(..) => format!("{length} bytes at once"),
+            End::Connection(..) if packet => format!("{length} bytes as a packet {}", Call::THROUGH_SOCKET),
+            End::Connection(..) => format!("{length} bytes at once {}", Call::THROUGH_SOCKET),
+            End::Listener(_) => format!("{length} bytes as a datagram {}", Call::AT_SOCKET),
+        };
         let call = Call {
             name: self.name.to_owned(),
             path: Some(description.path().to_owned()),
             target: None,
             detail,
         };
-        let waits = waits && !matches!(description.socket(), Some(Socket::Shut(_)));
+        let waits = waits && !description.socket().is_some_and(Socket::is_shut);
         let needs = if waits { needs } else { Vec::new() };
         let operation = Operation { call, accesses, needs, ..Operation::default() };
         let room = match end {
@@ -77,7 +84,7 @@ impl Decoder<'_> {
             _ => None,
         };
         let room = room.filter(|room| *room == 0 || alone);
-        let action = Action::Through { end, written, length, room };
+        let action = Action::Through { end, written, length: moved, packet, room };
         Some(Decision::Hold(Held { operation, action }))
     }
 
@@ -142,16 +149,24 @@ impl Decoder<'_> {
         let mut ends: Vec<_> = described.iter().filter_map(|of| Some((of.end()?, of.path()))).collect();
         ends.sort_unstable();
         ends.dedup();
-        let path = ends.first()?.1.to_owned();
-        let detail = if ends.len() > 1 { format!("one of {}", ends.len()) } else { String::new() };
-        let accesses = ends.into_iter().flat_map(|(end, _)| Streams::looking(end)).collect();
+        // One that is connected and sends datagrams is looked at for room with the other.
+        let peers: Vec<_> = described.iter().filter_map(|of| of.peer()).collect();
+        let path = ends.first().map(|(_, path)| *path).or_else(|| Some(&peers.first()?.path))?.to_owned();
+        let several = ends.len().max(peers.len());
+        let detail = if several > 1 { format!("one of {several}") } else { String::new() };
+        let at_peers = peers.iter().flat_map(|peer| Streams::looking_at_room(peer.object));
+        let accesses = ends.into_iter().flat_map(|(end, _)| Streams::looking(end)).chain(at_peers).collect();
         Some(self.hold(Some(path), detail, accesses, Action::Poll))
     }
 
     /// What is not scheduled where it is done with a FIFO or a connection.
     pub(super) fn refuses_streams(&mut self, numbers: &[i32]) -> Option<Decision> {
-        let ends = self.caller.descriptors.borrow().ends();
-        if numbers.iter().any(|number| ends.contains(number)) {
+        let table = self.caller.descriptors.borrow();
+        let is_followed =
+            |number: &i32| table.get(*number).is_some_and(|of| of.end().is_some() || of.socket().is_some());
+        let is_one = numbers.iter().any(is_followed);
+        drop(table);
+        if is_one {
             self.note(format!("{} with a FIFO or a Unix socket of the workspace", self.name));
         }
         None

@@ -3,6 +3,7 @@
 use super::{NONE, Row, decoded};
 use crate::tracer::decode::data::{Transfer, offset_of};
 use crate::tracer::decode::descriptors::TERMINAL;
+use crate::tracer::decode::messages::Message;
 use crate::tracer::decode::{Decision, descriptor as fd};
 use crate::tracer::signals::To;
 
@@ -151,8 +152,14 @@ pub(super) const ROWS: &[Row] = &[
     decoded("accept4", 288, 242, |call, [a, _, _, d, ..]| call.accept(fd(a), d as i32)),
     decoded("shutdown", 48, 210, |call, [a, b, ..]| call.shut(fd(a), b as i32)),
     decoded("setsockopt", 54, 208, |call, [a, b, c, ..]| call.set_option(fd(a), b as i32, c as i32)),
-    decoded("sendto", 44, 206, |call, [a, _, c, d, ..]| call.message(fd(a), c, d as i32, true)),
-    decoded("recvfrom", 45, 207, |call, [a, _, c, d, ..]| call.message(fd(a), c, d as i32, false)),
+    decoded("getsockopt", 55, 209, |call, [a, b, c, ..]| call.option(fd(a), b as i32, c as i32)),
+    decoded("sendto", 44, 206, |call, [a, _, length, d, e, f]| {
+        let to = (e != 0).then_some((e, f));
+        call.message(fd(a), Message { length, flags: d as i32, to }, true)
+    }),
+    decoded("recvfrom", 45, 207, |call, [a, _, length, d, ..]| {
+        call.message(fd(a), Message { length, flags: d as i32, to: None }, false)
+    }),
     decoded("sendmsg", 46, 211, |call, [a, b, c, ..]| call.messages((fd(a), b), None, c as i32, true)),
     decoded("recvmsg", 47, 212, |call, [a, b, c, ..]| call.messages((fd(a), b), None, c as i32, false)),
     decoded("sendmmsg", 307, 269, |call, [a, b, c, ..]| call.messages((fd(a), b), Some(c), 0, true)),

@@ -20,7 +20,6 @@ pub(super) const ROWS: &[Row] = &[
     local("getsockname", 51, 204),
     local("getpeername", 52, 205),
     local("socketpair", 53, 199),
-    local("getsockopt", 55, 209),
     local("exit", 60, 93),
     local("wait4", 61, 260),
     local("uname", 63, 160),

@@ -1,0 +1,171 @@
+//! Calls that send and receive through Unix sockets of the workspace: bytes, packets and datagrams.
+
+use std::rc::Rc;
+
+use super::data::Transfer;
+use super::sockets::{Addressed, socket_at};
+use super::{Action, Decision, Decoder};
+use crate::model::{Access, Call, Location, ObjectId};
+use crate::tracer::files::Description;
+use crate::tracer::input::is_nonblocking;
+use crate::tracer::sockets::{Kind, Socket};
+use crate::tracer::streams::{End, Streams};
+
+/// Sizes of `struct msghdr` and `struct mmsghdr`, in numbers of 64 bits.
+const MESSAGE: usize = 7;
+const MESSAGE_OF_MANY: usize = 8;
+
+/// What is sent or received by one call.
+#[derive(Clone, Copy)]
+pub(super) struct Message {
+    /// How many bytes at the most.
+    pub length: u64,
+    /// The flags of `send`.
+    pub flags: i32,
+    /// Where it is sent to, an address and its length, where that is said.
+    pub to: Option<(u64, u64)>,
+}
+
+impl Decoder<'_> {
+    /// `sendto` and `recvfrom`, and their like.
+    pub(super) fn message(&mut self, number: i32, message: Message, written: bool) -> Option<Decision> {
+        let description = Rc::clone(self.caller.descriptors.borrow().get(number)?);
+        let Message { length, flags, to } = message;
+        let at_once = if flags & libc::MSG_DONTWAIT != 0 { libc::RWF_NOWAIT } else { 0 };
+        let how = Transfer { number, at: None, written, flags: at_once };
+        if written && description.socket()?.kind == Kind::Datagrams {
+            return self.post(&description, &how, length, to);
+        }
+        let socket = description.socket()?;
+        let end = socket.end()?;
+        if matches!(end, End::Listener(_)) && socket.kind != Kind::Datagrams {
+            return None;
+        }
+        if flags & libc::MSG_OOB != 0 {
+            self.note("out-of-band bytes through a Unix socket".into());
+        }
+        let mut decision = self.through((&description, end), &how, (length, false))?;
+        if let Decision::Hold(held) = &mut decision
+            && !written
+            && flags & libc::MSG_PEEK != 0
+        {
+            held.operation.accesses = Streams::looking(end);
+            held.action = Action::None;
+        }
+        Some(decision)
+    }
+
+    /// A datagram of so many bytes: to an address, or to whom its socket is connected.
+    pub(super) fn post(
+        &mut self,
+        description: &Rc<Description>,
+        how: &Transfer,
+        length: u64,
+        to: Option<(u64, u64)>,
+    ) -> Option<Decision> {
+        let waits = how.flags & libc::RWF_NOWAIT == 0 && !is_nonblocking(self.caller.tracee, how.number);
+        let detail = format!("{length} bytes as a datagram {}", Call::AT_SOCKET);
+        let Some((address, length)) = to else {
+            let peer = description.peer()?;
+            let (accesses, action) = self.posted(description, peer.object, (true, waits));
+            return Some(self.hold(Some(peer.path), detail, accesses, action));
+        };
+        let resolved = match self.addressed(address, length)? {
+            Addressed::Inside(resolved) => resolved,
+            Addressed::Elsewhere(decision) => return Some(decision),
+        };
+        let (more, action) = match socket_at(&resolved) {
+            Some((to, _)) => {
+                let (touched, action) = self.posted(description, to, (false, waits));
+                ([vec![Access::read(Location::Mode(to))], touched].concat(), action)
+            }
+            None => (Vec::new(), Action::None),
+        };
+        Some(self.on_path(resolved, &detail, more, action))
+    }
+
+    fn posted(
+        &self,
+        by: &Rc<Description>,
+        to: ObjectId,
+        (as_peer, waits): (bool, bool),
+    ) -> (Vec<Access>, Action) {
+        let own = by.socket().and_then(Socket::mailbox);
+        let fits = self.world.streams.has_room(to, own);
+        (self.world.streams.posting(to), Action::Post { by: Rc::clone(by), to, as_peer, fits, waits })
+    }
+
+    /// `sendmsg` and `recvmsg`. A descriptor of the workspace in a message is not followed to who gets it.
+    pub(super) fn messages(
+        &mut self,
+        (number, address): (i32, u64),
+        count: Option<u64>,
+        flags: i32,
+        written: bool,
+    ) -> Option<Decision> {
+        let size = if count.is_some() { MESSAGE_OF_MANY } else { MESSAGE };
+        let many = count.map_or(1, |count| count.min(1024) as usize);
+        let numbers = self.caller.tracee.read_numbers(address, many * size).ok()?;
+        if written {
+            self.note_passed(numbers.chunks(size));
+        }
+        if count.is_some() {
+            return self.refuses_streams(&[number]);
+        }
+        let to = (written && numbers[0] != 0).then_some((numbers[0], numbers[1] & u64::from(u32::MAX)));
+        let parts = self.caller.tracee.read_numbers(numbers[2], (numbers[3] as usize).min(1024) * 2).ok()?;
+        let length =
+            parts.as_chunks::<2>().0.iter().fold(0u64, |sum, [_, length]| sum.saturating_add(*length));
+        self.message(number, Message { length, flags, to }, written)
+    }
+
+    fn note_passed<'m>(&mut self, messages: impl Iterator<Item = &'m [u64]>) {
+        for message in messages {
+            let control = self.caller.tracee.read(message[4], message[5].min(1 << 16) as usize);
+            let known = |number: i32| self.caller.descriptors.borrow().get(number).is_some();
+            if passed(&control.unwrap_or_default()).into_iter().any(known) {
+                self.note("descriptors of the workspace that are passed over sockets".into());
+            }
+        }
+    }
+}
+
+/// The descriptors that the control part of a message carries.
+fn passed(mut control: &[u8]) -> Vec<i32> {
+    let mut found = Vec::new();
+    while let Some((head, _)) = control.split_at_checked(16) {
+        let length = head[..8].try_into().map_or(0, u64::from_le_bytes) as usize;
+        let number = |at: usize| head[at..at + 4].try_into().map_or(0, i32::from_le_bytes);
+        let Some(data) = control.get(16..length) else { break };
+        if (number(8), number(12)) == (libc::SOL_SOCKET, libc::SCM_RIGHTS) {
+            found.extend(data.as_chunks::<4>().0.iter().map(|bytes| i32::from_le_bytes(*bytes)));
+        }
+        control = control.get(length.next_multiple_of(8)..).unwrap_or(&[]);
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::passed;
+
+    #[test]
+    fn descriptors_are_found_in_a_message() {
+        let part = |kind: i32, numbers: &[i32]| {
+            let data: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
+            let length = 16 + data.len();
+            let head = [
+                (length as u64).to_le_bytes().to_vec(),
+                1i32.to_le_bytes().into(),
+                kind.to_le_bytes().into(),
+            ];
+            let mut bytes = [head.concat(), data].concat();
+            bytes.resize(length.next_multiple_of(8), 0);
+            bytes
+        };
+        assert_eq!(passed(&[part(2, &[9, 9, 9]), part(1, &[3, 4, 5])].concat()), [3, 4, 5]);
+        assert!(passed(&[0; 64]).is_empty());
+        assert!(passed(&[255; 64]).is_empty());
+        assert!(passed(&[]).is_empty());
+    }
+}

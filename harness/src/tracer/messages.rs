@@ -1,0 +1,153 @@
+//! What calls have put into FIFOs and sockets of the workspace, or taken out of them, and what sockets become by them.
+
+use std::sync::OnceLock;
+
+use super::decode::Action;
+use super::execution::Running;
+use super::files::{Description, What};
+use super::sockets::{Kind, Peer, Stage};
+use super::streams::End;
+use super::task::Name;
+use crate::model::{Access, AccessKind, Location, ObjectId, Operation, ProcessId, Way};
+
+const WOULD_WAIT: i64 = -(libc::EAGAIN as i64);
+
+/// So many datagrams wait at a socket at the most: one more than the limit of this machine, or of Linux where that is not to be read.
+pub(super) fn most_datagrams() -> u64 {
+    static LIMIT: OnceLock<u64> = OnceLock::new();
+    let read = || std::fs::read_to_string("/proc/sys/net/unix/max_dgram_qlen").ok()?.trim().parse().ok();
+    LIMIT.get_or_init(|| read().unwrap_or(10)).saturating_add(1)
+}
+
+impl Running<'_> {
+    /// What a call has put into a FIFO or connection, or taken out of it. One that took nothing has but looked.
+    pub(super) fn count_what_went_through(
+        &mut self,
+        name: &Name,
+        operation: &mut Operation,
+        (action, result): (&Action, i64),
+    ) {
+        match action {
+            Action::Through { end, written, length, packet, .. } => {
+                // What is received may have no bytes; so has the end of all.
+                let is_packet =
+                    *packet && result >= 0 && (*written || self.world.streams.has_something(*end));
+                let moved = if *packet { i64::from(is_packet) } else { result.max(0) };
+                let count = moved.unsigned_abs();
+                if let End::Fifo(object, _) = end
+                    && !self.world.streams.lay(*object, *written, *length, count)
+                {
+                    self.world.not_covered.insert("a FIFO of another size than usual".into());
+                }
+                let is_short = *written && (count < *length && result >= 0 || result == WOULD_WAIT);
+                self.note_full(is_short && matches!(end, End::Connection(..)));
+                if moved > 0 {
+                    operation.adds = vec![(end.stream(*written), if *written { moved } else { -moved })];
+                } else {
+                    operation.accesses.iter_mut().for_each(|access| access.kind = AccessKind::Read);
+                }
+            }
+            Action::Post { to, .. } if result >= 0 => {
+                operation.adds = vec![(End::Listener(*to).stream(true), 1)];
+            }
+            Action::Post { by, as_peer, fits, .. } => {
+                self.note_full(result == WOULD_WAIT && *fits);
+                if *as_peer && result == -i64::from(libc::ECONNREFUSED) {
+                    self.lose_peer(by, operation);
+                }
+            }
+            Action::Bind { description, .. }
+                if result >= 0
+                    && description.socket().is_some_and(|socket| socket.kind == Kind::Datagrams) =>
+            {
+                let ends = Location::Ends { object: self.made_by(name), way: Way::Back };
+                operation.adds = vec![(ends.clone(), 1)];
+                operation.accesses.push(Access::join(ends));
+            }
+            Action::Connect { .. } if result < 0 => self.note_full(result == WOULD_WAIT),
+            Action::Accept { from, .. } if result >= 0 => {
+                operation.adds = vec![(End::Listener(*from).stream(false), -1)];
+            }
+            Action::Connect { to, .. } if result >= 0 => {
+                let made = self.made_by(name);
+                operation.adds = self.world.streams.connect(*to, made);
+                let ends =
+                    operation.adds.iter().map(|(of, _)| of).filter(|of| matches!(of, Location::Ends { .. }));
+                operation.accesses.extend(ends.cloned().map(Access::join));
+            }
+            _ => {}
+        }
+    }
+
+    /// How many bytes fit into a socket is not counted: what comes of that it is full depends on more than is known here.
+    fn note_full(&mut self, is_full: bool) {
+        if is_full {
+            self.world.not_covered.insert("a Unix socket that is full".into());
+        }
+    }
+
+    /// The one that a socket for datagrams is connected to is gone: with the connection it loses what has come to it
+    /// (`unix_dgram_disconnected`, net/unix/af_unix.c).
+    fn lose_peer(&mut self, by: &Description, operation: &mut Operation) {
+        self.meets(by, None);
+        if let Some(own) = by.socket().and_then(super::sockets::Socket::mailbox) {
+            let (access, loss) = self.world.streams.emptying(own);
+            let ends = Location::Ends { object: own, way: Way::Back };
+            operation.accesses.extend([access, Access::write(ends)]);
+            operation.adds.push(loss);
+        }
+    }
+
+    /// A socket has a name now: one for datagrams can be reached by it.
+    pub(super) fn named(&mut self, description: &Description, path: &str, object: ObjectId) {
+        let Some(socket) = description.socket() else { return };
+        if socket.kind != Kind::Datagrams {
+            return become_socket(description, path, Stage::Named(object));
+        }
+        become_socket(description, path, Stage::End(End::Listener(object)));
+        self.meets(description, description.peer());
+    }
+
+    /// A socket for datagrams sends to this one.
+    pub(super) fn meets(&mut self, description: &Description, peer: Option<Peer>) {
+        let Some(socket) = description.socket() else { return };
+        if let Some(own) = socket.mailbox() {
+            self.world.streams.takes_only_from(own, peer.as_ref().map(|peer| peer.object));
+        }
+        socket.peer.replace(peer);
+    }
+
+    /// Which of several tasks of a process goes on that wait for others is for these others to say; where the order of tasks is not
+    /// explored, it is tried in one way.
+    pub(super) fn note_others_that_wait(&mut self, name: &Name, operation: &Operation) {
+        let waits = |of: &Operation| !of.needs.is_empty();
+        if !waits(operation) || self.world.by_task || self.processes[name.process].tasks < 2 {
+            return;
+        }
+        let others = self.of(name.process).filter_map(|(_, task)| task.pending());
+        if others.into_iter().any(|(other, _)| waits(other)) {
+            let process = ProcessId(name.process);
+            let what = format!(
+                "the order in which tasks of {process} go on that wait for others (--threads explore)"
+            );
+            self.world.not_covered.insert(what);
+        }
+    }
+
+    /// A call that was thought to come back sleeps.
+    pub(super) fn note_unexpected_wait(&mut self, call: u64) {
+        let call = usize::try_from(call).ok().and_then(syscalls::Sysno::new);
+        let name = call.map_or("a system call", |call| call.name());
+        self.world.not_covered.insert(format!("{name} that waits, as on a FIFO or socket that is full"));
+    }
+}
+
+/// What a socket is from now on, and the path that it has, if it had none.
+pub(super) fn become_socket(description: &Description, path: &str, now: Stage) {
+    if let What::Socket(socket) = &description.what {
+        socket.stage.set(now);
+    }
+    if !path.is_empty() {
+        let _ = description.path.set(path.to_owned());
+    }
+}
