@@ -6,35 +6,16 @@
 //! interpreter takes as long as its work.
 
 use std::collections::BTreeMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::TraceError;
 use super::arch::name_of;
 use super::execution::Running;
+use super::known::Past;
 use super::task::Name;
 use crate::model::{Exit, Status};
 
 /// How many ends are remembered.
 const MOST: usize = 10_000;
-
-/// An event with all that happened before it in the partial order, as a number that no two of them share (but for a chance of 2^-64
-/// that they do).
-pub type Past = [u64; 2];
-
-/// The past of the event of `process` that has this clock. `pasts`: those of the events so far, of each process.
-#[must_use]
-pub fn past(process: usize, clock: &[u32], pasts: &[Vec<Past>]) -> Past {
-    [1u64, 2].map(|salt| {
-        let mut hasher = DefaultHasher::new();
-        (salt, process).hash(&mut hasher);
-        for (other, &events) in clock.iter().enumerate() {
-            let earlier = events as usize - usize::from(other == process);
-            let latest = earlier.checked_sub(1).and_then(|latest| pasts.get(other)?.get(latest));
-            (events, latest).hash(&mut hasher);
-        }
-        hasher.finish()
-    })
-}
 
 /// How processes ended.
 #[derive(Debug, Default)]
@@ -123,7 +104,8 @@ impl Running<'_> {
             return Ok(false);
         }
         let Some(past) = self.pasts[process].last() else { return Ok(false) };
-        let Some(End { exit, out, err }) = self.ends.0.get(&(self.programs[process], *past)).cloned() else {
+        let Some(End { exit, out, err }) = self.known.ends.0.get(&(self.programs[process], *past)).cloned()
+        else {
             return Ok(false);
         };
         self.sandbox.append_output(self.programs[process], &out, &err)?;
@@ -149,10 +131,10 @@ impl Running<'_> {
             }
             None => [Vec::new(), Vec::new()],
         };
-        if self.ends.0.len() == MOST {
-            self.ends.0.clear();
+        if self.known.ends.0.len() == MOST {
+            self.known.ends.0.clear();
         }
-        self.ends.0.insert((program, past), End { exit, out, err });
+        self.known.ends.0.insert((program, past), End { exit, out, err });
         Ok(())
     }
 }

@@ -9,9 +9,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::chance::TICK;
 use super::checkpoint::Beginning;
 use super::decode::{Decision, World};
-use super::endings::{Ends, Past, past};
 use super::files::Descriptors;
 use super::ids::first_pid;
+use super::known::{Known, Past, past};
 use super::sandbox::Sandbox;
 use super::streams::Streams;
 use super::task::{Name, Process, State, Task};
@@ -28,8 +28,10 @@ pub struct Running<'a> {
     pub(super) programs: Vec<usize>,
     /// What is known of how the processes begin; of programs that run alone, nothing.
     pub(super) beginnings: &'a mut [Beginning],
-    /// And of how they end.
-    pub(super) ends: &'a mut Ends,
+    /// And of what they do later.
+    pub(super) known: &'a mut Known,
+    /// Whether it was just learned of a process that it polls for ever: then this is to be done again, knowing that.
+    pub(super) has_learned: bool,
     /// Whether nothing was met, in all executions, that the tracer cannot see or control.
     pub(super) all_covered: bool,
     pub(super) tasks: BTreeMap<Name, Task>,
@@ -58,7 +60,7 @@ impl<'a> Running<'a> {
     pub fn start(
         sandbox: &'a Sandbox,
         programs: Vec<usize>,
-        (beginnings, ends, all_covered): (&'a mut [Beginning], &'a mut Ends, bool),
+        (beginnings, known, all_covered): (&'a mut [Beginning], &'a mut Known, bool),
         world: World,
         detail: Detail,
         stop: &'a AtomicBool,
@@ -66,7 +68,8 @@ impl<'a> Running<'a> {
         let mut running = Self {
             sandbox,
             beginnings,
-            ends,
+            known,
+            has_learned: false,
             all_covered,
             tasks: BTreeMap::new(),
             processes: Vec::new(),

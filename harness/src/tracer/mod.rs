@@ -18,12 +18,14 @@ mod endings;
 mod error;
 mod exec;
 mod execution;
+mod executions;
 mod fifos;
 mod files;
 mod filter;
 mod free;
 mod ids;
 mod input;
+mod known;
 mod laid;
 mod listing;
 mod locks;
@@ -69,11 +71,10 @@ use self::checkpoint::Beginning;
 use self::cores::bind_to_one_core;
 pub use self::cores::{cores, move_to};
 use self::decode::World;
-use self::endings::Ends;
 pub use self::error::TraceError;
 use self::execution::Running;
 pub use self::free::{Free, Start};
-use self::input::Feed;
+use self::known::Known;
 use self::laid::{Changes, Laid, Survey};
 use self::locks::Locks;
 use self::messages::most_datagrams;
@@ -86,8 +87,8 @@ pub use self::sandbox::{SandboxError, WORKSPACE};
 use self::streams::Streams;
 use self::timers::Timers;
 pub use self::units::unit;
-use crate::backend::{Backend, Chooser, Detail};
-use crate::model::{Choice, Ending, Execution, Exit, Outcome, ProcessId, Root, Status, Strands, Tree, View};
+use crate::backend::Detail;
+use crate::model::{ProcessId, Root, Status, Strands, Tree};
 use crate::workspace;
 
 /// The backend of real processes.
@@ -97,7 +98,7 @@ use crate::workspace;
 pub struct Tracer {
     /// Before the sandbox: what is kept lives in it.
     beginnings: Vec<Beginning>,
-    ends: Ends,
+    known: Known,
     sandbox: Sandbox,
     outside: Option<Rc<Outside>>,
     processes: usize,
@@ -160,7 +161,7 @@ impl Tracer {
         Ok(Self {
             outside,
             beginnings,
-            ends: Ends::default(),
+            known: Known::default(),
             sandbox,
             processes: programs.len(),
             requests: programs.iter().map(|program| program.requests().cloned()).collect(),
@@ -195,7 +196,7 @@ impl Tracer {
             outside.begin_from_here()?;
         }
         self.beginnings.fill_with(Beginning::default);
-        (self.ends, self.laid) = (Ends::default(), None);
+        (self.known, self.laid) = (Known::default(), None);
         Ok(&self.initial)
     }
 
@@ -259,8 +260,8 @@ impl Tracer {
         let (survey, laid) = (self.survey()?, self.laid.take());
         let (exit, learned) = {
             let world = self.world(&survey)?;
-            let (programs, mut ends) = (vec![program], Ends::default());
-            let known = (&mut [][..], &mut ends, false);
+            let (programs, mut known) = (vec![program], Known::default());
+            let known = (&mut [][..], &mut known, false);
             let mut running =
                 Running::start(&self.sandbox, programs, known, world, Detail::Search, &self.stop)?;
             let exit = loop {
@@ -361,123 +362,6 @@ impl Learned {
             strangers: world.objects.any_strangers(),
             not_covered: std::mem::take(&mut world.not_covered),
         }
-    }
-}
-
-impl Backend for Tracer {
-    type Error = TraceError;
-
-    fn processes(&self) -> usize {
-        self.strands.count()
-    }
-
-    fn execute(&mut self, chooser: &mut dyn Chooser, detail: Detail) -> Result<Execution, TraceError> {
-        let mut execution = self.run(chooser, self.strands, &[], detail)?;
-        if let Ending::Cut(_) = execution.ending {
-            execution.outcome = Outcome::default();
-        }
-        Ok(execution)
-    }
-
-    fn not_covered(&self) -> Vec<String> {
-        self.not_covered.iter().cloned().collect()
-    }
-}
-
-impl Tracer {
-    /// Runs an execution of all processes but these, which the chooser is to leave alone. Whatever its ending, its outcome is what there
-    /// is then; it is complete where each of the others came to its end. The tasks of processes, which the chooser does not see, come
-    /// in the order that is `preferred`: of each process, whose operation is next, so far as that task is held at one.
-    ///
-    /// # Errors
-    /// Where the machine fails, or the exploration is to stop.
-    pub fn execute_without(
-        &mut self,
-        left_out: &[ProcessId],
-        preferred: &[Vec<usize>],
-        chooser: &mut dyn Chooser,
-    ) -> Result<Execution, TraceError> {
-        let whole = Strands::whole(self.processes);
-        let mut execution = self.run(chooser, whole, preferred, Detail::Search)?;
-        let over = |(process, exit): (usize, &Option<Exit>)| {
-            exit.is_some() || left_out.contains(&ProcessId(process))
-        };
-        if execution.outcome.exits.iter().enumerate().all(over) {
-            execution.ending = Ending::Complete;
-        }
-        Ok(execution)
-    }
-
-    /// Runs an execution without what is kept of others: every process is started, and does all that it does once more, to its end.
-    ///
-    /// # Errors
-    /// Those of [`Backend::execute`].
-    pub fn execute_afresh(
-        &mut self,
-        chooser: &mut dyn Chooser,
-        detail: Detail,
-    ) -> Result<Execution, TraceError> {
-        let none = self.beginnings.iter().map(|_| Beginning::None).collect();
-        let kept = (std::mem::replace(&mut self.beginnings, none), std::mem::take(&mut self.ends));
-        let execution = self.execute(chooser, detail);
-        (self.beginnings, self.ends) = kept;
-        execution
-    }
-
-    /// Runs an execution; its outcome is what there is when it ends, however it does.
-    fn run(
-        &mut self,
-        chooser: &mut dyn Chooser,
-        strands: Strands,
-        preferred: &[Vec<usize>],
-        detail: Detail,
-    ) -> Result<Execution, TraceError> {
-        self.reset()?;
-        let programs: Vec<usize> = (0..self.processes).collect();
-        let (mut schedule, mut trace) = (Vec::new(), Vec::new());
-        let (survey, laid) = (self.survey()?, self.laid.take());
-        let (ending, ends, learned) = {
-            let mut world = self.world(&survey)?;
-            world.inputs = self.inputs()?;
-            let known = (&mut self.beginnings[..], &mut self.ends, self.all_covered);
-            let mut running = Running::start(&self.sandbox, programs, known, world, detail, &self.stop)?;
-            running.preferred = preferred.to_vec();
-            let ending = loop {
-                let statuses = running.statuses_of(strands);
-                if !statuses.iter().any(Status::is_enabled) {
-                    let waiting = running.waiting_of(strands);
-                    break if waiting.is_empty() { Ending::Complete } else { Ending::Blocked(waiting) };
-                }
-                match chooser.choose(View { trace: &trace, processes: &statuses }) {
-                    Ok(choice @ Choice::Process(process)) => {
-                        schedule.push(choice);
-                        trace.push(running.step_of(strands, process)?);
-                    }
-                    Err(cut) => break Ending::Cut(cut),
-                }
-            };
-            running.keep_records();
-            (ending, running.ends(), Learned::of(&mut running))
-        };
-        self.learn(&survey, laid, learned);
-        Ok(Execution { schedule, trace, ending, outcome: self.outcome(ends)? })
-    }
-
-    /// What the processes will be asked in an execution.
-    fn inputs(&self) -> Result<BTreeMap<usize, Feed>, TraceError> {
-        let mut inputs = BTreeMap::new();
-        for (process, requests) in self.requests.iter().enumerate() {
-            if let (Some(requests), Some(pipe)) = (requests, self.sandbox.input(process)) {
-                inputs.insert(process, Feed::new(pipe, Arc::clone(requests))?);
-            }
-        }
-        Ok(inputs)
-    }
-
-    fn outcome(&self, (exits, earlier): (Vec<Option<Exit>>, Vec<Vec<Exit>>)) -> Result<Outcome, TraceError> {
-        let output = |process| Ok(self.sandbox.output(process)?.0);
-        let stdout: Result<Vec<Vec<u8>>, TraceError> = (0..self.processes).map(output).collect();
-        Ok(Outcome { tree: self.capture()?, exits, earlier, stdout: stdout?, canon: None, last: None })
     }
 }
 

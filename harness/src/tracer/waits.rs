@@ -1,13 +1,38 @@
 //! Processes that poll: held before their pause ends, let go to look again, or to look in vain until they give up.
+//!
+//! Who does not give up has looked many times before that is known; and comes there again in most executions, with the same past. So
+//! what was found is remembered, and who is known to look for ever does not look. That it looked is a difference as well, as a program
+//! may count: so the execution in which it is found out is run once more, with that known, and no program has looked in any.
+
+use std::collections::BTreeMap;
 
 use super::TraceError;
 use super::execution::Running;
+use super::known::Past;
 use super::polling::{MOST_ROUNDS, Pause, TASK_COST, Wait, is_look_of};
 use crate::model::{CallResult, Event, Location, Operation, ProcessId, Status};
 
 /// How far the clock moves with a look without a pause, in nanoseconds for each that was in vain before it: so that a limit in
 /// time is reached before one in looks.
 const SPIN_TICK: u64 = 10_000;
+
+/// So many are remembered.
+const MOST: usize = 10_000;
+
+/// Who looks for ever behind which past.
+#[derive(Debug, Default)]
+pub struct Polls(BTreeMap<(usize, Past), Vain>);
+
+/// What comes of looking for ever.
+#[derive(Clone, Copy, Debug)]
+struct Vain {
+    /// How many looks there were until that was known.
+    looks: i64,
+    /// When the last one was.
+    time: u64,
+    /// What time it was behind it.
+    clock: u64,
+}
 
 impl Running<'_> {
     /// Holds a process that looks at the same again and again without a sleep.
@@ -65,9 +90,20 @@ impl Running<'_> {
         let operation = wait.operation.clone();
         self.processes[process].not_before = self.latest_before(process, &operation);
         self.start_the_disturbed(process, &operation)?;
-        self.let_go(process, &wait)?;
-        let mut time = self.processes[process].clock;
-        let looks = if changed { 0 } else { self.look_in_vain(process, &wait, &mut time)? };
+        let (looks, time) = match self.known_vain(process).filter(|_| !changed) {
+            Some(Vain { looks, time, clock }) => {
+                let state = &mut self.processes[process];
+                state.clock = clock;
+                state.polling.is_endless();
+                (looks, time)
+            }
+            None => {
+                self.let_go(process, &wait)?;
+                let mut time = self.processes[process].clock;
+                let looks = if changed { 0 } else { self.look_in_vain(process, &wait, &mut time)? };
+                (looks, time)
+            }
+        };
         self.record_at(process, &operation, time);
         let mut event = Event {
             process: ProcessId(process),
@@ -83,6 +119,24 @@ impl Running<'_> {
         self.redo_meanings(ProcessId(process), &event.operation)?;
         self.wake_sleepers(process)?;
         Ok(event)
+    }
+
+    /// Where it is known that a process looks for ever now: what comes of it. Where there is something that the tracer cannot see,
+    /// it may come out otherwise.
+    fn known_vain(&self, process: usize) -> Option<Vain> {
+        let past = self.pasts[process].last().filter(|_| self.world.not_covered.is_empty())?;
+        self.known.polls.0.get(&(self.programs[process], *past)).copied()
+    }
+
+    fn learn_vain(&mut self, process: usize, vain: Vain) {
+        let Some(past) = self.pasts[process].last().filter(|_| self.world.not_covered.is_empty()) else {
+            return;
+        };
+        if self.known.polls.0.len() == MOST {
+            self.known.polls.0.clear();
+        }
+        self.known.polls.0.insert((self.programs[process], *past), vain);
+        self.has_learned = true;
     }
 
     /// Ends a pause.
@@ -111,9 +165,12 @@ impl Running<'_> {
                 }
                 rounds += 1;
                 let cost = rounds + TASK_COST * u64::from(state.tasks - tasks);
-                if cost >= MOST_ROUNDS || (rounds > 1 && state.polling.is_known_to_be_endless()) {
-                    self.processes[process].polling.is_endless();
-                    break;
+                if rounds > 1 && state.polling.is_known_to_be_endless() {
+                    break self.processes[process].polling.is_endless();
+                }
+                if cost >= MOST_ROUNDS {
+                    self.learn_vain(process, Vain { looks, time: *time, clock: state.clock });
+                    break self.processes[process].polling.is_endless();
                 }
                 self.let_go(process, &next)?;
             } else if self.is_look(process, Some(&wait.operation)) {

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 
-use cooks_harness::model::{Ending, Exit, ProcessId, Tree};
+use cooks_harness::backend::Detail;
+use cooks_harness::model::{CallResult, Ending, Exit, ProcessId, Tree};
 use cooks_harness::tracer::Program;
 use nix::fcntl::{Flock, FlockArg};
 
@@ -279,4 +280,37 @@ fn polls_replay() {
             assert_eq!(execution(&mut one, &mut Follow(&schedule)), first);
         }
     }
+}
+
+/// Who looks for ever has not looked where that is known already, and where it has to be found out it has not either: the program
+/// counts. So an execution is the same whatever was run before it.
+#[test]
+fn who_looks_for_ever_has_not_looked_more_often_in_one_execution_than_in_another() {
+    let counts = process(|| {
+        let mut looks = 0;
+        while load(&open("variable")) == b'0' {
+            looks += 1;
+            std::thread::sleep(std::time::Duration::from_millis(100));
+        }
+        looks
+    });
+    let writer = process(|| {
+        store(&open("variable"), b'1');
+        0
+    });
+    let (programs, initial) = ([counts, writer], files(&[("variable", "0")]));
+    let seen = classes(&programs, &initial);
+    let looks: BTreeSet<_> = exits(&seen).into_iter().map(|exits| exits[0]).collect();
+    assert_eq!(looks, [Some(0), Some(1), Some(2)].into());
+    let mut kept = tracer(&programs, initial);
+    for schedule in &seen.schedules {
+        let again = execution(&mut kept, &mut Follow(schedule));
+        let afresh = kept.execute_afresh(&mut Follow(schedule), Detail::Search).expect("it can be run");
+        assert_eq!((&again.trace, &again.outcome), (&afresh.trace, &afresh.outcome));
+    }
+    // Of one it is found out that nothing changes, by looking so often.
+    let trace = seen.schedules.iter().flat_map(|schedule| execution(&mut kept, &mut Follow(schedule)).trace);
+    let often = |result: &CallResult| matches!(result, CallResult::Value(100..));
+    let looks: Vec<_> = trace.map(|event| event.result).filter(often).collect();
+    assert_eq!(looks, [CallResult::Value(20_000)]);
 }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::data::Transfer;
 use super::sockets::{Addressed, socket_at};
 use super::{Action, Decision, Decoder};
-use crate::model::{Access, Call, Location, ObjectId};
+use crate::model::{Access, Location, ObjectId};
 use crate::tracer::files::Description;
 use crate::tracer::input::is_nonblocking;
 use crate::tracer::sockets::{Kind, Socket};
@@ -64,7 +64,7 @@ impl Decoder<'_> {
         to: Option<(u64, u64)>,
     ) -> Option<Decision> {
         let waits = how.flags & libc::RWF_NOWAIT == 0 && !is_nonblocking(self.caller.tracee, how.number);
-        let detail = format!("{length} bytes as a datagram {}", Call::AT_SOCKET);
+        let detail = format!("{length} bytes as a datagram");
         let Some((address, length)) = to else {
             let peer = description.peer()?;
             let (accesses, action) = self.posted(description, peer.object, (true, waits));

@@ -1,0 +1,151 @@
+//! Runs executions, one at a time: as a chooser says, from the beginning to the end.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::checkpoint::Beginning;
+use super::execution::Running;
+use super::input::Feed;
+use super::{Learned, TraceError, Tracer};
+use crate::backend::{Backend, Chooser, Detail};
+use crate::model::{Choice, Ending, Execution, Exit, Outcome, ProcessId, Status, Strands, View};
+
+impl Backend for Tracer {
+    type Error = TraceError;
+
+    fn processes(&self) -> usize {
+        self.strands.count()
+    }
+
+    fn execute(&mut self, chooser: &mut dyn Chooser, detail: Detail) -> Result<Execution, TraceError> {
+        let mut execution = self.run(chooser, self.strands, &[], detail)?;
+        if let Ending::Cut(_) = execution.ending {
+            execution.outcome = Outcome::default();
+        }
+        Ok(execution)
+    }
+
+    fn not_covered(&self) -> Vec<String> {
+        self.not_covered.iter().cloned().collect()
+    }
+}
+
+impl Tracer {
+    /// Runs an execution of all processes but these, which the chooser is to leave alone. Whatever its ending, its outcome is what there
+    /// is then; it is complete where each of the others came to its end. The tasks of processes, which the chooser does not see, come
+    /// in the order that is `preferred`: of each process, whose operation is next, so far as that task is held at one.
+    ///
+    /// # Errors
+    /// Where the machine fails, or the exploration is to stop.
+    pub fn execute_without(
+        &mut self,
+        left_out: &[ProcessId],
+        preferred: &[Vec<usize>],
+        chooser: &mut dyn Chooser,
+    ) -> Result<Execution, TraceError> {
+        let whole = Strands::whole(self.processes);
+        let mut execution = self.run(chooser, whole, preferred, Detail::Search)?;
+        let over = |(process, exit): (usize, &Option<Exit>)| {
+            exit.is_some() || left_out.contains(&ProcessId(process))
+        };
+        if execution.outcome.exits.iter().enumerate().all(over) {
+            execution.ending = Ending::Complete;
+        }
+        Ok(execution)
+    }
+
+    /// Runs an execution without what is kept of others: every process is started, and does all that it does once more, to its end.
+    ///
+    /// # Errors
+    /// Those of [`Backend::execute`].
+    pub fn execute_afresh(
+        &mut self,
+        chooser: &mut dyn Chooser,
+        detail: Detail,
+    ) -> Result<Execution, TraceError> {
+        let none = self.beginnings.iter().map(|_| Beginning::None).collect();
+        let kept = (std::mem::replace(&mut self.beginnings, none), std::mem::take(&mut self.known));
+        let execution = self.execute(chooser, detail);
+        (self.beginnings, self.known) = kept;
+        execution
+    }
+
+    /// Runs an execution; its outcome is what there is when it ends, however it does. Where something is learned on the way of what its
+    /// processes do, all is done once more up to there, with that known.
+    fn run(
+        &mut self,
+        chooser: &mut dyn Chooser,
+        strands: Strands,
+        preferred: &[Vec<usize>],
+        detail: Detail,
+    ) -> Result<Execution, TraceError> {
+        let mut schedule = Vec::new();
+        loop {
+            if let Some(execution) = self.attempt(chooser, &mut schedule, (strands, preferred), detail)? {
+                return Ok(execution);
+            }
+        }
+    }
+
+    /// Runs an execution that begins as it is said, and goes on as the chooser says. `None` where something was learned.
+    fn attempt(
+        &mut self,
+        chooser: &mut dyn Chooser,
+        schedule: &mut Vec<Choice>,
+        (strands, preferred): (Strands, &[Vec<usize>]),
+        detail: Detail,
+    ) -> Result<Option<Execution>, TraceError> {
+        self.reset()?;
+        let programs: Vec<usize> = (0..self.processes).collect();
+        let mut trace = Vec::new();
+        let (survey, laid) = (self.survey()?, self.laid.take());
+        let (ending, ends, learned) = {
+            let mut world = self.world(&survey)?;
+            world.inputs = self.inputs()?;
+            let known = (&mut self.beginnings[..], &mut self.known, self.all_covered);
+            let mut running = Running::start(&self.sandbox, programs, known, world, detail, &self.stop)?;
+            running.preferred = preferred.to_vec();
+            let ending = loop {
+                let statuses = running.statuses_of(strands);
+                if !statuses.iter().any(Status::is_enabled) {
+                    let waiting = running.waiting_of(strands);
+                    break Some(if waiting.is_empty() { Ending::Complete } else { Ending::Blocked(waiting) });
+                }
+                if trace.len() == schedule.len() {
+                    match chooser.choose(View { trace: &trace, processes: &statuses }) {
+                        Ok(choice) => schedule.push(choice),
+                        Err(cut) => break Some(Ending::Cut(cut)),
+                    }
+                }
+                let Choice::Process(process) = schedule[trace.len()];
+                trace.push(running.step_of(strands, process)?);
+                if running.has_learned {
+                    break None;
+                }
+            };
+            running.keep_records();
+            (ending, running.ends(), Learned::of(&mut running))
+        };
+        self.learn(&survey, laid, learned);
+        let Some(ending) = ending else { return Ok(None) };
+        let schedule = std::mem::take(schedule);
+        Ok(Some(Execution { schedule, trace, ending, outcome: self.outcome(ends)? }))
+    }
+
+    /// What the processes will be asked in an execution.
+    fn inputs(&self) -> Result<BTreeMap<usize, Feed>, TraceError> {
+        let mut inputs = BTreeMap::new();
+        for (process, requests) in self.requests.iter().enumerate() {
+            if let (Some(requests), Some(pipe)) = (requests, self.sandbox.input(process)) {
+                inputs.insert(process, Feed::new(pipe, Arc::clone(requests))?);
+            }
+        }
+        Ok(inputs)
+    }
+
+    fn outcome(&self, (exits, earlier): (Vec<Option<Exit>>, Vec<Vec<Exit>>)) -> Result<Outcome, TraceError> {
+        let output = |process| Ok(self.sandbox.output(process)?.0);
+        let stdout: Result<Vec<Vec<u8>>, TraceError> = (0..self.processes).map(output).collect();
+        Ok(Outcome { tree: self.capture()?, exits, earlier, stdout: stdout?, canon: None, last: None })
+    }
+}
