@@ -87,6 +87,9 @@ fn summary(waiting: &[&Waiting], is_cycle: bool) -> String {
 fn at_stream(waiter: &Waiting) -> Option<(String, &'static str)> {
     let (operation, path) = (&waiter.operation, name(waiter));
     let is_socket = operation.call.detail.ends_with(Call::THROUGH_SOCKET);
+    if is_socket && operation.awaits {
+        return Some((format!("write into the connection through the socket {path}"), "reads from it"));
+    }
     let is_at_socket = operation.call.detail.ends_with(Call::AT_SOCKET);
     if is_at_socket && operation.awaits {
         return Some((format!("send to the socket {path}"), "receives at it"));

@@ -249,6 +249,13 @@ fn waits_at_fifos_and_sockets_say_what_does_not_come() {
     };
     let accepts = "A waits to be connected to at the socket p; nobody connects to it";
     assert_eq!(said(vec![(named("accept4", ""), nobody)]), accepts);
+    let mut fills = named("write", "waits for room through the socket");
+    (fills.awaits, fills.needs) = (true, Vec::new());
+    assert_eq!(
+        said(vec![(fills, &[1]), (named("accept", ""), nobody)]),
+        "A waits to write into the connection through the socket p, which B has open; \
+         B waits to be connected to at the socket p; nobody connects to it"
+    );
     let receives = named("recvfrom", "9 bytes as a datagram at the socket");
     let mut sends = named("sendto", "waits for room at the socket");
     (sends.awaits, sends.needs) = (true, Vec::new());

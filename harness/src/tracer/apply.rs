@@ -52,7 +52,7 @@ impl Running<'_> {
                     return Ok(event);
                 }
                 let result = match held.action {
-                    Action::Poll => Some(self.task(name)?.tracee.registers()?.result()),
+                    ref tried if tried.is_tried() => Some(self.task(name)?.tracee.registers()?.result()),
                     Action::OpenFifo { waits_for: Some(_), .. } => self.open_first(name)?,
                     _ => Some(self.call(name, &held.action, entry)?),
                 };

@@ -28,7 +28,7 @@ impl Running<'_> {
         (action, result): (&Action, i64),
     ) {
         match action {
-            Action::Through { end, written, length, packet, .. } => {
+            Action::Through { end, written, length, packet, fits, .. } => {
                 // What is received may have no bytes; so has the end of all.
                 let is_packet =
                     *packet && result >= 0 && (*written || self.world.streams.has_something(*end));
@@ -39,8 +39,10 @@ impl Running<'_> {
                 {
                     self.world.not_covered.insert("a FIFO of another size than usual".into());
                 }
-                let is_short = *written && (count < *length && result >= 0 || result == WOULD_WAIT);
-                self.note_full(is_short && matches!(end, End::Connection(..)));
+                if matches!(end, End::Connection(..)) && *written {
+                    self.note_full(*fits && (count < *length && result >= 0 || result == WOULD_WAIT));
+                    self.world.streams.charge(*end, u64::try_from(result).unwrap_or(0));
+                }
                 if moved > 0 {
                     operation.adds = vec![(end.stream(*written), if *written { moved } else { -moved })];
                 } else {
@@ -79,7 +81,7 @@ impl Running<'_> {
         }
     }
 
-    /// How many bytes fit into a socket is not counted: what comes of that it is full depends on more than is known here.
+    /// One is full that should not be: what comes of that depends on more than is known here.
     fn note_full(&mut self, is_full: bool) {
         if is_full {
             self.world.not_covered.insert("a Unix socket that is full".into());

@@ -9,6 +9,16 @@ use crate::model::{Access, AccessKind, Location, Need, ObjectId, Operation, Proc
 /// So many bytes fit into a FIFO however they were written. Where more have gone through it, a write may depend on every read.
 const ALWAYS_FITS: u64 = 32 << 10;
 
+/// What the kernel counts of what is in a socket is at most this where another message is let in (`net.core.wmem_default`), and so much
+/// where it can be written to as `poll` says (`unix_writable`, net/unix/af_unix.c).
+const SOCKET_FITS: u64 = 212_992;
+const SOCKET_IS_WRITABLE: u64 = SOCKET_FITS / 4;
+
+/// The most that the kernel counts of a message of so many bytes: the memory that it takes, in powers of two, and what it keeps of it.
+fn cost(length: u64) -> u64 {
+    length.saturating_mul(2).saturating_add(1024)
+}
+
 /// A page, in bytes.
 const PAGE: u64 = 4096;
 
@@ -108,6 +118,8 @@ struct Flow {
     ends: Vec<ProcessId>,
     /// Where what is there lies.
     pages: Pages,
+    /// What all that was ever sent through a connection may have cost.
+    cost: u64,
 }
 
 /// A socket with a name that takes datagrams.
@@ -313,12 +325,32 @@ impl Streams {
         (touched.into_iter().chain(looks).collect(), needs)
     }
 
+    /// Whether what is written into a connection fits, however much of what came before was read: what was ever sent does.
+    #[must_use]
+    pub fn is_sure_to_fit(&self, end: End, length: u64) -> bool {
+        self.cost(end).saturating_add(cost(length)) <= SOCKET_FITS
+    }
+
+    /// What all that was ever sent through an end may have cost.
+    fn cost(&self, end: End) -> u64 {
+        self.flows.get(&(end.object(), end.way(true))).map_or(0, |flow| flow.cost)
+    }
+
+    /// Takes up what a message through a connection may cost.
+    pub fn charge(&mut self, end: End, length: u64) {
+        self.flows.entry((end.object(), end.way(true))).or_default().cost += cost(length);
+    }
+
     /// What a write of so many bytes touches.
     #[must_use]
     pub fn sending(&self, end: End, length: u64) -> Vec<Access> {
         let (object, way) = (end.object(), end.way(true));
         let (sent, _) = self.flow(object, way);
-        let may_wait = matches!(end, End::Fifo(..)) && sent.saturating_add(length) > ALWAYS_FITS;
+        let may_wait = match end {
+            End::Fifo(..) => sent.saturating_add(length) > ALWAYS_FITS,
+            End::Connection(..) => !self.is_sure_to_fit(end, length),
+            End::Listener(_) => false,
+        };
         let places =
             if may_wait { Location::stream(object, way) } else { places(object, way, sent, u64::MAX - 1) };
         vec![Access::read(Location::Ends { object, way: way.other() }), Access::write(places)]
@@ -326,14 +358,16 @@ impl Streams {
 
     /// What a look touches at whether an end can be read or written.
     #[must_use]
-    pub fn looking(end: End) -> Vec<Access> {
+    pub fn looking(&self, end: End) -> Vec<Access> {
         let (object, stream) = (end.object(), end.stream(false));
+        let may_be_full = matches!(end, End::Connection(..)) && self.cost(end) > SOCKET_IS_WRITABLE;
+        let own = may_be_full.then(|| end.stream(true));
         let others = match end {
             End::Listener(_) => Vec::new(),
             End::Fifo(..) | End::Connection(..) => end.ways(),
         };
         let ends = others.into_iter().map(|own| Location::Ends { object, way: own.other() });
-        std::iter::once(stream).chain(ends).map(Access::read).collect()
+        std::iter::once(stream).chain(own).chain(ends).map(Access::read).collect()
     }
 
     /// What a datagram to a socket touches. Where more came there than it holds, sending may depend on every taking.

@@ -2,8 +2,10 @@
 //! another process changes something of what it looked at.
 
 use super::TraceError;
+use super::arch::name_of;
 use super::decode::{Action, Held};
 use super::execution::Running;
+use super::streams::End;
 use super::task::{Name, Parts, State, Task};
 use super::tracee::{Registers, Stop};
 use crate::model::{Access, Call, Event, Operation, ProcessId};
@@ -39,6 +41,7 @@ impl Running<'_> {
                 self.count_what_went_through(name, &mut operation, (&held.action, result));
                 Ok(Some(self.done(name, operation, result, None)))
             }
+            Action::Through { end, .. } if held.action.is_tried() => self.try_to_fill(name, held, end, entry),
             Action::Poll => {
                 if self.try_call(name)?.is_some() {
                     return Ok(None);
@@ -82,6 +85,12 @@ impl Running<'_> {
         if let Some(registers) = self.run_into_call(name)? {
             return Ok(Some(registers.result()));
         }
+        Ok(self.take_out(name)?.map(|registers| registers.result()))
+    }
+
+    /// Takes a task out of the call that it sleeps in: to its exit, or, where there is nothing to show for it, `None`: then it is at rest
+    /// in it.
+    fn take_out(&mut self, name: &Name) -> Result<Option<Registers>, TraceError> {
         let tracee = &self.task(name)?.tracee;
         tracee.interrupt()?;
         let stop = tracee.wait_for_stop()?;
@@ -89,7 +98,42 @@ impl Running<'_> {
         // `epoll_wait` is not made again by itself.
         let is_interrupted = registers.is_to_be_made_again() || registers.result() == -i64::from(libc::EINTR);
         let is_over = stop == Stop::CallExit && !is_interrupted;
-        Ok(is_over.then(|| registers.result()))
+        Ok(is_over.then_some(registers))
+    }
+
+    /// Writes into a connection. What does not fit is written when something was read: in parts, of one buffer, of which its program sees
+    /// nothing.
+    fn try_to_fill(
+        &mut self,
+        name: &Name,
+        held: &Held,
+        end: End,
+        entry: Registers,
+    ) -> Result<Option<Event>, TraceError> {
+        let mut operation = held.operation.clone();
+        if self.run_into_call(name)?.is_some() {
+            return Ok(None);
+        }
+        let Some(registers) = self.take_out(name)? else {
+            let task = self.task(name)?;
+            task.tracee.back_to(&entry)?;
+            let entry = task.tracee.registers()?;
+            let detail = format!("{} {}", Call::WAITS_FOR_ROOM, Call::THROUGH_SOCKET);
+            let call = Call { detail, ..operation.call.clone() };
+            // Also where it should have fitted.
+            operation.accesses.push(Access::read(end.stream(true)));
+            self.hold_for_change(name, call, &mut operation, Action::Await, entry)?;
+            return Ok(Some(self.done(name, operation, -i64::from(libc::EAGAIN), None)));
+        };
+        let is_alone = ["write", "sendto"].contains(&name_of(entry.call()));
+        let result = registers.result();
+        if !is_alone || result < 0 {
+            self.note_unexpected_wait(entry.call());
+            return Ok(None);
+        }
+        self.count_what_went_through(name, &mut operation, (&held.action, result));
+        self.have_rest_written(name, entry, result.unsigned_abs())?;
+        Ok(Some(self.done(name, operation, result, None)))
     }
 
     /// Writes so many of the bytes, and has the task come to the entry of a write of the others.
@@ -98,18 +142,35 @@ impl Running<'_> {
         part.replace_argument(2, room);
         self.task(name)?.tracee.set_registers(part)?;
         let (result, _) = self.run_call(name)?;
-        let task = self.task(name)?;
-        let [_, address, length, ..] = entry.arguments();
-        let moved = u64::try_from(result).unwrap_or(0);
-        let parts = task.parts.get_or_insert(Parts { entry, moved: 0 });
-        parts.moved += moved;
-        let mut rest = task.tracee.registers()?;
-        rest.make_again(&entry);
-        rest.replace_argument(1, address + moved);
-        rest.replace_argument(2, length - moved);
-        task.tracee.set_registers(rest)?;
-        task.state = State::Ready;
+        self.have_rest_written(name, entry, u64::try_from(result).unwrap_or(0))?;
         Ok(result)
+    }
+
+    /// Of a write that has come to its exit, has the task come to the entry of one of what is left.
+    fn have_rest_written(&mut self, name: &Name, entry: Registers, moved: u64) -> Result<(), TraceError> {
+        let [number, address, length, flags, ..] = entry.arguments();
+        let mut rest = entry;
+        if self.is_socket(name, number as i32) {
+            // Where the other end is gone meanwhile, the kernel tells of it by a signal only if nothing was written.
+            let flags = if name_of(entry.call()) == "sendto" { flags } else { 0 };
+            rest.call_instead(libc::SYS_sendto, [number, address + moved, length - moved]);
+            rest.replace_argument(3, flags | libc::MSG_NOSIGNAL as u64);
+        } else {
+            rest.replace_argument(1, address + moved);
+            rest.replace_argument(2, length - moved);
+        }
+        let task = self.task(name)?;
+        task.parts.get_or_insert(Parts { entry, moved: 0 }).moved += moved;
+        let mut registers = task.tracee.registers()?;
+        registers.make_again(&rest);
+        task.tracee.set_registers(registers)?;
+        task.state = State::Ready;
+        Ok(())
+    }
+
+    fn is_socket(&self, name: &Name, number: i32) -> bool {
+        let table = self.tasks[name].descriptors.borrow();
+        table.get(number).is_some_and(|description| description.socket().is_some())
     }
 
     /// Where a call was made in parts, and this was the last: what its program sees of it.
@@ -117,9 +178,9 @@ impl Running<'_> {
         let task = self.task(name)?;
         let Some(Parts { entry, moved }) = task.parts.take() else { return Ok(()) };
         let mut registers = task.tracee.registers()?;
-        let [_, address, length, ..] = entry.arguments();
-        registers.replace_argument(1, address);
-        registers.replace_argument(2, length);
+        for (number, argument) in entry.arguments().into_iter().enumerate() {
+            registers.replace_argument(number, argument);
+        }
         registers.skip_with(moved.cast_signed() + result.max(0));
         task.tracee.set_registers(registers)?;
         Ok(())

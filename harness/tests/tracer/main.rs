@@ -7,6 +7,7 @@ mod datagrams;
 mod determinism;
 mod directories;
 mod fifos;
+mod full;
 mod locks;
 mod polling;
 mod refused;

@@ -7,9 +7,9 @@ use std::ops::ControlFlow;
 use std::os::fd::AsRawFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 
-use cooks_harness::backend::{Backend, Chooser};
+use cooks_harness::backend::Backend;
 use cooks_harness::explore::{Counts, Dfs, Dpor, Strategy, explore};
-use cooks_harness::model::{Choice, Cut, Ending, ProcessId, Tree, View};
+use cooks_harness::model::{Ending, ProcessId, Tree};
 use cooks_harness::tracer::Program;
 
 use crate::support::{
@@ -148,31 +148,6 @@ fn a_socket_that_is_shut_takes_nobody_and_resets_who_waits() {
     });
     let seen = held("shut", &[server, asks(|mut one| first(&mut one))], &Tree::new(), 5, 0);
     assert_eq!(statuses(&seen, 1), [status(1), status(2), status(libc::ECONNRESET as u8)].into());
-}
-
-/// The server goes first until it listens, then the client as long as it can.
-struct ClientAtOnce;
-
-impl Chooser for ClientAtOnce {
-    fn choose(&mut self, view: View<'_>) -> Result<Choice, Cut> {
-        let listens = view.trace.iter().any(|event| event.operation.call.name == "listen");
-        let next = if listens { view.enabled().last() } else { view.enabled().next() };
-        next.map(Choice::Process).ok_or(Cut::Steps)
-    }
-}
-
-/// Who sends without waiting until nothing more fits is reported: how much that is, is not counted.
-#[test]
-fn a_full_socket_is_not_covered() {
-    let fills = asks(|mut one| {
-        one.set_nonblocking(true).expect("a connection");
-        while one.write(&[0; 4096]).is_ok() {}
-        0
-    });
-    let mut full = tracer(&[serves(|_| 0), fills], Tree::new());
-    let ran = execution(&mut full, &mut ClientAtOnce);
-    assert_eq!(ran.outcome.exits, [status(0); 2]);
-    assert_eq!(full.not_covered().into_iter().collect::<Vec<_>>(), ["a Unix socket that is full"]);
 }
 
 /// Adds one to a variable, while a server has taken no other connection.

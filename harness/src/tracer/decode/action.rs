@@ -101,8 +101,12 @@ pub enum Action {
         length: u64,
         /// Whether what the call moves is one packet, however many bytes it has.
         packet: bool,
-        /// Where they do not fit, and the call waits for room: how many do.
+        /// Where they do not fit into a FIFO, and the call waits for room: how many do.
         room: Option<u64>,
+        /// Whether what is written into a connection is sure to fit.
+        fits: bool,
+        /// Whether the call waits where it cannot go on.
+        waits: bool,
     },
     /// A datagram is sent.
     Post {
@@ -256,4 +260,17 @@ pub enum Action {
     Note(String),
     /// Nobody here knows what the call does: where it does not fail, that is the end of the exploration.
     Unknown(String),
+}
+
+impl Action {
+    /// Whether it is a call that is tried: that it would wait is known when it does.
+    #[must_use]
+    pub fn is_tried(&self) -> bool {
+        let fills = |end: &End, written| matches!(end, End::Connection(..)) && written;
+        match self {
+            Self::Poll => true,
+            Self::Through { end, written, waits, .. } => *waits && fills(end, *written),
+            _ => false,
+        }
+    }
 }

@@ -9,7 +9,7 @@ use crate::model::{Access, Location, ObjectId};
 use crate::tracer::files::Description;
 use crate::tracer::input::is_nonblocking;
 use crate::tracer::sockets::{Kind, Socket};
-use crate::tracer::streams::{End, Streams};
+use crate::tracer::streams::End;
 
 /// Sizes of `struct msghdr` and `struct mmsghdr`, in numbers of 64 bits.
 const MESSAGE: usize = 7;
@@ -49,7 +49,7 @@ impl Decoder<'_> {
             && !written
             && flags & libc::MSG_PEEK != 0
         {
-            held.operation.accesses = Streams::looking(end);
+            held.operation.accesses = self.world.streams.looking(end);
             held.action = Action::None;
         }
         Some(decision)

@@ -9,7 +9,7 @@ use crate::tracer::files::Description;
 use crate::tracer::input::is_nonblocking;
 use crate::tracer::paths::{Place, Resolved, lossy};
 use crate::tracer::sockets::{Kind, Peer, Stage};
-use crate::tracer::streams::{End, Streams};
+use crate::tracer::streams::End;
 
 /// The size of `struct sockaddr_storage`, in bytes.
 const MOST_ADDRESS: u64 = 128;
@@ -178,16 +178,23 @@ impl Decoder<'_> {
         let description = Rc::clone(self.caller.descriptors.borrow().get(number)?);
         let end @ End::Connection(..) = description.socket()?.end()? else { return None };
         let path = description.path().to_owned();
-        Some(self.hold(Some(path), "for an error".into(), Streams::looking(end), Action::None))
+        Some(self.hold(Some(path), "for an error".into(), self.world.streams.looking(end), Action::None))
     }
 
-    /// `setsockopt`: a timeout of a socket is not followed.
+    /// `setsockopt`: a timeout of a socket is not followed, nor is a size.
     pub(super) fn set_option(&mut self, number: i32, level: i32, option: i32) -> Option<Decision> {
         let is_socket = self.caller.descriptors.borrow().get(number)?.socket().is_some();
-        let is_timeout =
-            level == libc::SOL_SOCKET && [libc::SO_RCVTIMEO, libc::SO_SNDTIMEO].contains(&option);
-        if is_socket && is_timeout {
-            self.note("a timeout of a Unix socket (SO_RCVTIMEO, SO_SNDTIMEO)".into());
+        if !is_socket || level != libc::SOL_SOCKET {
+            return None;
+        }
+        match option {
+            libc::SO_RCVTIMEO | libc::SO_SNDTIMEO => {
+                self.note("a timeout of a Unix socket (SO_RCVTIMEO, SO_SNDTIMEO)".into());
+            }
+            libc::SO_SNDBUF | libc::SO_SNDBUFFORCE => {
+                self.note("a size of a Unix socket that is set (SO_SNDBUF)".into());
+            }
+            _ => {}
         }
         None
     }

@@ -60,7 +60,7 @@ impl Decoder<'_> {
         let moved = if packet { 1 } else { length };
         let waits = flags & libc::RWF_NOWAIT == 0 && !is_nonblocking(self.caller.tracee, number);
         let (accesses, needs) = if written {
-            (self.world.streams.sending(end, moved), Vec::new())
+            (self.world.streams.sending(end, length), Vec::new())
         } else {
             self.world.streams.receiving(end, moved, packet)
         };
@@ -84,7 +84,8 @@ impl Decoder<'_> {
             _ => None,
         };
         let room = room.filter(|room| *room == 0 || alone);
-        let action = Action::Through { end, written, length: moved, packet, room };
+        let fits = self.world.streams.is_sure_to_fit(end, length);
+        let action = Action::Through { end, written, length: moved, packet, room, fits, waits };
         Some(Decision::Hold(Held { operation, action }))
     }
 
@@ -155,7 +156,8 @@ impl Decoder<'_> {
         let several = ends.len().max(peers.len());
         let detail = if several > 1 { format!("one of {several}") } else { String::new() };
         let at_peers = peers.iter().flat_map(|peer| Streams::looking_at_room(peer.object));
-        let accesses = ends.into_iter().flat_map(|(end, _)| Streams::looking(end)).chain(at_peers).collect();
+        let accesses =
+            ends.into_iter().flat_map(|(end, _)| self.world.streams.looking(end)).chain(at_peers).collect();
         Some(self.hold(Some(path), detail, accesses, Action::Poll))
     }
 

@@ -1,0 +1,169 @@
+//! Connections through Unix sockets of the workspace that are full: who writes waits for who reads.
+
+use std::io::{Read, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+
+use cooks_harness::backend::{Backend, Chooser};
+use cooks_harness::model::{Choice, Cut, Ending, ProcessId, Tree, View};
+use cooks_harness::tracer::Program;
+use nix::sys::socket::{setsockopt, sockopt::SndBuf};
+
+use crate::support::{OneAfterTheOther, execution, held, process, python, status, statuses, tracer};
+
+/// So much does not fit into a connection at once, nor twice into what was read of it.
+const MUCH: usize = 300_000;
+
+/// Is there from the beginning: who connects need not look for it.
+fn serves(with: impl Fn(UnixStream) -> i32 + Send + Sync + 'static) -> Program {
+    process(move || {
+        let listener = UnixListener::bind("s").expect("a name for a socket");
+        let (connection, _) = listener.accept().expect("a connection");
+        with(connection)
+    })
+}
+
+/// Connects; 2 where there is nobody yet.
+fn asks(with: impl Fn(UnixStream) -> i32 + Send + Sync + 'static) -> Program {
+    process(move || UnixStream::connect("s").map_or(2, &with))
+}
+
+/// The server goes first until it listens, then the client as long as it can.
+struct ClientAtOnce;
+
+impl Chooser for ClientAtOnce {
+    fn choose(&mut self, view: View<'_>) -> Result<Choice, Cut> {
+        let listens = view.trace.iter().any(|event| event.operation.call.name == "listen");
+        let next = if listens { view.enabled().last() } else { view.enabled().next() };
+        next.map(Choice::Process).ok_or(Cut::Steps)
+    }
+}
+
+fn sends_much(mut to: UnixStream) -> i32 {
+    match to.write(&vec![7; MUCH]) {
+        Ok(MUCH) => 0,
+        Ok(_) => 3,
+        Err(error) => error.raw_os_error().expect("an error of the kernel"),
+    }
+}
+
+#[test]
+fn who_writes_more_than_fits_waits_until_it_is_read() {
+    let reads_all = asks(|mut from| {
+        let mut all = Vec::new();
+        let mut part = vec![0; MUCH];
+        while let Ok(1..) = from.read(&mut part).inspect(|length| all.extend_from_slice(&part[..*length])) {}
+        i32::from(all != vec![7; MUCH])
+    });
+    let programs = [serves(sends_much), reads_all];
+    let seen = held("more than fits", &programs, &Tree::new(), 2, 2);
+    assert_eq!(statuses(&seen, 0), [None, status(0)].into());
+    assert_eq!(statuses(&seen, 1), [status(0), status(2)].into());
+}
+
+/// What was written in part before the other end was gone is no error, and no signal comes of it.
+#[test]
+fn who_writes_to_one_who_leaves_has_written_a_part() {
+    let server = "
+import sys
+sys.path.pop(0)
+import os, signal, socket
+signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+listener = socket.socket(socket.AF_UNIX)
+listener.bind('s')
+listener.listen()
+one, _ = listener.accept()
+sys.exit(3 if 0 < os.write(one.fileno(), bytes(300_000)) < 300_000 else 4)
+";
+    let leaves = asks(|mut from| {
+        let _ = from.read(&mut vec![0; 50_000]);
+        0
+    });
+    let seen = held("a part", &[python(server), leaves], &Tree::new(), 7, 2);
+    assert_eq!(statuses(&seen, 0), [None, status(3)].into());
+}
+
+#[test]
+fn who_waits_for_room_in_a_connection_is_told_of() {
+    let both = [serves(sends_much), asks(sends_much)];
+    let mut tracer = tracer(&both, Tree::new());
+    let Ending::Blocked(waiting) = execution(&mut tracer, &mut OneAfterTheOther).ending else {
+        panic!("two who write to each other more than fits come to an end")
+    };
+    let at: Vec<_> = waiting.iter().map(|at| (at.process.0, at.holders.clone())).collect();
+    assert_eq!(at, [(0, vec![ProcessId(1)]), (1, vec![ProcessId(0)])]);
+    assert!(tracer.not_covered().is_empty(), "{:?}", tracer.not_covered());
+}
+
+/// Who does not wait is told that it is full, or is not, as it comes.
+#[test]
+fn who_fills_without_waiting_sees_what_was_read() {
+    let fills = serves(|mut to| {
+        to.set_nonblocking(true).expect("a connection");
+        let first = to.write(&vec![7; MUCH]).unwrap_or(0);
+        let second = to.write(&vec![7; MUCH]).unwrap_or(0);
+        i32::from(first == MUCH) + 2 * i32::from(second > 0)
+    });
+    let reads = asks(|mut from| {
+        let mut part = vec![0; 100_000];
+        from.read_exact(&mut part).map_or(1, |()| 0)
+    });
+    let seen = held("without waiting", &[fills, reads], &Tree::new(), 3, 2);
+    assert_eq!(statuses(&seen, 0), [None, status(0), status(2)].into());
+}
+
+/// Waits for room among other things.
+#[test]
+fn who_waits_until_it_can_write_goes_on_when_it_was_read() {
+    let server = "
+import sys
+sys.path.pop(0)
+import os, selectors, socket
+listener = socket.socket(socket.AF_UNIX)
+listener.bind('s')
+listener.listen()
+one, _ = listener.accept()
+one.setblocking(False)
+ready = selectors.DefaultSelector()
+ready.register(one, selectors.EVENT_WRITE)
+left = bytes(300_000)
+while left:
+    ready.select()
+    left = left[one.send(left):]
+";
+    let client = "
+import sys
+sys.path.pop(0)
+import socket
+one = socket.socket(socket.AF_UNIX)
+try:
+    one.connect('s')
+except OSError:
+    sys.exit(2)
+heard = 0
+while part := one.recv(1_000_000):
+    heard += len(part)
+sys.exit(heard != 300_000)
+";
+    let seen = held("waits to write", &[python(server), python(client)], &Tree::new(), 2, 2);
+    assert_eq!(statuses(&seen, 0), [None, status(0)].into());
+    assert_eq!(statuses(&seen, 1), [status(0), status(2)].into());
+}
+
+/// One of another size is full when it should not be: that is reported, and who waits goes on when it was read all the same.
+#[test]
+fn a_socket_of_another_size_is_not_covered() {
+    let small = |mut to: UnixStream| {
+        setsockopt(&to, SndBuf, &1).expect("a socket");
+        i32::from(to.write(&[7; 20_000]).ok() != Some(20_000))
+    };
+    let reads_all = asks(|mut from| {
+        let mut all = Vec::new();
+        i32::from(from.read_to_end(&mut all).ok() != Some(20_000))
+    });
+    let programs = [serves(small), reads_all];
+    let mut tracer = tracer(&programs, Tree::new());
+    let ran = execution(&mut tracer, &mut ClientAtOnce);
+    assert_eq!(ran.outcome.exits, [status(0); 2]);
+    let said: Vec<_> = tracer.not_covered().into_iter().collect();
+    assert_eq!(said, ["a Unix socket that is full", "a size of a Unix socket that is set (SO_SNDBUF)"]);
+}
