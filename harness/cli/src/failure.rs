@@ -88,8 +88,8 @@ impl From<SessionError> for Failure {
             SessionError::Trace(TraceError::Interrupted) => INTERRUPTED,
             SessionError::Trace(TraceError::Sandbox(_) | TraceError::Forbidden(_)) => CANNOT_TRACE,
             SessionError::Trace(TraceError::NotUnderstood { .. } | TraceError::TooManyTasks { .. }) => USAGE,
+            SessionError::Divergence(_) | SessionError::Trace(TraceError::NotRepeated { .. }) => DIVERGENCE,
             SessionError::Trace(_) => INTERNAL,
-            SessionError::Divergence(_) => DIVERGENCE,
             _ => USAGE,
         };
         let hint = if code == CANNOT_TRACE { "; `cooks doctor` says what is missing" } else { "" };

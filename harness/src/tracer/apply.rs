@@ -65,7 +65,7 @@ impl Running<'_> {
                     only_looked(&mut operation, &held.action);
                     operation.adds.clear();
                 }
-                self.count_what_went_through(name, &mut operation, (&held.action, result));
+                self.count_what_went_through(name, &mut operation, (&held.action, result))?;
                 let payload = self.payload(name, &held.action, result)?;
                 self.apply(name, &held.action, result, Some(&operation))?;
                 self.end_parts(name, result)?;
@@ -272,7 +272,7 @@ impl Running<'_> {
             Action::Bind { description, path } => {
                 let status = self.world.paths.status(path).ok();
                 let object = self.made(name, path, status);
-                self.named(description, path, object);
+                Self::named(description, path, object);
             }
             Action::Listen { description, object } => {
                 become_socket(description, "", Stage::End(End::Listener(*object)));
@@ -281,7 +281,7 @@ impl Running<'_> {
                 let connection = End::Connection(self.made_by(name), Way::There);
                 become_socket(description, path, Stage::End(connection));
             }
-            Action::Meet { description, peer } => self.meets(description, peer.clone()),
+            Action::Meet { description, peer } => self.meets(description, peer.clone())?,
             Action::Accept { from, kind, path, flags } => {
                 if let Some(made) = self.world.streams.accept(*from) {
                     let stage = Stage::End(End::Connection(made, Way::Back));
@@ -292,7 +292,6 @@ impl Running<'_> {
             Action::Shut { description, reading, writing } => {
                 if let (true, Some(end)) = (*reading, description.end()) {
                     become_socket(description, "", Stage::Shut(end));
-                    self.world.streams.shut_mailbox(end.object());
                 }
                 description.ended.set(description.ended.get() || *writing);
             }

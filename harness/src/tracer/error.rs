@@ -33,6 +33,16 @@ pub enum TraceError {
         /// How many it may have.
         most: usize,
     },
+    /// A process did something else when its execution was run again.
+    #[error(
+        "the execution does not repeat: run again, {process} does something else at step {step}, so it depends on more than the schedule"
+    )]
+    NotRepeated {
+        /// Which process.
+        process: ProcessId,
+        /// Its step, from 1.
+        step: usize,
+    },
     /// The tracer has lost track of a process.
     #[error("lost track of a process: {0}")]
     Lost(String),

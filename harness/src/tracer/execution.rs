@@ -420,6 +420,11 @@ impl<'a> Running<'a> {
                 (operation.adds, operation.accesses) = (Streams::closed(&accesses), accesses);
             }
         }
+        self.redo(stale)
+    }
+
+    /// Asks again what the calls mean that tasks are held at, at their entries.
+    pub(super) fn redo(&mut self, stale: Vec<(Name, Registers)>) -> Result<(), TraceError> {
         for (name, entry) in stale {
             if let Decision::Hold(fresh) = self.meaning(&name, &entry)?
                 && let State::Held { held, .. } = &mut self.task(&name)?.state

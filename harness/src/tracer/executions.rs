@@ -8,7 +8,7 @@ use super::execution::Running;
 use super::input::Feed;
 use super::{Learned, TraceError, Tracer};
 use crate::backend::{Backend, Chooser, Detail};
-use crate::model::{Choice, Ending, Execution, Exit, Outcome, ProcessId, Status, Strands, View};
+use crate::model::{Choice, Ending, Event, Execution, Exit, Outcome, ProcessId, Status, Strands, View};
 
 impl Backend for Tracer {
     type Error = TraceError;
@@ -79,19 +79,21 @@ impl Tracer {
         preferred: &[Vec<usize>],
         detail: Detail,
     ) -> Result<Execution, TraceError> {
-        let mut schedule = Vec::new();
+        let (mut schedule, mut before) = (Vec::new(), Vec::new());
         loop {
-            if let Some(execution) = self.attempt(chooser, &mut schedule, (strands, preferred), detail)? {
+            let run = (&mut schedule, &mut before);
+            if let Some(execution) = self.attempt(chooser, run, (strands, preferred), detail)? {
                 return Ok(execution);
             }
         }
     }
 
-    /// Runs an execution that begins as it is said, and goes on as the chooser says. `None` where something was learned.
+    /// Runs an execution that begins as one before, and goes on as the chooser says. `None` where something was learned: by its last step,
+    /// which is another one then.
     fn attempt(
         &mut self,
         chooser: &mut dyn Chooser,
-        schedule: &mut Vec<Choice>,
+        (schedule, before): (&mut Vec<Choice>, &mut Vec<Event>),
         (strands, preferred): (Strands, &[Vec<usize>]),
         detail: Detail,
     ) -> Result<Option<Execution>, TraceError> {
@@ -105,24 +107,7 @@ impl Tracer {
             let known = (&mut self.beginnings[..], &mut self.known, self.all_covered);
             let mut running = Running::start(&self.sandbox, programs, known, world, detail, &self.stop)?;
             running.preferred = preferred.to_vec();
-            let ending = loop {
-                let statuses = running.statuses_of(strands);
-                if !statuses.iter().any(Status::is_enabled) {
-                    let waiting = running.waiting_of(strands);
-                    break Some(if waiting.is_empty() { Ending::Complete } else { Ending::Blocked(waiting) });
-                }
-                if trace.len() == schedule.len() {
-                    match chooser.choose(View { trace: &trace, processes: &statuses }) {
-                        Ok(choice) => schedule.push(choice),
-                        Err(cut) => break Some(Ending::Cut(cut)),
-                    }
-                }
-                let Choice::Process(process) = schedule[trace.len()];
-                trace.push(running.step_of(strands, process)?);
-                if running.has_learned {
-                    break None;
-                }
-            };
+            let ending = follow(&mut running, chooser, (schedule, before), &mut trace, strands)?;
             running.keep_records();
             (ending, running.ends(), Learned::of(&mut running))
         };
@@ -147,5 +132,43 @@ impl Tracer {
         let output = |process| Ok(self.sandbox.output(process)?.0);
         let stdout: Result<Vec<Vec<u8>>, TraceError> = (0..self.processes).map(output).collect();
         Ok(Outcome { tree: self.capture()?, exits, earlier, stdout: stdout?, canon: None, last: None })
+    }
+}
+
+/// Runs an execution to its end: first as it is said, and as it was before, then as the chooser says. `None` where something is learned.
+fn follow(
+    running: &mut Running<'_>,
+    chooser: &mut dyn Chooser,
+    (schedule, before): (&mut Vec<Choice>, &mut Vec<Event>),
+    trace: &mut Vec<Event>,
+    strands: Strands,
+) -> Result<Option<Ending>, TraceError> {
+    loop {
+        let statuses = running.statuses_of(strands);
+        let is_repeated = trace.len() < schedule.len();
+        if !is_repeated && !statuses.iter().any(Status::is_enabled) {
+            let waiting = running.waiting_of(strands);
+            return Ok(Some(if waiting.is_empty() { Ending::Complete } else { Ending::Blocked(waiting) }));
+        }
+        if !is_repeated {
+            match chooser.choose(View { trace, processes: &statuses }) {
+                Ok(choice) => schedule.push(choice),
+                Err(cut) => return Ok(Some(Ending::Cut(cut))),
+            }
+        }
+        let Choice::Process(process) = schedule[trace.len()];
+        let differs = TraceError::NotRepeated { process, step: trace.len() + 1 };
+        if is_repeated && !statuses[process.0].is_enabled() {
+            return Err(differs);
+        }
+        let event = running.step_of(strands, process)?;
+        if before.get(trace.len()).is_some_and(|before| *before != event) {
+            return Err(differs);
+        }
+        if running.has_learned {
+            before.clone_from(trace);
+            return Ok(None);
+        }
+        trace.push(event);
     }
 }

@@ -1,13 +1,15 @@
 //! What calls have put into FIFOs and sockets of the workspace, or taken out of them, and what sockets become by them.
 
+use std::rc::Rc;
 use std::sync::OnceLock;
 
-use super::decode::Action;
+use super::TraceError;
+use super::decode::{Action, Held};
 use super::execution::Running;
 use super::files::{Description, What};
-use super::sockets::{Kind, Peer, Stage};
-use super::streams::End;
-use super::task::Name;
+use super::sockets::{Kind, Peer, Socket, Stage};
+use super::streams::{End, Streams, cost};
+use super::task::{Name, State};
 use crate::model::{Access, AccessKind, Location, ObjectId, Operation, ProcessId, Way};
 
 const WOULD_WAIT: i64 = -(libc::EAGAIN as i64);
@@ -26,7 +28,7 @@ impl Running<'_> {
         name: &Name,
         operation: &mut Operation,
         (action, result): (&Action, i64),
-    ) {
+    ) -> Result<(), TraceError> {
         match action {
             Action::Through { end, written, length, packet, fits, .. } => {
                 // What is received may have no bytes; so has the end of all.
@@ -49,13 +51,16 @@ impl Running<'_> {
                     operation.accesses.iter_mut().for_each(|access| access.kind = AccessKind::Read);
                 }
             }
-            Action::Post { to, .. } if result >= 0 => {
+            Action::Post { by, to, length, .. } if result >= 0 => {
+                if let Some(socket) = by.socket() {
+                    socket.cost.set(socket.cost.get() + cost(*length));
+                }
                 operation.adds = vec![(End::Listener(*to).stream(true), 1)];
             }
             Action::Post { by, as_peer, fits, .. } => {
                 self.note_full(result == WOULD_WAIT && *fits);
                 if *as_peer && result == -i64::from(libc::ECONNREFUSED) {
-                    self.lose_peer(by, operation);
+                    self.lose_peer(by, operation)?;
                 }
             }
             Action::Bind { description, .. }
@@ -79,10 +84,11 @@ impl Running<'_> {
             }
             _ => {}
         }
+        Ok(())
     }
 
     /// One is full that should not be: what comes of that depends on more than is known here.
-    fn note_full(&mut self, is_full: bool) {
+    pub(super) fn note_full(&mut self, is_full: bool) {
         if is_full {
             self.world.not_covered.insert("a Unix socket that is full".into());
         }
@@ -90,33 +96,39 @@ impl Running<'_> {
 
     /// The one that a socket for datagrams is connected to is gone: with the connection it loses what has come to it
     /// (`unix_dgram_disconnected`, net/unix/af_unix.c).
-    fn lose_peer(&mut self, by: &Description, operation: &mut Operation) {
-        self.meets(by, None);
-        if let Some(own) = by.socket().and_then(super::sockets::Socket::mailbox) {
+    fn lose_peer(&mut self, by: &Rc<Description>, operation: &mut Operation) -> Result<(), TraceError> {
+        if let Some(own) = by.socket().and_then(Socket::mailbox) {
             let (access, loss) = self.world.streams.emptying(own);
-            let ends = Location::Ends { object: own, way: Way::Back };
-            operation.accesses.extend([access, Access::write(ends)]);
+            operation.accesses.extend([access, Access::write(Streams::senders(own))]);
             operation.adds.push(loss);
         }
+        self.meets(by, None)
     }
 
     /// A socket has a name now: one for datagrams can be reached by it.
-    pub(super) fn named(&mut self, description: &Description, path: &str, object: ObjectId) {
-        let Some(socket) = description.socket() else { return };
-        if socket.kind != Kind::Datagrams {
-            return become_socket(description, path, Stage::Named(object));
-        }
-        become_socket(description, path, Stage::End(End::Listener(object)));
-        self.meets(description, description.peer());
+    pub(super) fn named(description: &Description, path: &str, object: ObjectId) {
+        let is_reached = description.socket().is_some_and(|socket| socket.kind == Kind::Datagrams);
+        let stage = if is_reached { Stage::End(End::Listener(object)) } else { Stage::Named(object) };
+        become_socket(description, path, stage);
     }
 
-    /// A socket for datagrams sends to this one.
-    pub(super) fn meets(&mut self, description: &Description, peer: Option<Peer>) {
-        let Some(socket) = description.socket() else { return };
-        if let Some(own) = socket.mailbox() {
-            self.world.streams.takes_only_from(own, peer.as_ref().map(|peer| peer.object));
+    /// A socket for datagrams is connected to this one, or to none: so what other tasks of its process are about to send goes there.
+    pub(super) fn meets(
+        &mut self,
+        description: &Rc<Description>,
+        peer: Option<Peer>,
+    ) -> Result<(), TraceError> {
+        let Some(socket) = description.socket() else { return Ok(()) };
+        let before = socket.peer.replace(peer.clone());
+        if socket.mailbox().is_some() && before.is_some() && peer.is_some() && before != peer {
+            self.world.not_covered.insert("a Unix socket with a name that is connected anew".into());
         }
-        socket.peer.replace(peer);
+        let sends = |held: &Held| matches!(&held.action, Action::Post { by, as_peer: true, .. } if Rc::ptr_eq(by, description));
+        let held = self.tasks.iter().filter_map(|(name, task)| match &task.state {
+            State::Held { held, entry, .. } if sends(held) => Some((name.clone(), *entry)),
+            _ => None,
+        });
+        self.redo(held.collect())
     }
 
     /// Which of several tasks of a process goes on that wait for others is for these others to say; where the order of tasks is not

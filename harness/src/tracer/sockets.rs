@@ -47,6 +47,8 @@ pub struct Socket {
     pub stage: Cell<Stage>,
     /// To whom it is connected, if it is for datagrams.
     pub peer: RefCell<Option<Peer>>,
+    /// What all datagrams that it ever sent may have cost.
+    pub cost: Cell<u64>,
 }
 
 impl Socket {
@@ -59,7 +61,7 @@ impl Socket {
     /// One at this stage.
     #[must_use]
     pub fn at(kind: Kind, stage: Stage) -> Self {
-        Self { kind, stage: stage.into(), peer: None.into() }
+        Self { kind, stage: stage.into(), peer: None.into(), cost: 0.into() }
     }
 
     /// What it is an end of.

@@ -15,8 +15,15 @@ const SOCKET_FITS: u64 = 212_992;
 const SOCKET_IS_WRITABLE: u64 = SOCKET_FITS / 4;
 
 /// The most that the kernel counts of a message of so many bytes: the memory that it takes, in powers of two, and what it keeps of it.
-fn cost(length: u64) -> u64 {
+#[must_use]
+pub fn cost(length: u64) -> u64 {
     length.saturating_mul(2).saturating_add(1024)
+}
+
+/// Whether a socket through which messages of this cost were ever sent may be one that cannot be written to at once.
+#[must_use]
+pub fn may_be_full(cost: u64) -> bool {
+    cost > SOCKET_IS_WRITABLE
 }
 
 /// A page, in bytes.
@@ -122,15 +129,6 @@ struct Flow {
     cost: u64,
 }
 
-/// A socket with a name that takes datagrams.
-#[derive(Debug, Default)]
-struct Mailbox {
-    /// From whom it takes them, where it is connected; a socket of that name has no limit.
-    only_from: Option<ObjectId>,
-    /// Whether it takes none any more.
-    is_shut: bool,
-}
-
 /// All that goes through FIFOs and sockets.
 #[derive(Debug, Default)]
 pub struct Streams {
@@ -141,8 +139,6 @@ pub struct Streams {
     waiting: BTreeMap<ObjectId, VecDeque<ObjectId>>,
     /// Of each connection, whose socket took it, or is to.
     hosts: BTreeMap<ObjectId, ProcessId>,
-    /// Those for datagrams.
-    mailboxes: BTreeMap<ObjectId, Mailbox>,
 }
 
 /// Places of what goes one way, from this number on. Place 0 is before them.
@@ -360,7 +356,7 @@ impl Streams {
     #[must_use]
     pub fn looking(&self, end: End) -> Vec<Access> {
         let (object, stream) = (end.object(), end.stream(false));
-        let may_be_full = matches!(end, End::Connection(..)) && self.cost(end) > SOCKET_IS_WRITABLE;
+        let may_be_full = matches!(end, End::Connection(..)) && may_be_full(self.cost(end));
         let own = may_be_full.then(|| end.stream(true));
         let others = match end {
             End::Listener(_) => Vec::new(),
@@ -370,38 +366,38 @@ impl Streams {
         std::iter::once(stream).chain(own).chain(ends).map(Access::read).collect()
     }
 
-    /// What a datagram to a socket touches. Where more came there than it holds, sending may depend on every taking.
+    /// What a datagram to a socket touches: whether it is open, from whom it takes them, and what comes there. Where more came there than
+    /// it holds, sending may depend on every taking.
     #[must_use]
     pub fn posting(&self, to: ObjectId) -> Vec<Access> {
-        let way = End::Listener(to).way(true);
-        let (sent, _) = self.flow(to, way);
-        let places = if sent >= self.most_datagrams {
-            Location::stream(to, way)
+        let (sent, _) = self.flow(to, Way::There);
+        let places = if self.is_sure_of_room(to) {
+            places(to, Way::There, sent, u64::MAX - 1)
         } else {
-            places(to, way, sent, u64::MAX - 1)
+            Location::stream(to, Way::There)
         };
-        vec![Access::read(Location::Ends { object: to, way: way.other() }), Access::write(places)]
+        let open = Location::Ends { object: to, way: Way::Back };
+        vec![Access::read(open), Access::read(Self::senders(to)), Access::write(places)]
     }
 
-    /// Whether a datagram finds room (`unix_dgram_sendmsg`, net/unix/af_unix.c): a socket has a limit for all but itself and the one that
-    /// it is connected to. Where it takes none, there is nothing to wait for.
+    /// What a sender waits for that finds no room at a socket (`unix_wait_for_peer`, net/unix/af_unix.c): that something is taken there,
+    /// or that it is closed; whether it takes anything of this sender is seen only then.
     #[must_use]
-    pub fn has_room(&self, to: ObjectId, by: Option<ObjectId>) -> bool {
-        let (sent, taken) = self.flow(to, Way::There);
-        let takes_all =
-            self.mailboxes.get(&to).is_none_or(|mailbox| mailbox.only_from.is_none() && !mailbox.is_shut);
-        let is_open = !self.ends(to, Way::Back).is_empty();
-        sent - taken < self.most_datagrams || !takes_all || !is_open || by == Some(to)
+    pub fn waiting_for_room(to: ObjectId) -> Vec<Access> {
+        let open = Location::Ends { object: to, way: Way::Back };
+        vec![Access::read(open), Access::read(Location::stream(to, Way::There))]
     }
 
-    /// A socket takes datagrams from this one only from here on, or from all again.
-    pub fn takes_only_from(&mut self, socket: ObjectId, from: Option<ObjectId>) {
-        self.mailboxes.entry(socket).or_default().only_from = from;
+    /// From whom a socket takes datagrams.
+    #[must_use]
+    pub fn senders(to: ObjectId) -> Location {
+        Location::Ends { object: to, way: Way::There }
     }
 
-    /// A socket takes no datagrams any more.
-    pub fn shut_mailbox(&mut self, socket: ObjectId) {
-        self.mailboxes.entry(socket).or_default().is_shut = true;
+    /// Whether a datagram is sure to find room, however many of those before it were taken: as all that ever came there do.
+    #[must_use]
+    pub fn is_sure_of_room(&self, to: ObjectId) -> bool {
+        self.flow(to, Way::There).0 < self.most_datagrams
     }
 
     /// What is lost with all that is in a socket.
@@ -421,8 +417,7 @@ impl Streams {
     /// What a look touches at whether a datagram can be sent to a socket.
     #[must_use]
     pub fn looking_at_room(to: ObjectId) -> Vec<Access> {
-        let ends = Location::Ends { object: to, way: Way::Back };
-        vec![Access::read(End::Listener(to).stream(false)), Access::read(ends)]
+        [vec![Access::read(Self::senders(to))], Self::waiting_for_room(to)].concat()
     }
 
     /// A socket with a name has a further connection to take, which is this object: what that adds.

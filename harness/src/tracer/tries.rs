@@ -5,10 +5,10 @@ use super::TraceError;
 use super::arch::name_of;
 use super::decode::{Action, Held};
 use super::execution::Running;
-use super::streams::End;
+use super::streams::{End, Streams};
 use super::task::{Name, Parts, State, Task};
 use super::tracee::{Registers, Stop};
-use crate::model::{Access, Call, Event, Operation, ProcessId};
+use crate::model::{Access, Call, Event, Location, Operation, ProcessId};
 
 impl Running<'_> {
     /// Does what can be done of a call that may not be done as a whole: writes what there is room for; looks at several things and
@@ -29,19 +29,19 @@ impl Running<'_> {
                 task.state = State::Ready;
                 Ok(Some(self.done(name, operation, 0, None)))
             }
-            Action::Through { room: Some(0), .. } | Action::Post { fits: false, waits: true, .. } => {
-                let at = if matches!(held.action, Action::Post { .. }) { Call::AT_SOCKET } else { "" };
-                let detail = format!("{} {at}", Call::WAITS_FOR_ROOM).trim_end().into();
-                let call = Call { detail, ..operation.call.clone() };
+            Action::Through { room: Some(0), .. } => {
+                let call = Call { detail: Call::WAITS_FOR_ROOM.into(), ..operation.call.clone() };
                 self.hold_for_change(name, call, &mut operation, Action::Await, entry)?;
                 Ok(Some(self.done(name, operation, -i64::from(libc::EAGAIN), None)))
             }
             Action::Through { room: Some(room), .. } => {
                 let result = self.write_part(name, entry, room)?;
-                self.count_what_went_through(name, &mut operation, (&held.action, result));
+                self.count_what_went_through(name, &mut operation, (&held.action, result))?;
                 Ok(Some(self.done(name, operation, result, None)))
             }
-            Action::Through { end, .. } if held.action.is_tried() => self.try_to_fill(name, held, end, entry),
+            Action::Through { .. } | Action::Post { .. } if held.action.is_tried() => {
+                self.try_to_send(name, held, entry)
+            }
             Action::Poll => {
                 if self.try_call(name)?.is_some() {
                     return Ok(None);
@@ -101,39 +101,56 @@ impl Running<'_> {
         Ok(is_over.then_some(registers))
     }
 
-    /// Writes into a connection. What does not fit is written when something was read: in parts, of one buffer, of which its program sees
-    /// nothing.
-    fn try_to_fill(
+    /// Writes into a connection, or sends a datagram. What does not fit goes when something was taken: of one buffer in parts, of which
+    /// its program sees nothing.
+    fn try_to_send(
         &mut self,
         name: &Name,
         held: &Held,
-        end: End,
         entry: Registers,
     ) -> Result<Option<Event>, TraceError> {
-        let mut operation = held.operation.clone();
         if self.run_into_call(name)?.is_some() {
             return Ok(None);
         }
         let Some(registers) = self.take_out(name)? else {
-            let task = self.task(name)?;
-            task.tracee.back_to(&entry)?;
-            let entry = task.tracee.registers()?;
-            let detail = format!("{} {}", Call::WAITS_FOR_ROOM, Call::THROUGH_SOCKET);
-            let call = Call { detail, ..operation.call.clone() };
-            // Also where it should have fitted.
-            operation.accesses.push(Access::read(end.stream(true)));
-            self.hold_for_change(name, call, &mut operation, Action::Await, entry)?;
-            return Ok(Some(self.done(name, operation, -i64::from(libc::EAGAIN), None)));
+            return self.await_room(name, held, entry).map(Some);
         };
-        let is_alone = ["write", "sendto"].contains(&name_of(entry.call()));
         let result = registers.result();
-        if !is_alone || result < 0 {
+        let is_alone = ["write", "sendto"].contains(&name_of(entry.call()));
+        if !is_alone || result <= 0 {
             self.note_unexpected_wait(entry.call());
             return Ok(None);
         }
-        self.count_what_went_through(name, &mut operation, (&held.action, result));
+        let mut operation = held.operation.clone();
+        self.count_what_went_through(name, &mut operation, (&held.action, result))?;
         self.have_rest_written(name, entry, result.unsigned_abs())?;
         Ok(Some(self.done(name, operation, result, None)))
+    }
+
+    /// Holds a task that sleeps in a call for want of room, until there may be some.
+    fn await_room(&mut self, name: &Name, held: &Held, entry: Registers) -> Result<Event, TraceError> {
+        let task = self.task(name)?;
+        task.tracee.back_to(&entry)?;
+        let entry = task.tracee.registers()?;
+        let mut operation = held.operation.clone();
+        let (full, fits, at) = match held.action {
+            Action::Through { end, fits, .. } => (end.stream(true), fits, Call::THROUGH_SOCKET),
+            Action::Post { to, fits, .. } => (End::Listener(to).stream(true), fits, Call::AT_SOCKET),
+            _ => return Err(TraceError::Lost(format!("task {name} does not wait for room"))),
+        };
+        self.note_full(fits);
+        if fits {
+            operation.accesses.push(Access::read(full));
+        }
+        let call = Call { detail: format!("{} {at}", Call::WAITS_FOR_ROOM), ..operation.call.clone() };
+        self.hold_for_change(name, call, &mut operation, Action::Await, entry)?;
+        if let (Action::Post { to, .. }, State::Held { held, .. }) =
+            (&held.action, &mut self.task(name)?.state)
+        {
+            // Whether it takes anything of this sender is seen when there may be room, not before.
+            held.operation.accesses.retain(|access| access.location != Streams::senders(*to));
+        }
+        Ok(self.done(name, operation, -i64::from(libc::EAGAIN), None))
     }
 
     /// Writes so many of the bytes, and has the task come to the entry of a write of the others.
@@ -194,6 +211,13 @@ impl Running<'_> {
                 && operation.changes(by, &held.operation.accesses)
             {
                 task.come = true;
+                // The kernel has found the socket, and does not look for it again.
+                if held.operation.call.detail.ends_with(Call::AT_SOCKET)
+                    && operation.changes(by, &of_the_way(&held.operation))
+                {
+                    let what = "a name that changes while somebody waits for room at its Unix socket";
+                    self.world.not_covered.insert(what.into());
+                }
             }
         }
     }
@@ -225,4 +249,11 @@ impl Running<'_> {
         }
         Ok(())
     }
+}
+
+/// What a call has touched on its way to a socket.
+fn of_the_way(operation: &Operation) -> Vec<Access> {
+    let is_at_it =
+        |access: &&Access| matches!(access.location, Location::Stream { .. } | Location::Ends { .. });
+    operation.accesses.iter().filter(|access| !is_at_it(access)).cloned().collect()
 }

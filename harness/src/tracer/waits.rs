@@ -2,13 +2,14 @@
 //!
 //! Who does not give up has looked many times before that is known; and comes there again in most executions, with the same past. So
 //! what was found is remembered, and who is known to look for ever does not look. That it looked is a difference as well, as a program
-//! may count: so the execution in which it is found out is run once more, with that known, and no program has looked in any.
+//! may count: so the execution in which it is found out is run once more, with that known, and is as all others are in which it comes
+//! there. Where there is something that the tracer cannot see, nothing is remembered, and it looks each time.
 
 use std::collections::BTreeMap;
 
 use super::TraceError;
 use super::execution::Running;
-use super::known::Past;
+use super::known::{Past, past};
 use super::polling::{MOST_ROUNDS, Pause, TASK_COST, Wait, is_look_of};
 use crate::model::{CallResult, Event, Location, Operation, ProcessId, Status};
 
@@ -90,7 +91,7 @@ impl Running<'_> {
         let operation = wait.operation.clone();
         self.processes[process].not_before = self.latest_before(process, &operation);
         self.start_the_disturbed(process, &operation)?;
-        let (looks, time) = match self.known_vain(process).filter(|_| !changed) {
+        let (looks, time) = match self.known_vain(process, &operation).filter(|_| !changed) {
             Some(Vain { looks, time, clock }) => {
                 let state = &mut self.processes[process];
                 state.clock = clock;
@@ -123,20 +124,28 @@ impl Running<'_> {
 
     /// Where it is known that a process looks for ever now: what comes of it. Where there is something that the tracer cannot see,
     /// it may come out otherwise.
-    fn known_vain(&self, process: usize) -> Option<Vain> {
-        let past = self.pasts[process].last().filter(|_| self.world.not_covered.is_empty())?;
-        self.known.polls.0.get(&(self.programs[process], *past)).copied()
+    fn known_vain(&self, process: usize, wait: &Operation) -> Option<Vain> {
+        self.known.polls.0.get(&self.vain_key(process, wait)?).copied()
     }
 
-    fn learn_vain(&mut self, process: usize, vain: Vain) {
-        let Some(past) = self.pasts[process].last().filter(|_| self.world.not_covered.is_empty()) else {
-            return;
-        };
+    /// The program of a process, and the past that its wait will have.
+    fn vain_key(&self, process: usize, wait: &Operation) -> Option<(usize, Past)> {
+        if !self.world.not_covered.is_empty() {
+            return None;
+        }
+        let mut clock = self.known_before(process, Some(wait));
+        clock.resize(self.programs.len(), 0);
+        clock[process] += 1;
+        Some((self.programs[process], past(process, &clock, &self.pasts)))
+    }
+
+    fn learn_vain(&mut self, process: usize, wait: &Operation, vain: Vain) {
+        let Some(key) = self.vain_key(process, wait) else { return };
         if self.known.polls.0.len() == MOST {
             self.known.polls.0.clear();
         }
-        self.known.polls.0.insert((self.programs[process], *past), vain);
-        self.has_learned = true;
+        // What is known, but was not sure, is not learned again.
+        self.has_learned |= self.known.polls.0.insert(key, vain).is_none();
     }
 
     /// Ends a pause.
@@ -169,7 +178,11 @@ impl Running<'_> {
                     break self.processes[process].polling.is_endless();
                 }
                 if cost >= MOST_ROUNDS {
-                    self.learn_vain(process, Vain { looks, time: *time, clock: state.clock });
+                    self.learn_vain(
+                        process,
+                        &wait.operation,
+                        Vain { looks, time: *time, clock: state.clock },
+                    );
                     break self.processes[process].polling.is_endless();
                 }
                 self.let_go(process, &next)?;

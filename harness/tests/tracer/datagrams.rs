@@ -2,16 +2,18 @@
 
 use std::collections::BTreeSet;
 use std::io::{Error, ErrorKind};
+use std::ops::ControlFlow;
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixDatagram;
 
 use cooks_harness::backend::Backend;
+use cooks_harness::explore::{Dpor, explore};
 use cooks_harness::model::{Ending, Exit, ProcessId, Tree};
 use cooks_harness::tracer::Program;
 use nix::sys::socket::{Shutdown, shutdown};
 
 use crate::support::{
-    OneAfterTheOther, Seen, classes, execution, held, process, python, status, statuses, tracer,
+    MAX_STEPS, OneAfterTheOther, Seen, classes, execution, held, process, python, status, statuses, tracer,
 };
 
 /// The number of what an error of the kernel is.
@@ -157,16 +159,27 @@ fn most() -> usize {
     limit.trim().parse::<usize>().expect("a number") + 1
 }
 
-/// Who has so many datagrams before the name is known that no other one fits; then takes so many of them.
+/// A socket with this name in which nothing else finds room.
+fn full(name: &str) -> UnixDatagram {
+    let socket = bound(name);
+    // A sender has a limit too, of bytes.
+    for part in vec![0; most()].chunks(50) {
+        let sender = UnixDatagram::unbound().expect("a socket");
+        part.iter().for_each(|byte| assert_eq!(sender.send_to(&[*byte], name).expect("room"), 1));
+    }
+    socket
+}
+
+/// The same as `s`, from when it is full.
+fn full_at_once() -> UnixDatagram {
+    let socket = full("t");
+    std::fs::rename("t", "s").expect("a name");
+    socket
+}
+
 fn filled(takes: usize) -> Program {
     process(move || {
-        let socket = bound("t");
-        // A sender has a limit too, of bytes.
-        for part in vec![0; most()].chunks(100) {
-            let sender = UnixDatagram::unbound().expect("a socket");
-            part.iter().for_each(|byte| assert_eq!(sender.send_to(&[*byte], "t").expect("room"), 1));
-        }
-        std::fs::rename("t", "s").expect("a name");
+        let socket = full_at_once();
         (0..takes).for_each(|_| assert_eq!(first(&socket), 0));
         0
     })
@@ -202,11 +215,7 @@ fn who_waits_for_a_datagram_or_for_room_is_told_of() {
     assert_eq!(waits(&alone), [(0, "s".to_owned(), Vec::new())]);
     // The first waits for ever for something else, with its socket open.
     let keeps = process(|| {
-        let socket = bound("s");
-        for part in vec![0; most()].chunks(100) {
-            let sender = UnixDatagram::unbound().expect("a socket");
-            part.iter().for_each(|byte| assert_eq!(sender.send_to(&[*byte], "s").expect("room"), 1));
-        }
+        let socket = full("s");
         first(&bound("other"));
         first(&socket)
     });
@@ -228,6 +237,135 @@ fn who_is_shut_hears_nothing_and_is_told_nothing() {
     let broken = libc::EPIPE as u8;
     assert_eq!(statuses(&seen, 0), [status(0), status(b'a')].into());
     assert_eq!(statuses(&seen, 1), [status(0), status(NOBODY), status(REFUSED), status(broken)].into());
+}
+
+/// With the connection goes what has come, and who may send: also for who sends at the same time.
+#[test]
+fn who_is_told_that_the_other_is_gone_takes_from_all_again() {
+    let loses = process(|| {
+        let (gone, socket) = (bound("u"), bound("t"));
+        socket.connect("u").expect("a socket");
+        drop(gone);
+        std::fs::rename("t", "s").expect("a name");
+        let refused = socket.send(b"q").expect_err("nobody");
+        assert_eq!(number(&refused), libc::ECONNREFUSED);
+        socket.set_nonblocking(true).expect("a socket");
+        first(&socket)
+    });
+    let seen = held("the other is gone", &[loses, tells(b'a')], &Tree::new(), 5, 0);
+    let (nothing, refused) = (libc::EAGAIN as u8, libc::EPERM as u8);
+    assert_eq!(statuses(&seen, 0), [status(nothing), status(b'a')].into());
+    assert_eq!(statuses(&seen, 1), [0, NOBODY, REFUSED, refused].map(status).into());
+}
+
+/// Who waits for room is not told that a socket is shut or connected: only by taking from it, or closing it.
+#[test]
+fn who_waits_for_room_is_not_woken_by_less() {
+    let shuts = process(|| {
+        let socket = full_at_once();
+        shutdown(socket.as_raw_fd(), Shutdown::Read).expect("a socket");
+        first(&bound("other"))
+    });
+    let connects = process(|| {
+        let _other = bound("u");
+        let socket = full_at_once();
+        socket.connect("u").expect("a socket");
+        first(&bound("other"))
+    });
+    for (does, error) in [(shuts, libc::EPIPE), (connects, libc::EPERM)] {
+        let seen = held("not woken", &[does, tells(b'a')], &Tree::new(), 0, 3);
+        assert_eq!(statuses(&seen, 1), [None, status(NOBODY), status(error as u8)].into());
+    }
+}
+
+/// Where a call fails for another reason, it does not wait for room.
+#[test]
+fn what_fails_anyway_waits_for_nothing() {
+    let fails = |with: fn() -> Error| {
+        let alone = [process(move || number(&with()))];
+        let exit = execution(&mut tracer(&alone, Tree::new()), &mut OneAfterTheOther).outcome.exits[0];
+        exit.expect("an end")
+    };
+    let shut = fails(|| {
+        let (_full, socket) = (full("s"), UnixDatagram::unbound().expect("a socket"));
+        socket.connect("s").expect("a socket");
+        shutdown(socket.as_raw_fd(), Shutdown::Write).expect("a socket");
+        socket.send(b"x").expect_err("shut")
+    });
+    assert_eq!(shut, Exit::Status(libc::EPIPE));
+    let too_long = fails(|| {
+        let _full = full("s");
+        UnixDatagram::unbound().expect("a socket").send_to(&vec![0; 1 << 20], "s").expect_err("too long")
+    });
+    assert_eq!(too_long, Exit::Status(libc::EMSGSIZE));
+}
+
+/// What another thread is about to send goes where the socket is connected to then.
+#[test]
+fn a_socket_that_several_threads_have_sends_to_the_last_that_it_was_connected_to() {
+    let both = process(|| {
+        let (a, b) = (bound("a"), bound("b"));
+        let socket = UnixDatagram::unbound().expect("a socket");
+        socket.connect("a").expect("a socket");
+        let same = socket.try_clone().expect("a descriptor");
+        let connects = std::thread::spawn(move || same.connect("b").expect("a socket"));
+        let _ = std::fs::metadata("nothing");
+        socket.send(b"x").expect("a socket");
+        connects.join().expect("a thread");
+        a.set_nonblocking(true).expect("a socket");
+        match first(&a) {
+            libc::EAGAIN => first(&b),
+            heard => heard,
+        }
+    });
+    let ran = execution(&mut tracer(&[both], Tree::new()), &mut OneAfterTheOther);
+    assert_eq!(ran.outcome.exits, [status(b'x')]);
+}
+
+/// What is not followed is said.
+#[test]
+fn what_is_not_followed_of_datagrams_is_not_covered() {
+    let says = |script: &str| {
+        let begins = "import sys\nsys.path.pop(0)\nimport ctypes, os, socket\n\
+                      one = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\n";
+        let mut tracer = tracer(&[python(&format!("{begins}{script}"))], Tree::new());
+        let ran = execution(&mut tracer, &mut OneAfterTheOther);
+        assert_eq!(ran.outcome.exits, [status(0)], "{script}");
+        tracer.not_covered().into_iter().collect::<Vec<_>>()
+    };
+    let bound = "two = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\ntwo.bind('s')\n";
+    let named_late = format!("{bound}one.sendto(b'x', 's')\none.bind('c')\nassert two.recvfrom(9)[1] == 'c'");
+    assert_eq!(says(&named_late), ["the name that a Unix socket is given when it has sent datagrams"]);
+    assert_eq!(says("one.shutdown(socket.SHUT_RD)"), ["a Unix socket that is shut before it has a name"]);
+    let copied = format!(
+        "{bound}one.connect('s')\nopen('f', 'w').write('x')\n\
+         os.sendfile(one.fileno(), os.open('f', os.O_RDONLY), None, 1)"
+    );
+    assert_eq!(says(&copied), ["sendfile with a FIFO or a Unix socket of the workspace"]);
+    let third = "three = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\nthree.bind('u')\n";
+    let anew = format!("{bound}{third}one.bind('c')\none.connect('s')\none.connect('u')");
+    assert_eq!(says(&anew), ["a Unix socket with a name that is connected anew"]);
+    // An address without a length is none: it goes to whom the socket is connected.
+    let empty = format!(
+        "{bound}one.connect('s')\n\
+         assert ctypes.CDLL(None).sendto(one.fileno(), b'x', 1, 0, b'  ', 0) == 1\nassert two.recv(9) == b'x'"
+    );
+    assert!(says(&empty).is_empty());
+}
+
+/// The kernel keeps to the socket that it has found; here the name is looked up again.
+#[test]
+fn a_name_that_changes_while_somebody_waits_at_it_is_not_covered() {
+    let unnames = process(|| {
+        let socket = full_at_once();
+        std::fs::remove_file("s").expect("a name");
+        first(&socket)
+    });
+    let mut tracer = tracer(&[unnames, tells(b'a')], Tree::new());
+    let result = explore(&mut Dpor::new(), &mut tracer, MAX_STEPS, &mut |_| ControlFlow::Continue(()));
+    assert!(result.expect("every execution can be run").exhaustive);
+    let said: Vec<_> = tracer.not_covered().into_iter().collect();
+    assert_eq!(said, ["a name that changes while somebody waits for room at its Unix socket"]);
 }
 
 /// A stream finds no end in it, and a datagram no stream.

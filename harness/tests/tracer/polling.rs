@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, Permissions};
+use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 
 use cooks_harness::backend::Detail;
@@ -313,4 +314,41 @@ fn who_looks_for_ever_has_not_looked_more_often_in_one_execution_than_in_another
     let often = |result: &CallResult| matches!(result, CallResult::Value(100..));
     let looks: Vec<_> = trace.map(|event| event.result).filter(often).collect();
     assert_eq!(looks, [CallResult::Value(20_000)]);
+}
+
+/// What comes of looking for ever depends on all that the wait for the next look comes behind.
+#[test]
+fn who_looks_for_ever_sees_the_same_time_in_every_execution() {
+    let polls = process(|| {
+        loop {
+            fs::File::create("t").expect("a file");
+            if fs::exists("x").expect("a folder") {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(100));
+        }
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        write!(io::stdout(), "{}", now.expect("a time after 1970").as_secs()).expect("an output");
+        0
+    });
+    let late = process(|| {
+        std::thread::sleep(std::time::Duration::from_secs(100_000));
+        fs::metadata("t").expect("a file");
+        fs::write("x", "").expect("a file");
+        0
+    });
+    let (programs, initial) = ([polls, late], files(&[("t", "")]));
+    let schedules = classes(&programs, &initial).schedules;
+    for backwards in [false, true] {
+        let mut kept = tracer(&programs, initial.clone());
+        let mut in_turn = schedules.clone();
+        if backwards {
+            in_turn.reverse();
+        }
+        for schedule in in_turn {
+            let again = execution(&mut kept, &mut Follow(&schedule));
+            let afresh = kept.execute_afresh(&mut Follow(&schedule), Detail::Search).expect("it can be run");
+            assert_eq!((again.trace, again.outcome), (afresh.trace, afresh.outcome));
+        }
+    }
 }

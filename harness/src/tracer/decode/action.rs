@@ -116,7 +116,9 @@ pub enum Action {
         to: ObjectId,
         /// Whether because that is the one it is connected to.
         as_peer: bool,
-        /// Whether there is room for it.
+        /// How many bytes it has.
+        length: u64,
+        /// Whether it is sure to find room.
         fits: bool,
         /// Whether the call waits for room where there is none.
         waits: bool,
@@ -270,6 +272,7 @@ impl Action {
         match self {
             Self::Poll => true,
             Self::Through { end, written, waits, .. } => *waits && fills(end, *written),
+            Self::Post { waits, .. } => *waits,
             _ => false,
         }
     }

@@ -140,8 +140,13 @@ impl Decoder<'_> {
     /// used instead of the file's, or 0.
     pub(super) fn between(&mut self, from: (i32, u64), to: (i32, u64), length: u64) -> Option<Decision> {
         let (source, target) = (self.description(from.0), self.description(to.0));
-        let is_end = |number| self.caller.descriptors.borrow().get(number).and_then(|of| of.end()).is_some();
-        if is_end(from.0) || is_end(to.0) {
+        let table = self.caller.descriptors.borrow();
+        let is_end = |number| {
+            table.get(number).is_some_and(|of: &Rc<Description>| of.end().is_some() || of.peer().is_some())
+        };
+        let is_one = is_end(from.0) || is_end(to.0);
+        drop(table);
+        if is_one {
             return self.refuses_streams(&[from.0, to.0]);
         }
         let start = |of: &Description, pointer: u64| match pointer {

@@ -5,11 +5,11 @@ use std::rc::Rc;
 use super::data::Transfer;
 use super::sockets::{Addressed, socket_at};
 use super::{Action, Decision, Decoder};
-use crate::model::{Access, Location, ObjectId};
+use crate::model::{Access, Location, ObjectId, Way};
 use crate::tracer::files::Description;
 use crate::tracer::input::is_nonblocking;
 use crate::tracer::sockets::{Kind, Socket};
-use crate::tracer::streams::End;
+use crate::tracer::streams::{End, Streams};
 
 /// Sizes of `struct msghdr` and `struct mmsghdr`, in numbers of 64 bits.
 const MESSAGE: usize = 7;
@@ -24,6 +24,12 @@ pub(super) struct Message {
     pub flags: i32,
     /// Where it is sent to, an address and its length, where that is said.
     pub to: Option<(u64, u64)>,
+}
+
+/// The address that a message is sent to, and its length: none where either is 0.
+pub(super) fn address_of(address: u64, length: u64) -> Option<(u64, u64)> {
+    let length = length & u64::from(u32::MAX);
+    (address != 0 && length != 0).then_some((address, length))
 }
 
 impl Decoder<'_> {
@@ -65,18 +71,18 @@ impl Decoder<'_> {
     ) -> Option<Decision> {
         let waits = how.flags & libc::RWF_NOWAIT == 0 && !is_nonblocking(self.caller.tracee, how.number);
         let detail = format!("{length} bytes as a datagram");
-        let Some((address, length)) = to else {
+        let Some((address, size)) = to else {
             let peer = description.peer()?;
-            let (accesses, action) = self.posted(description, peer.object, (true, waits));
+            let (accesses, action) = self.posted(description, peer.object, length, (true, waits));
             return Some(self.hold(Some(peer.path), detail, accesses, action));
         };
-        let resolved = match self.addressed(address, length)? {
+        let resolved = match self.addressed(address, size)? {
             Addressed::Inside(resolved) => resolved,
             Addressed::Elsewhere(decision) => return Some(decision),
         };
         let (more, action) = match socket_at(&resolved) {
             Some((to, _)) => {
-                let (touched, action) = self.posted(description, to, (false, waits));
+                let (touched, action) = self.posted(description, to, length, (false, waits));
                 ([vec![Access::read(Location::Mode(to))], touched].concat(), action)
             }
             None => (Vec::new(), Action::None),
@@ -88,11 +94,20 @@ impl Decoder<'_> {
         &self,
         by: &Rc<Description>,
         to: ObjectId,
+        length: u64,
         (as_peer, waits): (bool, bool),
     ) -> (Vec<Access>, Action) {
-        let own = by.socket().and_then(Socket::mailbox);
-        let fits = self.world.streams.has_room(to, own);
-        (self.world.streams.posting(to), Action::Post { by: Rc::clone(by), to, as_peer, fits, waits })
+        let streams = &self.world.streams;
+        let mut accesses = streams.posting(to);
+        // Where the one that it is connected to is gone, the connection is too, with all that has come.
+        if let Some(own) = by.socket().and_then(Socket::mailbox)
+            && as_peer
+            && streams.ends(to, Way::Back).is_empty()
+        {
+            accesses.extend([streams.emptying(own).0, Access::write(Streams::senders(own))]);
+        }
+        let fits = streams.is_sure_of_room(to);
+        (accesses, Action::Post { by: Rc::clone(by), to, as_peer, length, fits, waits })
     }
 
     /// `sendmsg` and `recvmsg`. A descriptor of the workspace in a message is not followed to who gets it.
@@ -112,7 +127,7 @@ impl Decoder<'_> {
         if count.is_some() {
             return self.refuses_streams(&[number]);
         }
-        let to = (written && numbers[0] != 0).then_some((numbers[0], numbers[1] & u64::from(u32::MAX)));
+        let to = address_of(numbers[0], numbers[1]).filter(|_| written);
         let parts = self.caller.tracee.read_numbers(numbers[2], (numbers[3] as usize).min(1024) * 2).ok()?;
         let length =
             parts.as_chunks::<2>().0.iter().fold(0u64, |sum, [_, length]| sum.saturating_add(*length));

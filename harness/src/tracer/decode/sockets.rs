@@ -9,7 +9,7 @@ use crate::tracer::files::Description;
 use crate::tracer::input::is_nonblocking;
 use crate::tracer::paths::{Place, Resolved, lossy};
 use crate::tracer::sockets::{Kind, Peer, Stage};
-use crate::tracer::streams::End;
+use crate::tracer::streams::{End, Streams};
 
 /// The size of `struct sockaddr_storage`, in bytes.
 const MOST_ADDRESS: u64 = 128;
@@ -51,6 +51,10 @@ impl Decoder<'_> {
         let Place::Inside(spot) = &resolved.place else { return self.not_followed() };
         if spot.path.starts_with('/') {
             return self.not_followed();
+        }
+        if description.socket().is_some_and(|socket| socket.cost.get() > 0) {
+            // Who takes what was sent is told the name that its sender has then.
+            self.note("the name that a Unix socket is given when it has sent datagrams".into());
         }
         let (more, action) = match spot.found {
             Some(_) => (Vec::new(), Action::None),
@@ -98,7 +102,8 @@ impl Decoder<'_> {
         };
         let mode = Access::read(Location::Mode(to));
         if description.socket().is_some_and(|socket| socket.kind == Kind::Datagrams) {
-            let looks = vec![mode, Access::read(Location::Ends { object: to, way: Way::Back })];
+            let open = Location::Ends { object: to, way: Way::Back };
+            let looks = vec![mode, Access::read(open), Access::read(Streams::senders(to))];
             return self.meet(&description, (Some(Peer { object: to, path }), looks), Some(resolved));
         }
         let more = [vec![mode], self.world.streams.sending(End::Listener(to), 1)].concat();
@@ -114,10 +119,7 @@ impl Decoder<'_> {
     ) -> Option<Decision> {
         let socket = description.socket()?;
         if let Some(own) = socket.mailbox() {
-            accesses.push(Access::write(Location::Ends { object: own, way: Way::Back }));
-            if description.peer().is_some() {
-                self.note("a Unix socket that is connected anew".into());
-            }
+            accesses.push(Access::write(Streams::senders(own)));
         }
         let action = Action::Meet { description: Rc::clone(description), peer };
         Some(match resolved {
@@ -149,7 +151,13 @@ impl Decoder<'_> {
     /// `shutdown`: of what is sent, the other end sees the end; what is read waits for nothing any more.
     pub(super) fn shut(&mut self, number: i32, how: i32) -> Option<Decision> {
         let description = Rc::clone(self.caller.descriptors.borrow().get(number)?);
-        let end = description.end()?;
+        let socket = description.socket()?;
+        let Some(end) = description.end() else {
+            if socket.kind == Kind::Datagrams {
+                self.note("a Unix socket that is shut before it has a name".into());
+            }
+            return None;
+        };
         // What has a name stays open until it is closed, however it is shut: nothing that it sends comes through there.
         let (reading, writing) =
             (how != libc::SHUT_WR, how != libc::SHUT_RD && !matches!(end, End::Listener(_)));
@@ -158,7 +166,10 @@ impl Decoder<'_> {
             accesses.extend(self.world.streams.closing_of(&description));
         }
         if reading {
-            accesses.push(Access::write(end.stream(false)));
+            accesses.push(Access::write(match socket.mailbox() {
+                Some(own) => Streams::senders(own),
+                None => end.stream(false),
+            }));
         }
         let detail = match (reading, writing) {
             (true, true) => "both ways",

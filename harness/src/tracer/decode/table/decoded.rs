@@ -3,7 +3,7 @@
 use super::{NONE, Row, decoded};
 use crate::tracer::decode::data::{Transfer, offset_of};
 use crate::tracer::decode::descriptors::TERMINAL;
-use crate::tracer::decode::messages::Message;
+use crate::tracer::decode::messages::{Message, address_of};
 use crate::tracer::decode::{Decision, descriptor as fd};
 use crate::tracer::signals::To;
 
@@ -154,8 +154,7 @@ pub(super) const ROWS: &[Row] = &[
     decoded("setsockopt", 54, 208, |call, [a, b, c, ..]| call.set_option(fd(a), b as i32, c as i32)),
     decoded("getsockopt", 55, 209, |call, [a, b, c, ..]| call.option(fd(a), b as i32, c as i32)),
     decoded("sendto", 44, 206, |call, [a, _, length, d, e, f]| {
-        let to = (e != 0).then_some((e, f));
-        call.message(fd(a), Message { length, flags: d as i32, to }, true)
+        call.message(fd(a), Message { length, flags: d as i32, to: address_of(e, f) }, true)
     }),
     decoded("recvfrom", 45, 207, |call, [a, _, length, d, ..]| {
         call.message(fd(a), Message { length, flags: d as i32, to: None }, false)
