@@ -134,7 +134,7 @@ impl Running<'_> {
     }
 
     /// Has a task go on with this result, without the call at whose entry it stands.
-    fn skip(&mut self, name: &Name, entry: Registers, result: i64) -> Result<i64, TraceError> {
+    pub(super) fn skip(&mut self, name: &Name, entry: Registers, result: i64) -> Result<i64, TraceError> {
         let mut registers = entry;
         registers.skip_with(result);
         self.task(name)?.tracee.set_registers(registers)?;
@@ -281,7 +281,10 @@ impl Running<'_> {
                 let connection = End::Connection(self.made_by(name), Way::There);
                 become_socket(description, path, Stage::End(connection));
             }
-            Action::Meet { description, peer } => self.meets(description, peer.clone())?,
+            Action::Meet { description, peer } => {
+                self.note_connected_anew(description, peer.as_ref());
+                self.meets(description, peer.clone())?;
+            }
             Action::Accept { from, kind, path, flags } => {
                 if let Some(made) = self.world.streams.accept(*from) {
                     let stage = Stage::End(End::Connection(made, Way::Back));
@@ -348,6 +351,7 @@ impl Running<'_> {
             | Action::Through { .. }
             | Action::Post { .. }
             | Action::Await
+            | Action::AwaitRoom
             | Action::Poll
             | Action::Mark => {}
         }

@@ -1,7 +1,10 @@
 //! What calls have put into FIFOs and sockets of the workspace, or taken out of them, and what sockets become by them.
 
+use std::os::unix::net::UnixDatagram;
 use std::rc::Rc;
 use std::sync::OnceLock;
+
+use nix::sys::socket::{getsockopt, sockopt};
 
 use super::TraceError;
 use super::decode::{Action, Held};
@@ -19,6 +22,16 @@ pub(super) fn most_datagrams() -> u64 {
     static LIMIT: OnceLock<u64> = OnceLock::new();
     let read = || std::fs::read_to_string("/proc/sys/net/unix/max_dgram_qlen").ok()?.trim().parse().ok();
     LIMIT.get_or_init(|| read().unwrap_or(10)).saturating_add(1)
+}
+
+/// What the kernel counts of what a socket has sent is at the most this where it lets in another message, if nobody has set another size.
+pub(super) fn most_bytes() -> u64 {
+    static SIZE: OnceLock<u64> = OnceLock::new();
+    *SIZE.get_or_init(|| {
+        let pair = UnixDatagram::unbound().ok();
+        let size = pair.and_then(|socket| getsockopt(&socket, sockopt::SndBuf).ok());
+        size.map_or(212_992, |size| size as u64)
+    })
 }
 
 impl Running<'_> {
@@ -57,8 +70,8 @@ impl Running<'_> {
                 }
                 operation.adds = vec![(End::Listener(*to).stream(true), 1)];
             }
-            Action::Post { by, as_peer, fits, .. } => {
-                self.note_full(result == WOULD_WAIT && *fits);
+            Action::Post { by, as_peer, length, fits, .. } => {
+                self.note_full(result == WOULD_WAIT && (*fits || is_full_of_own(by, *length)));
                 if *as_peer && result == -i64::from(libc::ECONNREFUSED) {
                     self.lose_peer(by, operation)?;
                 }
@@ -112,6 +125,15 @@ impl Running<'_> {
         become_socket(description, path, stage);
     }
 
+    /// One with a name that is connected to another one, or to none any more, loses what has come: that is not followed.
+    pub(super) fn note_connected_anew(&mut self, description: &Description, peer: Option<&Peer>) {
+        let before = description.peer();
+        let has_name = description.socket().is_some_and(|socket| socket.mailbox().is_some());
+        if has_name && before.is_some() && before.as_ref() != peer {
+            self.world.not_covered.insert("a Unix socket with a name that is connected anew".into());
+        }
+    }
+
     /// A socket for datagrams is connected to this one, or to none: so what other tasks of its process are about to send goes there.
     pub(super) fn meets(
         &mut self,
@@ -119,10 +141,7 @@ impl Running<'_> {
         peer: Option<Peer>,
     ) -> Result<(), TraceError> {
         let Some(socket) = description.socket() else { return Ok(()) };
-        let before = socket.peer.replace(peer.clone());
-        if socket.mailbox().is_some() && before.is_some() && peer.is_some() && before != peer {
-            self.world.not_covered.insert("a Unix socket with a name that is connected anew".into());
-        }
+        socket.peer.replace(peer);
         let sends = |held: &Held| matches!(&held.action, Action::Post { by, as_peer: true, .. } if Rc::ptr_eq(by, description));
         let held = self.tasks.iter().filter_map(|(name, task)| match &task.state {
             State::Held { held, entry, .. } if sends(held) => Some((name.clone(), *entry)),
@@ -154,6 +173,11 @@ impl Running<'_> {
         let name = call.map_or("a system call", |call| call.name());
         self.world.not_covered.insert(format!("{name} that waits, as on a FIFO or socket that is full"));
     }
+}
+
+/// Whether the datagrams that a socket has sent, wherever to, may be in the way of a further one.
+pub(super) fn is_full_of_own(by: &Description, length: u64) -> bool {
+    by.socket().is_some_and(|socket| socket.cost.get() + cost(length) > most_bytes())
 }
 
 /// What a socket is from now on, and the path that it has, if it had none.

@@ -38,6 +38,7 @@ mod paths;
 mod polling;
 mod program;
 mod releases;
+mod room;
 mod root;
 mod sandbox;
 mod signals;
@@ -77,7 +78,7 @@ pub use self::free::{Free, Start};
 use self::known::Known;
 use self::laid::{Changes, Laid, Survey};
 use self::locks::Locks;
-use self::messages::most_datagrams;
+use self::messages::{most_bytes, most_datagrams};
 pub use self::needs::{Need, State, needs};
 use self::outside::Outside;
 use self::paths::Paths;
@@ -319,7 +320,7 @@ impl Tracer {
             paths: self.paths()?,
             objects,
             locks,
-            streams: Streams::new(most_datagrams()),
+            streams: Streams::new(most_datagrams(), most_bytes()),
             changes,
             mapped: BTreeMap::new(),
             timers: Timers::default(),

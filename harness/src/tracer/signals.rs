@@ -321,6 +321,11 @@ impl Running<'_> {
     /// Takes a task out of what it is held at, or asleep in, for a signal that the kernel has for it.
     fn interrupt(&mut self, name: &Name) -> Result<(), TraceError> {
         let waits = self.is_barred(name);
+        if let State::Held { entry, .. } = self.tasks[name].state
+            && self.end_in_part(name, entry)?
+        {
+            return Ok(());
+        }
         let task = &self.tasks[name];
         match &task.state {
             State::Meeting { .. } => self.stop_meeting(name)?,

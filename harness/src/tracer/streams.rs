@@ -9,21 +9,10 @@ use crate::model::{Access, AccessKind, Location, Need, ObjectId, Operation, Proc
 /// So many bytes fit into a FIFO however they were written. Where more have gone through it, a write may depend on every read.
 const ALWAYS_FITS: u64 = 32 << 10;
 
-/// What the kernel counts of what is in a socket is at most this where another message is let in (`net.core.wmem_default`), and so much
-/// where it can be written to as `poll` says (`unix_writable`, net/unix/af_unix.c).
-const SOCKET_FITS: u64 = 212_992;
-const SOCKET_IS_WRITABLE: u64 = SOCKET_FITS / 4;
-
 /// The most that the kernel counts of a message of so many bytes: the memory that it takes, in powers of two, and what it keeps of it.
 #[must_use]
 pub fn cost(length: u64) -> u64 {
     length.saturating_mul(2).saturating_add(1024)
-}
-
-/// Whether a socket through which messages of this cost were ever sent may be one that cannot be written to at once.
-#[must_use]
-pub fn may_be_full(cost: u64) -> bool {
-    cost > SOCKET_IS_WRITABLE
 }
 
 /// A page, in bytes.
@@ -134,6 +123,8 @@ struct Flow {
 pub struct Streams {
     /// So many datagrams are in a socket at the most.
     most_datagrams: u64,
+    /// So much what was sent through a socket may cost where another message is let in.
+    most_cost: u64,
     flows: BTreeMap<(ObjectId, Way), Flow>,
     /// Of each socket with a name, the connections that it has not taken yet.
     waiting: BTreeMap<ObjectId, VecDeque<ObjectId>>,
@@ -157,10 +148,18 @@ pub fn ways(flags: i32) -> Vec<Way> {
 }
 
 impl Streams {
-    /// Before anything went through, where so many datagrams are in a socket at the most.
+    /// Before anything went through, where so many datagrams are in a socket at the most, and another message is let into a connection
+    /// where what was sent costs so much at the most.
     #[must_use]
-    pub fn new(most_datagrams: u64) -> Self {
-        Self { most_datagrams, ..Self::default() }
+    pub fn new(most_datagrams: u64, most_cost: u64) -> Self {
+        Self { most_datagrams, most_cost, ..Self::default() }
+    }
+
+    /// Whether a socket through which messages of this cost were ever sent may be one that cannot be written to as `poll` says
+    /// (`unix_writable`, net/unix/af_unix.c).
+    #[must_use]
+    pub fn may_be_full(&self, cost: u64) -> bool {
+        cost > self.most_cost / 4
     }
 
     /// How much was sent and how much was taken.
@@ -324,7 +323,7 @@ impl Streams {
     /// Whether what is written into a connection fits, however much of what came before was read: what was ever sent does.
     #[must_use]
     pub fn is_sure_to_fit(&self, end: End, length: u64) -> bool {
-        self.cost(end).saturating_add(cost(length)) <= SOCKET_FITS
+        self.cost(end).saturating_add(cost(length)) <= self.most_cost
     }
 
     /// What all that was ever sent through an end may have cost.
@@ -356,8 +355,11 @@ impl Streams {
     #[must_use]
     pub fn looking(&self, end: End) -> Vec<Access> {
         let (object, stream) = (end.object(), end.stream(false));
-        let may_be_full = matches!(end, End::Connection(..)) && may_be_full(self.cost(end));
-        let own = may_be_full.then(|| end.stream(true));
+        let may_be_full = matches!(end, End::Connection(..)) && self.may_be_full(self.cost(end));
+        // What its own process sends decides whether it looks at that: so it has something in common with that in any case.
+        let unsent = Location::Stream { object, way: end.way(true), start: u64::MAX - 2, end: u64::MAX - 1 };
+        let own =
+            matches!(end, End::Connection(..)).then(|| if may_be_full { end.stream(true) } else { unsent });
         let others = match end {
             End::Listener(_) => Vec::new(),
             End::Fifo(..) | End::Connection(..) => end.ways(),

@@ -290,6 +290,14 @@ pub fn descriptor_of(process: Pid, number: RawFd) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(copy as RawFd) })
 }
 
+/// How much the kernel counts of what a socket has sent and nobody has taken yet.
+pub fn unsent(socket: &OwnedFd) -> io::Result<u64> {
+    let mut counted: libc::c_int = 0;
+    // SAFETY: writes one number, which lives across the call.
+    check(unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut counted) }.into())?;
+    Ok(u64::try_from(counted).unwrap_or(0))
+}
+
 /// Makes a timer's descriptor readable, or not: arms it with a time that is past, or disarms it.
 pub fn set_timer(timer: RawFd, readable: bool) -> io::Result<()> {
     let never = libc::timespec { tv_sec: 0, tv_nsec: 0 };

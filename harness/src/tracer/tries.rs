@@ -1,12 +1,10 @@
-//! Calls on FIFOs that wait for a change: for room, or for one of several things. Each is tried; in vain, its task is held until
+//! Calls that wait for a change: for room, or for one of several things. Each is tried; in vain, its task is held until
 //! another process changes something of what it looked at.
 
 use super::TraceError;
-use super::arch::name_of;
-use super::decode::{Action, Held};
+use super::decode::{Action, Decision, Held};
 use super::execution::Running;
-use super::streams::{End, Streams};
-use super::task::{Name, Parts, State, Task};
+use super::task::{Name, State, Task};
 use super::tracee::{Registers, Stop};
 use crate::model::{Access, Call, Event, Location, Operation, ProcessId};
 
@@ -29,6 +27,7 @@ impl Running<'_> {
                 task.state = State::Ready;
                 Ok(Some(self.done(name, operation, 0, None)))
             }
+            Action::AwaitRoom => self.go_on_where_there_is_room(name, held, entry).map(Some),
             Action::Through { room: Some(0), .. } => {
                 let call = Call { detail: Call::WAITS_FOR_ROOM.into(), ..operation.call.clone() };
                 self.hold_for_change(name, call, &mut operation, Action::Await, entry)?;
@@ -58,7 +57,7 @@ impl Running<'_> {
     }
 
     /// Holds a task, at the entry of a call that was in vain, until something changes of what it has looked at.
-    fn hold_for_change(
+    pub(super) fn hold_for_change(
         &mut self,
         name: &Name,
         call: Call,
@@ -66,8 +65,7 @@ impl Running<'_> {
         action: Action,
         entry: Registers,
     ) -> Result<(), TraceError> {
-        let accesses: Vec<Access> =
-            done.accesses.iter().map(|access| Access::read(access.location.clone())).collect();
+        let accesses = only_read(&done.accesses);
         done.accesses.clone_from(&accesses);
         let operation = Operation { call, accesses, awaits: true, ..Operation::default() };
         self.turns += 1;
@@ -90,7 +88,7 @@ impl Running<'_> {
 
     /// Takes a task out of the call that it sleeps in: to its exit, or, where there is nothing to show for it, `None`: then it is at rest
     /// in it.
-    fn take_out(&mut self, name: &Name) -> Result<Option<Registers>, TraceError> {
+    pub(super) fn take_out(&mut self, name: &Name) -> Result<Option<Registers>, TraceError> {
         let tracee = &self.task(name)?.tracee;
         tracee.interrupt()?;
         let stop = tracee.wait_for_stop()?;
@@ -99,108 +97,6 @@ impl Running<'_> {
         let is_interrupted = registers.is_to_be_made_again() || registers.result() == -i64::from(libc::EINTR);
         let is_over = stop == Stop::CallExit && !is_interrupted;
         Ok(is_over.then_some(registers))
-    }
-
-    /// Writes into a connection, or sends a datagram. What does not fit goes when something was taken: of one buffer in parts, of which
-    /// its program sees nothing.
-    fn try_to_send(
-        &mut self,
-        name: &Name,
-        held: &Held,
-        entry: Registers,
-    ) -> Result<Option<Event>, TraceError> {
-        if self.run_into_call(name)?.is_some() {
-            return Ok(None);
-        }
-        let Some(registers) = self.take_out(name)? else {
-            return self.await_room(name, held, entry).map(Some);
-        };
-        let result = registers.result();
-        let is_alone = ["write", "sendto"].contains(&name_of(entry.call()));
-        if !is_alone || result <= 0 {
-            self.note_unexpected_wait(entry.call());
-            return Ok(None);
-        }
-        let mut operation = held.operation.clone();
-        self.count_what_went_through(name, &mut operation, (&held.action, result))?;
-        self.have_rest_written(name, entry, result.unsigned_abs())?;
-        Ok(Some(self.done(name, operation, result, None)))
-    }
-
-    /// Holds a task that sleeps in a call for want of room, until there may be some.
-    fn await_room(&mut self, name: &Name, held: &Held, entry: Registers) -> Result<Event, TraceError> {
-        let task = self.task(name)?;
-        task.tracee.back_to(&entry)?;
-        let entry = task.tracee.registers()?;
-        let mut operation = held.operation.clone();
-        let (full, fits, at) = match held.action {
-            Action::Through { end, fits, .. } => (end.stream(true), fits, Call::THROUGH_SOCKET),
-            Action::Post { to, fits, .. } => (End::Listener(to).stream(true), fits, Call::AT_SOCKET),
-            _ => return Err(TraceError::Lost(format!("task {name} does not wait for room"))),
-        };
-        self.note_full(fits);
-        if fits {
-            operation.accesses.push(Access::read(full));
-        }
-        let call = Call { detail: format!("{} {at}", Call::WAITS_FOR_ROOM), ..operation.call.clone() };
-        self.hold_for_change(name, call, &mut operation, Action::Await, entry)?;
-        if let (Action::Post { to, .. }, State::Held { held, .. }) =
-            (&held.action, &mut self.task(name)?.state)
-        {
-            // Whether it takes anything of this sender is seen when there may be room, not before.
-            held.operation.accesses.retain(|access| access.location != Streams::senders(*to));
-        }
-        Ok(self.done(name, operation, -i64::from(libc::EAGAIN), None))
-    }
-
-    /// Writes so many of the bytes, and has the task come to the entry of a write of the others.
-    fn write_part(&mut self, name: &Name, entry: Registers, room: u64) -> Result<i64, TraceError> {
-        let mut part = entry;
-        part.replace_argument(2, room);
-        self.task(name)?.tracee.set_registers(part)?;
-        let (result, _) = self.run_call(name)?;
-        self.have_rest_written(name, entry, u64::try_from(result).unwrap_or(0))?;
-        Ok(result)
-    }
-
-    /// Of a write that has come to its exit, has the task come to the entry of one of what is left.
-    fn have_rest_written(&mut self, name: &Name, entry: Registers, moved: u64) -> Result<(), TraceError> {
-        let [number, address, length, flags, ..] = entry.arguments();
-        let mut rest = entry;
-        if self.is_socket(name, number as i32) {
-            // Where the other end is gone meanwhile, the kernel tells of it by a signal only if nothing was written.
-            let flags = if name_of(entry.call()) == "sendto" { flags } else { 0 };
-            rest.call_instead(libc::SYS_sendto, [number, address + moved, length - moved]);
-            rest.replace_argument(3, flags | libc::MSG_NOSIGNAL as u64);
-        } else {
-            rest.replace_argument(1, address + moved);
-            rest.replace_argument(2, length - moved);
-        }
-        let task = self.task(name)?;
-        task.parts.get_or_insert(Parts { entry, moved: 0 }).moved += moved;
-        let mut registers = task.tracee.registers()?;
-        registers.make_again(&rest);
-        task.tracee.set_registers(registers)?;
-        task.state = State::Ready;
-        Ok(())
-    }
-
-    fn is_socket(&self, name: &Name, number: i32) -> bool {
-        let table = self.tasks[name].descriptors.borrow();
-        table.get(number).is_some_and(|description| description.socket().is_some())
-    }
-
-    /// Where a call was made in parts, and this was the last: what its program sees of it.
-    pub(super) fn end_parts(&mut self, name: &Name, result: i64) -> Result<(), TraceError> {
-        let task = self.task(name)?;
-        let Some(Parts { entry, moved }) = task.parts.take() else { return Ok(()) };
-        let mut registers = task.tracee.registers()?;
-        for (number, argument) in entry.arguments().into_iter().enumerate() {
-            registers.replace_argument(number, argument);
-        }
-        registers.skip_with(moved.cast_signed() + result.max(0));
-        task.tracee.set_registers(registers)?;
-        Ok(())
     }
 
     /// Those that wait for a change of what this has changed need not wait any longer.
@@ -245,7 +141,15 @@ impl Running<'_> {
             self.task(name)?.state = State::Ready;
             self.processes[name.process].moved += 1;
         } else {
-            self.task(name)?.tracee.back_to(&entry)?;
+            let tracee = &self.task(name)?.tracee;
+            tracee.back_to(&entry)?;
+            let entry = tracee.registers()?;
+            // What its own process has done may have changed what it looks at.
+            if let Decision::Hold(fresh) = self.meaning(name, &entry)?
+                && let State::Held { held, .. } = &mut self.task(name)?.state
+            {
+                held.operation.accesses = only_read(&fresh.operation.accesses);
+            }
         }
         Ok(())
     }
@@ -256,4 +160,9 @@ fn of_the_way(operation: &Operation) -> Vec<Access> {
     let is_at_it =
         |access: &&Access| matches!(access.location, Location::Stream { .. } | Location::Ends { .. });
     operation.accesses.iter().filter(|access| !is_at_it(access)).cloned().collect()
+}
+
+/// Of the same, as it is looked at.
+fn only_read(accesses: &[Access]) -> Vec<Access> {
+    accesses.iter().map(|access| Access::read(access.location.clone())).collect()
 }

@@ -345,6 +345,18 @@ fn what_is_not_followed_of_datagrams_is_not_covered() {
     let third = "three = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\nthree.bind('u')\n";
     let anew = format!("{bound}{third}one.bind('c')\none.connect('s')\none.connect('u')");
     assert_eq!(says(&anew), ["a Unix socket with a name that is connected anew"]);
+    let apart = format!(
+        "{bound}{third}one.bind('c')\none.connect('s')\n\
+         assert ctypes.CDLL(None).connect(one.fileno(), bytes(16), 16) == 0"
+    );
+    assert_eq!(says(&apart), ["a Unix socket with a name that is connected anew"]);
+    // What the sender has sent elsewhere is in the way.
+    let own = format!(
+        "{bound}{third}for _ in range(600): one.sendto(b'x', 's'), two.recv(9)\n\
+         one.setblocking(False)\nfor _ in range(9): one.sendto(bytes(21_000), 'u')\n\
+         try: one.sendto(b'x', 's')\nexcept BlockingIOError: pass\nelse: sys.exit(1)"
+    );
+    assert_eq!(says(&own), ["a Unix socket that is full"]);
     // An address without a length is none: it goes to whom the socket is connected.
     let empty = format!(
         "{bound}one.connect('s')\n\

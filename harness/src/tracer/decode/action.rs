@@ -127,6 +127,8 @@ pub enum Action {
     Poll,
     /// A call that was tried in vain is tried again.
     Await,
+    /// A write into a connection that waits for room goes on, where there is as much as the kernel wakes it for.
+    AwaitRoom,
     /// A source of random bytes is opened.
     OpenRandom {
         /// The flags of `open`.

@@ -146,7 +146,9 @@ impl Decoder<'_> {
     /// `ioctl`. The file system of the workspace refuses most of them; one that it takes and that is not known ends the
     /// exploration.
     pub(super) fn device(&mut self, number: i32, command: u32, argument: u64) -> Option<Decision> {
-        if let (BYTES_LEFT, Some(looks)) = (command, self.watches(&[number])) {
+        if command == BYTES_LEFT
+            && let Some(looks) = self.watches(&[number])
+        {
             return Some(looks);
         }
         let (description, object) = self.description(number)?;

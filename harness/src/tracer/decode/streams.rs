@@ -9,7 +9,7 @@ use crate::model::{Access, Call, Location, ObjectId, Operation};
 use crate::tracer::files::{Description, What};
 use crate::tracer::input::is_nonblocking;
 use crate::tracer::sockets::{Kind, Socket};
-use crate::tracer::streams::{End, Streams, may_be_full, ways};
+use crate::tracer::streams::{End, Streams, ways};
 
 impl Decoder<'_> {
     /// An `open` of a FIFO, having looked up this; `words`: with what flags.
@@ -150,7 +150,11 @@ impl Decoder<'_> {
         let mut ends: Vec<_> = described.iter().filter_map(|of| Some((of.end()?, of.path()))).collect();
         ends.sort_unstable();
         ends.dedup();
-        if described.iter().filter_map(|of| of.socket()).any(|socket| may_be_full(socket.cost.get())) {
+        if described
+            .iter()
+            .filter_map(|of| of.socket())
+            .any(|socket| self.world.streams.may_be_full(socket.cost.get()))
+        {
             self.note("a Unix socket for datagrams that is full of bytes".into());
         }
         // One that is connected and sends datagrams is looked at for room with the other.
