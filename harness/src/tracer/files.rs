@@ -4,7 +4,7 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::{Rc, Weak};
 
-use super::sockets::{Peer, Socket};
+use super::sockets::{Kind, Peer, Socket};
 use super::streams::End;
 use crate::model::ObjectId;
 
@@ -99,6 +99,12 @@ impl Description {
         }
     }
 
+    /// Whether it is a socket for datagrams.
+    #[must_use]
+    pub fn is_for_datagrams(&self) -> bool {
+        self.socket().is_some_and(|socket| socket.kind == Kind::Datagrams)
+    }
+
     /// Of a socket for datagrams, the one that it is connected to.
     #[must_use]
     pub fn peer(&self) -> Option<Peer> {
@@ -112,6 +118,12 @@ impl Description {
             What::Fifo(object) => Some(End::Fifo(object, self.flags)),
             _ => self.socket()?.end(),
         }
+    }
+
+    /// The same, where something is read or written through there: connections that wait are not.
+    #[must_use]
+    pub fn end_to_read_or_write(&self) -> Option<End> {
+        self.end().filter(|end| !matches!(end, End::Listener(_)) || self.is_for_datagrams())
     }
 
     /// The object, where it is of one.

@@ -10,7 +10,7 @@ use super::TraceError;
 use super::decode::{Action, Held};
 use super::execution::Running;
 use super::files::{Description, What};
-use super::sockets::{Kind, Peer, Socket, Stage};
+use super::sockets::{Peer, Socket, Stage};
 use super::streams::{End, Streams, cost};
 use super::task::{Name, State};
 use crate::model::{Access, AccessKind, Location, ObjectId, Operation, ProcessId, Way};
@@ -76,10 +76,7 @@ impl Running<'_> {
                     self.lose_peer(by, operation)?;
                 }
             }
-            Action::Bind { description, .. }
-                if result >= 0
-                    && description.socket().is_some_and(|socket| socket.kind == Kind::Datagrams) =>
-            {
+            Action::Bind { description, .. } if result >= 0 && description.is_for_datagrams() => {
                 let ends = Location::Ends { object: self.made_by(name), way: Way::Back };
                 operation.adds = vec![(ends.clone(), 1)];
                 operation.accesses.push(Access::join(ends));
@@ -120,8 +117,11 @@ impl Running<'_> {
 
     /// A socket has a name now: one for datagrams can be reached by it.
     pub(super) fn named(description: &Description, path: &str, object: ObjectId) {
-        let is_reached = description.socket().is_some_and(|socket| socket.kind == Kind::Datagrams);
-        let stage = if is_reached { Stage::End(End::Listener(object)) } else { Stage::Named(object) };
+        let stage = if description.is_for_datagrams() {
+            Stage::End(End::Listener(object))
+        } else {
+            Stage::Named(object)
+        };
         become_socket(description, path, stage);
     }
 

@@ -1,7 +1,7 @@
 //! Unix sockets of the workspace between processes: who waits for whom, in every order and in no other.
 
 use std::collections::BTreeSet;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::ops::ControlFlow;
 use std::os::fd::AsRawFd;
@@ -13,8 +13,8 @@ use cooks_harness::model::{Ending, ProcessId, Tree};
 use cooks_harness::tracer::Program;
 
 use crate::support::{
-    MAX_STEPS, OneAfterTheOther, classes, content, execution, files, held, process, python, status, statuses,
-    tracer,
+    MAX_STEPS, OneAfterTheOther, asks, classes, content, execution, files, held, process, python, serves,
+    status, statuses, tracer,
 };
 
 /// The first byte that comes; 0 at the end, the error's number where there is one.
@@ -25,25 +25,6 @@ fn first(connection: &mut UnixStream) -> i32 {
         Ok(_) => i32::from(buffer[0]),
         Err(error) => error.raw_os_error().expect("an error of the kernel"),
     }
-}
-
-/// Takes one connection, and does this with it.
-fn serves(with: impl Fn(UnixStream) -> i32 + Send + Sync + 'static) -> Program {
-    process(move || {
-        let listener = UnixListener::bind("s").expect("a name for a socket");
-        let (connection, _) = listener.accept().expect("a connection");
-        with(connection)
-    })
-}
-
-/// Connects, and does this with the connection; 1 where nobody listens, 2 where there is no such name.
-fn asks(with: impl Fn(UnixStream) -> i32 + Send + Sync + 'static) -> Program {
-    process(move || match UnixStream::connect("s") {
-        Ok(connection) => with(connection),
-        Err(error) if error.kind() == ErrorKind::ConnectionRefused => 1,
-        Err(error) if error.kind() == ErrorKind::NotFound => 2,
-        Err(error) => panic!("{error}"),
-    })
 }
 
 #[test]

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
+use std::io::ErrorKind;
 use std::ops::ControlFlow;
 use std::os::unix::fs::FileExt;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -186,4 +188,23 @@ pub fn statuses(seen: &Seen, process: usize) -> BTreeSet<Option<Exit>> {
 /// The end with this status.
 pub fn status(of: u8) -> Option<Exit> {
     Some(Exit::Status(of.into()))
+}
+
+/// Takes one connection at the socket `s`, and does this with it.
+pub fn serves(with: impl Fn(UnixStream) -> i32 + Send + Sync + 'static) -> Program {
+    process(move || {
+        let listener = UnixListener::bind("s").expect("a name for a socket");
+        let (connection, _) = listener.accept().expect("a connection");
+        with(connection)
+    })
+}
+
+/// Connects, and does this with the connection; 1 where nobody listens, 2 where there is no such name.
+pub fn asks(with: impl Fn(UnixStream) -> i32 + Send + Sync + 'static) -> Program {
+    process(move || match UnixStream::connect("s") {
+        Ok(connection) => with(connection),
+        Err(error) if error.kind() == ErrorKind::ConnectionRefused => 1,
+        Err(error) if error.kind() == ErrorKind::NotFound => 2,
+        Err(error) => panic!("{error}"),
+    })
 }

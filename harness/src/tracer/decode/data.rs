@@ -7,8 +7,6 @@ use super::{Action, Decision, Decoder, Held, descriptor};
 use crate::model::{Access, Location, ObjectId};
 use crate::tracer::files::{Description, What};
 use crate::tracer::input::is_nonblocking;
-use crate::tracer::sockets::Kind;
-use crate::tracer::streams::End;
 
 /// The flags of `preadv2` and `pwritev2` that Linux 6.18 has.
 const KNOWN_FLAGS: i32 = 0x1ff;
@@ -56,14 +54,11 @@ impl Decoder<'_> {
         let object = match description.what {
             What::Object(object) => object,
             What::Fifo(_) | What::Socket(_) => {
-                let is_for = |kind| description.socket().is_some_and(|socket| socket.kind == kind);
-                if is_for(Kind::Datagrams) && written {
-                    // Without bytes, but for `write` there is nothing to do.
-                    let comes_to_it = at.is_none() && (total(buffers) > 0 || self.name == "write");
+                if description.is_for_datagrams() && written {
+                    let comes_to_it = at.is_none() && self.comes_to_it(&description, total(buffers));
                     return comes_to_it.then(|| self.post(&description, how, total(buffers), None))?;
                 }
-                let takes = |end: &End| !matches!(end, End::Listener(_)) || is_for(Kind::Datagrams);
-                let end = description.end().filter(takes)?;
+                let end = description.end_to_read_or_write()?;
                 let may = if written { description.writable() } else { description.readable() };
                 let alone = self.name == "write";
                 return may.then(|| self.through((&description, end), how, (total(buffers), alone)))?;

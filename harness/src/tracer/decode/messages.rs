@@ -8,8 +8,8 @@ use super::{Action, Decision, Decoder};
 use crate::model::{Access, Location, ObjectId, Way};
 use crate::tracer::files::Description;
 use crate::tracer::input::is_nonblocking;
-use crate::tracer::sockets::{Kind, Socket};
-use crate::tracer::streams::{End, Streams};
+use crate::tracer::sockets::Socket;
+use crate::tracer::streams::Streams;
 
 /// Sizes of `struct msghdr` and `struct mmsghdr`, in numbers of 64 bits.
 const MESSAGE: usize = 7;
@@ -39,14 +39,10 @@ impl Decoder<'_> {
         let Message { length, flags, to } = message;
         let at_once = if flags & libc::MSG_DONTWAIT != 0 { libc::RWF_NOWAIT } else { 0 };
         let how = Transfer { number, at: None, written, flags: at_once };
-        if written && description.socket()?.kind == Kind::Datagrams {
+        if written && description.is_for_datagrams() {
             return self.post(&description, &how, length, to);
         }
-        let socket = description.socket()?;
-        let end = socket.end()?;
-        if matches!(end, End::Listener(_)) && socket.kind != Kind::Datagrams {
-            return None;
-        }
+        let end = description.end_to_read_or_write().filter(|_| description.socket().is_some())?;
         if flags & libc::MSG_OOB != 0 {
             self.note("out-of-band bytes through a Unix socket".into());
         }

@@ -83,7 +83,7 @@ impl Decoder<'_> {
         let description = self.caller.descriptors.borrow().get(number).cloned();
         if self.is_no_address(address)
             && let Some(description) = &description
-            && description.socket().is_some_and(|socket| socket.kind == Kind::Datagrams)
+            && description.is_for_datagrams()
         {
             return self.meet(description, (None, Vec::new()), None);
         }
@@ -101,7 +101,7 @@ impl Decoder<'_> {
             return Some(self.on_path(resolved, "", Vec::new(), Action::None));
         };
         let mode = Access::read(Location::Mode(to));
-        if description.socket().is_some_and(|socket| socket.kind == Kind::Datagrams) {
+        if description.is_for_datagrams() {
             let open = Location::Ends { object: to, way: Way::Back };
             let looks = vec![mode, Access::read(open), Access::read(Streams::senders(to))];
             return self.meet(&description, (Some(Peer { object: to, path }), looks), Some(resolved));
@@ -153,7 +153,7 @@ impl Decoder<'_> {
         let description = Rc::clone(self.caller.descriptors.borrow().get(number)?);
         let socket = description.socket()?;
         let Some(end) = description.end() else {
-            if socket.kind == Kind::Datagrams {
+            if description.is_for_datagrams() {
                 self.note("a Unix socket that is shut before it has a name".into());
             }
             return None;

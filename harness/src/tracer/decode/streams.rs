@@ -43,6 +43,14 @@ impl Decoder<'_> {
         decision
     }
 
+    /// Whether a read or write of so many bytes does anything. Without bytes, packets are sent and taken all the same, but for calls on
+    /// files that the kernel ends before.
+    pub(super) fn comes_to_it(&self, description: &Description, length: u64) -> bool {
+        let in_packets = description.socket().is_some_and(|socket| socket.kind != Kind::Bytes);
+        let ends_before = ["read", "readv", "preadv2", "writev", "pwritev2"].contains(&self.name);
+        length > 0 || in_packets && !ends_before
+    }
+
     /// A read or write of what this is an end of; `alone`: of one buffer, so that a part of it can be written by itself.
     pub(super) fn through(
         &mut self,
@@ -52,9 +60,7 @@ impl Decoder<'_> {
     ) -> Option<Decision> {
         let Transfer { number, at, written, flags } = *how;
         let packet = description.socket().is_some_and(|socket| socket.kind != Kind::Bytes);
-        // Without bytes, packets are sent and taken all the same, but for calls on files that the kernel ends before.
-        let comes_to_it = packet && !["read", "readv", "preadv2", "writev", "pwritev2"].contains(&self.name);
-        if at.is_some() || length == 0 && !comes_to_it {
+        if at.is_some() || !self.comes_to_it(description, length) {
             return None;
         }
         let moved = if packet { 1 } else { length };
