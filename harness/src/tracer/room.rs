@@ -78,7 +78,8 @@ impl Running<'_> {
         if let (Action::Post { to, .. }, State::Held { held, .. }) =
             (&held.action, &mut self.task(name)?.state)
         {
-            // Whether it takes anything of this sender is seen when there may be room, not before.
+            // It wakes when something is taken there, or it is closed (`unix_wait_for_peer`, net/unix/af_unix.c): whether it takes
+            // anything of this sender is seen only then.
             held.operation.accesses.retain(|access| access.location != Streams::senders(*to));
         }
         Ok(self.done(name, operation, -i64::from(libc::EAGAIN), None))

@@ -382,14 +382,6 @@ impl Streams {
         vec![Access::read(open), Access::read(Self::senders(to)), Access::write(places)]
     }
 
-    /// What a sender waits for that finds no room at a socket (`unix_wait_for_peer`, net/unix/af_unix.c): that something is taken there,
-    /// or that it is closed; whether it takes anything of this sender is seen only then.
-    #[must_use]
-    pub fn waiting_for_room(to: ObjectId) -> Vec<Access> {
-        let open = Location::Ends { object: to, way: Way::Back };
-        vec![Access::read(open), Access::read(Location::stream(to, Way::There))]
-    }
-
     /// From whom a socket takes datagrams.
     #[must_use]
     pub fn senders(to: ObjectId) -> Location {
@@ -419,7 +411,8 @@ impl Streams {
     /// What a look touches at whether a datagram can be sent to a socket.
     #[must_use]
     pub fn looking_at_room(to: ObjectId) -> Vec<Access> {
-        [vec![Access::read(Self::senders(to))], Self::waiting_for_room(to)].concat()
+        let open = Location::Ends { object: to, way: Way::Back };
+        [Self::senders(to), open, Location::stream(to, Way::There)].map(Access::read).into()
     }
 
     /// A socket with a name has a further connection to take, which is this object: what that adds.
