@@ -5,6 +5,7 @@
 
 mod access;
 mod execution;
+mod gap;
 mod happens_before;
 mod operation;
 mod outcome;
@@ -17,6 +18,7 @@ mod verdict;
 pub(crate) use access::Key;
 pub use access::{Access, AccessKind, Location, ObjectId, Way};
 pub use execution::{CallResult, Choice, Cut, Ending, Event, Execution, Status, View, Waiting};
+pub use gap::{Gap, GapKind, Reach, Sighting};
 pub use happens_before::HappensBefore;
 pub use operation::{Acquisition, Call, Count, LockMode, Need, Operation, Payload};
 pub use outcome::{Entry, Exit, Outcome, Tree, text_of_bytes};
