@@ -19,6 +19,7 @@ pub mod session;
 pub mod simulated;
 #[cfg(target_os = "linux")]
 pub mod tracer;
+pub mod verdict;
 pub mod witness;
 #[cfg(target_os = "linux")]
 pub mod workspace;

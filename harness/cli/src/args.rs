@@ -88,6 +88,9 @@ pub struct Setting {
     /// An invariant, run in the final workspace; non-zero is an anomaly
     #[arg(long, value_name = "CMD")]
     pub check: Option<String>,
+    /// Accept coverage gaps of this kind, of all paths or of those that the glob matches; repeatable
+    #[arg(long, value_name = "KIND[:GLOB]")]
+    pub accept: Vec<String>,
     /// Run alone after all the others; its output is part of the outcome
     #[arg(long = "final", value_name = "CMD")]
     pub last: Option<String>,

@@ -22,7 +22,7 @@ pub fn explore(args: &Explore, stop: &Arc<AtomicBool>) -> Result<u8, Failure> {
     input::share(&mut job, args.shard, &args.share)?;
     let report = output::explored(&job, &args.output, stop)?;
     output::print(&report, &args.output)?;
-    Ok(code(report.verdict))
+    Ok(code(report.verdict()))
 }
 
 /// Refuses less than two processes.
@@ -135,6 +135,7 @@ pub fn of_setting(setting: &Setting, processes: &Processes) -> Result<Scenario, 
             Aborts::Fail => oracle::Aborts::Fail,
             Aborts::Allow => oracle::Aborts::Allow,
         },
+        accept: setting.accept.clone(),
         processes: processes.0.iter().map(process).collect::<Result<_, _>>()?,
         ..Scenario::default()
     })
@@ -142,14 +143,14 @@ pub fn of_setting(setting: &Setting, processes: &Processes) -> Result<Scenario, 
 
 /// A process, with what it is asked.
 fn process(given: &Given) -> Result<Process, Failure> {
-    let Given { command, then, input } = given.clone();
+    let Given { command, then, input, may_fail } = given.clone();
     let asked = |file: PathBuf| {
         let bytes = std::fs::read(&file).map_err(|error| format!("cannot be read: {error}"));
         let say = |problem| Failure::usage(format!("--input {} {problem}", file.display()));
         bytes.and_then(|bytes| scenario::requests(&bytes)).map_err(say)
     };
     let requests = input.map(asked).transpose()?.unwrap_or_default();
-    Ok(Process { then, requests, ..Program::Command(command).into() })
+    Ok(Process { then, requests, may_fail, ..Program::Command(command).into() })
 }
 
 /// The seed: as given; where chance plays a part and none was given, one that is drawn here, and printed in the report.

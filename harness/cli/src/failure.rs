@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use cooks_harness::diagnose::DiagnoseError;
+use cooks_harness::report::Broken;
 use cooks_harness::scenario::ScenarioError;
 use cooks_harness::session::SessionError;
 use cooks_harness::tracer::TraceError;
@@ -43,29 +44,24 @@ impl Failure {
         Self::usage(format!("{what} is not built yet"))
     }
 
-    /// The same, of one thing among several.
-    pub fn of(self, what: &str) -> Self {
-        Self { message: format!("{what}: {}", self.message), ..self }
-    }
-
     /// A replay that does not match its recording.
     pub fn diverged(divergence: &Divergence) -> Self {
         Self { code: DIVERGENCE, message: divergence.to_string() }
     }
 
+    /// One scenario among several that cannot be run because of this.
+    pub fn breaks(self, scenario: &str) -> Broken {
+        Broken { scenario: scenario.to_owned(), error: self.message, code: self.code }
+    }
+
+    /// A scenario that cannot be run.
+    pub fn broken(broken: &Broken) -> Self {
+        Self { code: broken.code, message: broken.error.clone() }
+    }
+
     /// What should not happen.
     pub fn internal(message: impl Into<String>) -> Self {
         Self { code: INTERNAL, message: message.into() }
-    }
-
-    /// Its exit code.
-    pub fn code(&self) -> u8 {
-        self.code
-    }
-
-    /// Its message.
-    pub fn message(&self) -> &str {
-        &self.message
     }
 
     /// Whether it is of the machine, or of who is at it, and not of one scenario among several.

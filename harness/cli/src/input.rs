@@ -48,7 +48,7 @@ pub fn job(scenario: Scenario, tree: Tree) -> Result<Job, Failure> {
     scenario.validate().map_err(|(_, message)| Failure::usage(message))?;
     let programs = programs(&scenario, &tree)?;
     look_for_others(&scenario, &tree)?;
-    Ok(Job { scenario, programs, tree, shard: None, jobs: 1, explain: false })
+    Ok(Job::new(scenario, programs, tree))
 }
 
 /// Whether the commands are there that run alone. What a command makes may be run by those after it.

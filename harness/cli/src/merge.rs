@@ -8,7 +8,6 @@ use crate::args::{Merge, Output};
 use crate::explore::code;
 use crate::failure::Failure;
 use crate::output;
-use crate::run::as_expected;
 
 /// Joins the results of the shards of an exploration, or of a run of scenarios.
 pub fn merge(args: &Merge) -> Result<u8, Failure> {
@@ -24,10 +23,10 @@ pub fn merge(args: &Merge) -> Result<u8, Failure> {
     if let ([Ok(report)], [_]) = (suite.results.as_slice(), suite.names.as_slice()) {
         output::print(report, &output)?;
         if report.expectation().is_none() {
-            return Ok(code(report.verdict));
+            return Ok(code(report.verdict()));
         }
     } else {
         output::print_suite(&suite, false, &output)?;
     }
-    Ok(as_expected(&suite))
+    Ok(suite.code())
 }

@@ -8,6 +8,7 @@ use clap::{Arg, ArgAction, ArgMatches, Args, Command, Error, FromArgMatches, val
 const PROCESS: &str = "process";
 const THEN: &str = "then";
 const INPUT: &str = "input";
+const MAY_FAIL: &str = "may-fail";
 
 /// A process, as it was given.
 #[derive(Clone, Debug)]
@@ -18,6 +19,8 @@ pub struct Given {
     pub then: Vec<String>,
     /// The file that it is asked from.
     pub input: Option<PathBuf>,
+    /// Whether it need not succeed in any serial order.
+    pub may_fail: bool,
 }
 
 /// All of them, in their order.
@@ -37,6 +40,7 @@ impl FromArgMatches for Processes {
             command: command.clone(),
             then: Vec::new(),
             input: None,
+            may_fail: false,
         };
         let mut processes: Vec<Given> = commands.iter().map(given).collect();
         let refuse = |message: String| Error::raw(ErrorKind::ArgumentConflict, message + "\n");
@@ -52,6 +56,9 @@ impl FromArgMatches for Processes {
             if process.input.replace(file).is_some() {
                 return Err(refuse(format!("two --input for one process: `{}` has one", process.command)));
             }
+        }
+        for (place, _) in placed::<bool>(matches, MAY_FAIL) {
+            processes[owner(place, MAY_FAIL)?].may_fail = true;
         }
         if let Some(both) =
             processes.iter().find(|process| process.input.is_some() && !process.then.is_empty())
@@ -85,6 +92,15 @@ impl Args for Processes {
             .arg(many(INPUT, "FILE").value_parser(value_parser!(PathBuf)).help(
                 "After a -p: its standard input, given line by line, the next line when it waits for one; each line is a unit",
             ))
+            .arg(
+                Arg::new(MAY_FAIL)
+                    .long(MAY_FAIL)
+                    .action(ArgAction::Append)
+                    .num_args(0)
+                    .default_missing_value("true")
+                    .value_parser(value_parser!(bool))
+                    .help("After a -p: that process need not succeed in any serial order"),
+            )
     }
 
     fn augment_args_for_update(command: Command) -> Command {

@@ -5,8 +5,9 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use cooks_harness::model::{Ending, Execution, Verdict};
-use cooks_harness::report::{End, Finding, Report};
+use cooks_harness::report::{Basis, End, Finding, Report};
 use cooks_harness::session;
+use cooks_harness::verdict::Conclusion;
 use cooks_harness::witness::{self, Witness};
 
 use crate::args::Replay;
@@ -28,7 +29,7 @@ pub fn replay(args: &Replay, stop: &Arc<AtomicBool>) -> Result<u8, Failure> {
     let commands = programs.iter().map(ToString::to_string).collect();
     let report = report(args, witness, replayed.execution, commands, begun.elapsed());
     output::print(&report, &args.output)?;
-    Ok(if report.verdict == Verdict::Anomaly { ANOMALY } else { CLEAN })
+    Ok(if report.verdict() == Verdict::Anomaly { ANOMALY } else { CLEAN })
 }
 
 /// The report of a search that made this one execution.
@@ -58,11 +59,11 @@ fn report(
     });
     Report {
         scenario: witness.scenario.name,
-        verdict: witness.verdict,
+        conclusion: Conclusion::of_a_part(witness.verdict == Verdict::Anomaly),
         exhaustive: false,
         end: End::Anomaly,
         covered: None,
-        not_covered: Vec::new(),
+        basis: Basis::default(),
         strategy: "replay".into(),
         equivalence: witness.scenario.equivalence,
         seed: witness.scenario.seed.unwrap_or(0),

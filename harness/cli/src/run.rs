@@ -7,13 +7,13 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use cooks_harness::model::Tree;
-use cooks_harness::report::{Broken, Shard, Suite};
+use cooks_harness::report::{Broken, Report, Shard, Suite};
 use cooks_harness::scenario::{Scenario, folders_below};
 use cooks_harness::session::Job;
 
 use crate::args::Run;
 use crate::explore::{equivalence, root, strategy, threads, time_limit};
-use crate::failure::{ANOMALY, CLEAN, Failure};
+use crate::failure::{CLEAN, Failure};
 use crate::{input, output};
 
 /// A scenario that is to be run.
@@ -22,69 +22,86 @@ struct Chosen {
     tree: Tree,
 }
 
+/// What was asked for: scenarios, and those that cannot be run, in their order.
+type Asked = Vec<Result<Chosen, Broken>>;
+
 /// Runs scenarios and holds them to their expected verdicts; a shard of one to nothing, that is for `merge`.
 pub fn run(args: &Run, stop: &Arc<AtomicBool>) -> Result<u8, Failure> {
     if let Some(option) = args.later.refused() {
         return Err(Failure::not_built(&option));
     }
-    // All of them are read before the first one runs: a mistake in the last is told at once.
-    let (chosen, by_name) = chosen(args)?;
-    let names: Vec<String> = chosen.iter().map(|chosen| chosen.scenario.name.clone()).collect();
+    let (asked, by_name) = asked(args)?;
+    let names: Vec<String> = asked.iter().map(name_of).collect();
     // A scenario that is whole in one of several shards is told as one of a run, so that it is joined by its name.
-    let can_be_split = chosen.iter().all(|chosen| input::can_be_split(&chosen.scenario));
+    let can_be_split = asked.iter().flatten().all(|chosen| input::can_be_split(&chosen.scenario));
     let is_one = args.shard.is_none_or(|shard| shard.of > 1 && can_be_split);
-    let jobs = jobs(chosen, args)?;
-    if let ([job], [_], true) = (jobs.as_slice(), names.as_slice(), is_one) {
+    let planned = planned(asked, args);
+    if let ([Ok(job)], [_], true) = (planned.as_slice(), names.as_slice(), is_one) {
         let report = output::explored(job, &args.output, stop)?;
         output::print(&report, &args.output)?;
-        let alone = Suite { results: vec![Ok(report)], ..Suite::default() };
-        return Ok(as_expected(&alone));
+        return Ok(Suite { results: vec![Ok(report)], ..Suite::default() }.code());
+    }
+    if let ([Err(broken)], [_], true) = (planned.as_slice(), names.as_slice(), is_one) {
+        return Err(Failure::broken(broken));
     }
     let begun = Instant::now();
-    let mut code = CLEAN;
-    let mut results = Vec::new();
-    for (job, result) in
-        jobs.iter().zip(output::explored_together(&jobs, args.share.jobs, &args.output, stop))
-    {
-        results.push(match result {
-            Ok(report) => Ok(report),
-            Err(failure) if failure.ends_all() => return Err(failure),
-            Err(failure) => {
-                code = if code == CLEAN { failure.code() } else { code };
-                Err(Broken { scenario: job.scenario.name.clone(), error: failure.message().to_owned() })
-            }
-        });
-    }
+    let results = results(planned, args, stop)?;
     let suite = Suite { results, shard: args.shard, names, elapsed_s: Some(begun.elapsed().as_secs_f64()) };
     output::print_suite(&suite, by_name, &args.output)?;
-    Ok(if code == CLEAN { as_expected(&suite) } else { code })
+    Ok(suite.code())
 }
 
-/// The exit code of scenarios that were held to what is expected of them.
-pub fn as_expected(suite: &Suite) -> u8 {
-    if suite.failed().next().is_none() { CLEAN } else { ANOMALY }
+/// Runs what can be run, and gives a result for each, in their order.
+fn results(
+    planned: Vec<Result<Job, Broken>>,
+    args: &Run,
+    stop: &Arc<AtomicBool>,
+) -> Result<Vec<Result<Report, Broken>>, Failure> {
+    let jobs: Vec<Job> = planned.iter().filter_map(|job| job.as_ref().ok().cloned()).collect();
+    let mut ran = output::explored_together(&jobs, args.share.jobs, &args.output, stop).into_iter();
+    let mut results = Vec::new();
+    for job in planned {
+        let result = match job {
+            Err(broken) => Err(broken),
+            Ok(job) => match ran.next() {
+                Some(Ok(report)) => Ok(report),
+                Some(Err(failure)) if failure.ends_all() => return Err(failure),
+                Some(Err(failure)) => Err(failure.breaks(&job.scenario.name)),
+                None => continue,
+            },
+        };
+        results.push(result);
+    }
+    Ok(results)
 }
 
-/// The scenarios that were asked for, and whether each was asked for by name.
-fn chosen(args: &Run) -> Result<(Vec<Chosen>, bool), Failure> {
+fn name_of(asked: &Result<Chosen, Broken>) -> String {
+    match asked {
+        Ok(chosen) => chosen.scenario.name.clone(),
+        Err(broken) => broken.scenario.clone(),
+    }
+}
+
+/// The scenarios that were asked for, and whether each was asked for by name. A mistake in one costs that one.
+fn asked(args: &Run) -> Result<(Asked, bool), Failure> {
+    let read = |name: &str| from_name(name, args).map_err(|failure| failure.breaks(name));
     if args.all {
-        let all = cooks_scenarios::names().map(|name| from_name(name, args)).collect::<Result<_, _>>()?;
-        return Ok((all, false));
+        return Ok((cooks_scenarios::names().map(read).collect(), false));
     }
     if args.scenarios.is_empty() {
         return Err(Failure::usage(
             "no scenario: give names or folders, or --all; `cooks list` shows the catalogue",
         ));
     }
-    let (mut all, mut by_name) = (Vec::new(), true);
+    let (mut all, mut by_name) = (Asked::new(), true);
     for name in &args.scenarios {
-        let below = suite_in(name)?;
-        if below.is_empty() {
-            all.push(from_name(name, args)?);
-        }
-        for folder in below {
-            by_name = false;
-            all.push(from_name(&folder.display().to_string(), args)?);
+        match suite_in(name) {
+            Err(failure) => all.push(Err(failure.breaks(name))),
+            Ok(below) if below.is_empty() => all.push(read(name)),
+            Ok(below) => {
+                by_name = false;
+                all.extend(below.iter().map(|folder| read(&folder.display().to_string())));
+            }
         }
     }
     if !by_name {
@@ -94,11 +111,11 @@ fn chosen(args: &Run) -> Result<(Vec<Chosen>, bool), Failure> {
             let of = |chosen: &Chosen| (chosen.scenario.name.clone(), chosen.scenario.processes.clone());
             of(chosen) == of(&canary) && chosen.tree == canary.tree
         };
-        if !all.iter().any(is_there) {
-            all.push(canary);
+        if !all.iter().flatten().any(is_there) {
+            all.push(Ok(canary));
         }
     }
-    let mut names: Vec<&String> = all.iter().map(|chosen| &chosen.scenario.name).collect();
+    let mut names: Vec<String> = all.iter().map(name_of).collect();
     names.sort();
     if let Some(two) = names.windows(2).find(|two| two[0] == two[1]) {
         return Err(Failure::usage(format!(
@@ -167,9 +184,16 @@ fn from_name(name: &str, args: &Run) -> Result<Chosen, Failure> {
 }
 
 /// The jobs that scenarios are: of a shard, its part of each that can be split, and some of the others as a whole, dealt out in turn.
-fn jobs(chosen: Vec<Chosen>, args: &Run) -> Result<Vec<Job>, Failure> {
-    let (mut jobs, mut whole) = (Vec::new(), 0);
-    for Chosen { scenario, tree } in chosen {
+fn planned(asked: Asked, args: &Run) -> Vec<Result<Job, Broken>> {
+    let (mut planned, mut whole) = (Vec::new(), 0);
+    for chosen in asked {
+        let Chosen { scenario, tree } = match chosen {
+            Ok(chosen) => chosen,
+            Err(broken) => {
+                planned.push(Err(broken));
+                continue;
+            }
+        };
         let name = scenario.name.clone();
         let mut shard = args.shard;
         let mut is_here = true;
@@ -177,15 +201,15 @@ fn jobs(chosen: Vec<Chosen>, args: &Run) -> Result<Vec<Job>, Failure> {
             (is_here, shard) = (whole % of + 1 == number, None);
             whole += 1;
         }
-        let mut job =
-            input::job(scenario, tree).map_err(|failure| failure.of(&format!("scenario {name}")))?;
-        input::share(&mut job, shard, &args.share)
-            .map_err(|failure| failure.of(&format!("scenario {name}")))?;
+        let job = input::job(scenario, tree).and_then(|mut job| {
+            input::share(&mut job, shard, &args.share)?;
+            Ok(job)
+        });
         if is_here {
-            jobs.push(job);
+            planned.push(job.map_err(|failure| failure.breaks(&name)));
         }
     }
-    Ok(jobs)
+    planned
 }
 
 fn from_folder(folder: &Path) -> Result<(Scenario, Tree), Failure> {

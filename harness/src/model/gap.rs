@@ -107,6 +107,11 @@ kinds! {
         "Let the process print less, or redirect its output into a file of the workspace."
 }
 
+impl GapKind {
+    /// Kinds that are limits of the claim itself: they stand in the verdict's line, and forbid nothing.
+    pub const LIMITS: [Self; 2] = [Self::ThreadOrder, Self::MemoryOrder];
+}
+
 impl fmt::Display for GapKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())

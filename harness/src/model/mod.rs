@@ -4,6 +4,8 @@
 //! same schedule gives the same bytes.
 
 mod access;
+mod conflicts;
+mod end;
 mod execution;
 mod gap;
 mod happens_before;
@@ -17,6 +19,8 @@ mod verdict;
 
 pub(crate) use access::Key;
 pub use access::{Access, AccessKind, Location, ObjectId, Way};
+pub use conflicts::{conflicts, written};
+pub use end::End;
 pub use execution::{CallResult, Choice, Cut, Ending, Event, Execution, Status, View, Waiting};
 pub use gap::{Gap, GapKind, Reach, Sighting};
 pub use happens_before::HappensBefore;

@@ -30,7 +30,7 @@ fn standing(ran: Ran<'_>) -> Standing {
             Standing::Fail("not as expected", differences)
         };
     }
-    match report.verdict {
+    match report.verdict() {
         Verdict::Clean => Standing::Pass,
         Verdict::Inconclusive => Standing::Open,
         Verdict::Anomaly => {

@@ -1,36 +1,93 @@
 //! What was tried and how completely, in words that need no manual.
 
+use std::collections::BTreeSet;
+
 use super::expected::word;
 use super::{Chance, End, Report};
-use crate::model::{ProcessId, Verdict};
+use crate::model::{GapKind, ProcessId, Verdict};
 use crate::scenario::Equivalence;
+use crate::verdict::Because;
 
-/// The first line: the verdict, and for one without an anomaly how much stands behind it.
+/// The first line: the verdict, and for one without an anomaly how much stands behind it, or why that is too little.
 pub(super) fn verdict(report: &Report, kinds: &[String]) -> String {
     let who = processes(report.commands.len());
-    let shard = report.shard.map_or_else(String::new, |shard| format!(" in shard {shard}"));
     let as_expected =
         report.expectation().is_some_and(|expected| super::differences(expected, report).is_empty());
     let expected = if as_expected { " (as expected)" } else { "" };
-    let limit = if report.not_covered.is_empty() { "" } else { " but for what is not covered (below)" };
-    match report.verdict {
-        Verdict::Anomaly => format!("anomaly: {}{expected}", kinds.join(", ")),
-        Verdict::Clean => format!(
-            "{}{expected}: every interleaving of {who}{shard} was tried{limit}, and each leaves what some serial order leaves",
-            word(report.verdict)
-        ),
-        Verdict::Inconclusive if report.chance.is_some() => {
-            format!("{}: nothing seen in {}", word(report.verdict), plural(report.executions, "run"))
+    let word = word(report.verdict());
+    match report.verdict() {
+        Verdict::Anomaly => format!("{word}: {}{expected}", kinds.join(", ")),
+        Verdict::Clean if report.basis.conflicts == Some(0) => {
+            format!(
+                "{word}{expected}, but these commands share nothing that changes: {}{}",
+                written(report),
+                claim(report)
+            )
         }
-        Verdict::Inconclusive => format!(
-            "{}{expected}: nothing found, but not every interleaving of {who} was tried{}",
-            word(report.verdict),
-            match report.end {
-                End::Preemptions => format!(", only {}", clause(report)),
-                _ => String::new(),
-            }
-        ),
+        Verdict::Clean => {
+            let shard = report.shard.map_or_else(String::new, |shard| format!(" in shard {shard}"));
+            format!(
+                "{word}{expected}: every interleaving of {who}{shard} gives a result that running them one after another can give{}",
+                claim(report)
+            )
+        }
+        Verdict::Inconclusive if report.chance.is_some() => {
+            format!("{word}: nothing seen in {}", plural(report.executions, "run"))
+        }
+        Verdict::Inconclusive => format!("{word}{expected}: {}", why(report)),
     }
+}
+
+/// Why there is neither an anomaly nor "clean".
+fn why(report: &Report) -> String {
+    match report.conclusion.because().first() {
+        Some(Because::Bound(End::Preemptions)) => {
+            format!("no anomaly found, but of all interleavings only {} were tried", clause(report))
+        }
+        Some(Because::Bound(End::Error)) => {
+            let error = report.basis.error.as_deref().unwrap_or("an error ended the search");
+            format!("no anomaly found, but {error}")
+        }
+        Some(bound @ Because::Bound(_)) => format!("no anomaly found, but {}", bound.sentence()),
+        Some(because) => because.sentence(),
+        None => "one schedule is not every interleaving".to_owned(),
+    }
+}
+
+/// What the claim "clean" leaves out, and what the user accepted: a part of the verdict itself.
+fn claim(report: &Report) -> String {
+    let limits = report.basis.gaps.iter().filter(|gap| GapKind::LIMITS.contains(&gap.kind));
+    let mut parts: Vec<String> = limits.map(|gap| gap.detail.clone()).collect();
+    let accepted: BTreeSet<&str> = report
+        .basis
+        .gaps
+        .iter()
+        .filter(|gap| gap.accepted && gap.hides_races)
+        .map(|gap| gap.kind.name())
+        .collect();
+    if !accepted.is_empty() {
+        let kinds: Vec<&str> = accepted.into_iter().collect();
+        parts.push(format!("accepted gaps: {}", kinds.join(", ")));
+    }
+    if parts.is_empty() { String::new() } else { format!(" ({})", parts.join("; ")) }
+}
+
+/// How many files of a process are named.
+const FILES: usize = 4;
+
+/// What each process wrote: `A writes x and y; B writes nothing`.
+fn written(report: &Report) -> String {
+    let of = |number: usize| {
+        let process = ProcessId(number);
+        let files = report.basis.written.get(&process).map_or(&[][..], Vec::as_slice);
+        let mut named: Vec<String> = files.iter().take(FILES).cloned().collect();
+        if files.len() > FILES {
+            named.push(format!("{} more", files.len() - FILES));
+        }
+        let named = if named.is_empty() { "nothing".to_owned() } else { named.join(", ") };
+        format!("{process} writes {named}")
+    };
+    (0..report.commands.len()).map(of).collect::<Vec<_>>().join("; ")
 }
 
 /// What was covered, in a clause with the number of executions: for programs, and for those who read their logs.
@@ -141,6 +198,9 @@ fn executions(report: &Report) -> String {
         End::TimeLimit => format!("{executions}, ended by the time limit ({by})"),
         End::MaxExecutions if is_by_chance(report) => format!("{executions} by chance ({by})"),
         End::MaxExecutions => format!("{executions}, ended by their number ({by})"),
+        End::CpuLimit => format!("{executions}, stopped at --cpu-limit ({by})"),
+        End::Interrupted => format!("{executions}, interrupted ({by})"),
+        End::Error => format!("{executions}, ended by an error ({by})"),
         End::MaxSteps | End::Everything => format!("{executions}, not exhaustive ({by})"),
     };
     let mut ends = vec![format!("{} complete", report.complete)];

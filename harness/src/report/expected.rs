@@ -9,8 +9,8 @@ use crate::scenario::Expect;
 #[must_use]
 pub fn differences(expected: &Expect, report: &Report) -> Vec<String> {
     let mut found = Vec::new();
-    if expected.verdict != report.verdict {
-        found.push(format!("the verdict is {}, expected {}", word(report.verdict), word(expected.verdict)));
+    if expected.verdict != report.verdict() {
+        found.push(format!("the verdict is {}, expected {}", word(report.verdict()), word(expected.verdict)));
     }
     let wanted: BTreeSet<Kind> = expected.kinds.iter().copied().collect();
     let kinds: BTreeSet<Kind> = report.anomalies.iter().map(|finding| finding.anomaly.kind).collect();
@@ -39,7 +39,7 @@ pub fn differences(expected: &Expect, report: &Report) -> Vec<String> {
 pub(super) fn unexpected(report: &Report) -> Vec<String> {
     match report.expectation() {
         Some(expected) => differences(expected, report),
-        None if report.shard.is_none() && report.verdict == Verdict::Anomaly => {
+        None if report.shard.is_none() && report.verdict() == Verdict::Anomaly => {
             vec!["an anomaly was found, and no `[expect]` says that there is one".into()]
         }
         None => Vec::new(),

@@ -4,7 +4,8 @@ use super::counts::{self, plural};
 use super::layout::{Ink, Style, clip, length, wrap};
 use super::timeline::timeline;
 use super::{Finding, Report, differences};
-use crate::model::{CriticalStep, Kind, Verdict};
+use crate::model::{CriticalStep, GapKind, Kind, Verdict};
+use crate::verdict::{Because, SerialFailure, sentence};
 
 /// Writes a report for people: the verdict first; then the most telling anomaly with its timeline, and the others in a line
 /// each; then what was tried; and as the last line how to replay. Where the executions are not known (of results that were joined)
@@ -27,9 +28,7 @@ pub fn human(report: &Report, style: &Style, out: &mut dyn io::Write) -> io::Res
     }
     writeln!(out)?;
     write(out, style, &counts::figures(report), None)?;
-    for part in &report.not_covered {
-        write(out, style, &format!("not covered: {part}"), None)?;
-    }
+    not_covered(report, style, out)?;
     match telling.iter().find_map(|finding| finding.witness.as_ref()) {
         Some(witness) => writeln!(out, "replay: cooks replay {}", argument(witness)),
         None => Ok(()),
@@ -52,12 +51,77 @@ pub(super) fn is_known(finding: &Finding) -> bool {
     !finding.shown.trace.is_empty() || !finding.shown.outcome.exits.is_empty()
 }
 
-/// Writes the verdict alone.
+/// How many gaps are listed, besides those that the verdict names.
+const GAPS: usize = 12;
+
+/// What was not covered, and what the user should know of how the verdict was made.
+fn not_covered(report: &Report, style: &Style, out: &mut dyn io::Write) -> io::Result<()> {
+    let gaps = &report.basis.gaps;
+    for gap in gaps.iter().take(GAPS) {
+        let standing = match (gap.hides_races, gap.accepted) {
+            (true, false) => "",
+            (true, true) => "; accepted",
+            (false, _) if GapKind::LIMITS.contains(&gap.kind) => "",
+            (false, _) => "; cannot hide a race",
+        };
+        write(out, style, &format!("not covered: {}{standing}", sentence(gap)), None)?;
+    }
+    if gaps.len() > GAPS {
+        writeln!(out, "not covered: {} more (--format json lists all)", gaps.len() - GAPS)?;
+    }
+    for remark in &report.basis.remarks {
+        write(out, style, &format!("note: {remark}"), None)?;
+    }
+    for accept in &report.basis.unmatched {
+        write(out, style, &format!("note: --accept {accept} matched no gap"), None)?;
+    }
+    Ok(())
+}
+
+/// Writes the verdict alone: its line; and if it is neither clean nor an anomaly, each reason with what to do about it.
 ///
 /// # Errors
 /// Those of the writer.
 pub fn verdict(report: &Report, style: &Style, out: &mut dyn io::Write) -> io::Result<()> {
-    write(out, style, &counts::verdict(report, &kinds(report)), Some(ink(report.verdict)))
+    write(out, style, &counts::verdict(report, &kinds(report)), Some(ink(report.verdict())))?;
+    if report.verdict() == Verdict::Clean || report.chance.is_some() {
+        return Ok(());
+    }
+    let hides = report.verdict() == Verdict::Anomaly;
+    for (number, because) in report.conclusion.because().iter().enumerate() {
+        // An anomaly needs no further reason; only what it may have been found in spite of is worth a line.
+        if hides && !matches!(because, Because::SelfCheck(_) | Because::SerialFailure(_)) {
+            continue;
+        }
+        if number > 0 || hides {
+            write(out, style, &format!("also: {}", because.sentence()), None)?;
+        }
+        if let Because::SerialFailure(failures) = because {
+            for failure in failures {
+                last_lines(failure, style, out)?;
+            }
+        }
+        for remedy in because.remedies() {
+            write(out, style, &format!("  {remedy}"), None)?;
+        }
+    }
+    Ok(())
+}
+
+/// How many lines of a standard error are shown.
+const LINES: usize = 5;
+
+fn last_lines(failure: &SerialFailure, style: &Style, out: &mut dyn io::Write) -> io::Result<()> {
+    let lines: Vec<&str> = failure.stderr.lines().filter(|line| !line.trim().is_empty()).collect();
+    if lines.is_empty() {
+        return writeln!(out, "  {} ({}) writes nothing to standard error.", failure.process, failure.status);
+    }
+    let shown = &lines[lines.len().saturating_sub(LINES)..];
+    writeln!(out, "  {} ({}), the end of its standard error:", failure.process, failure.status)?;
+    for line in shown {
+        writeln!(out, "{}", clip(&format!("    {line}"), style.columns()))?;
+    }
+    Ok(())
 }
 
 fn write(out: &mut dyn io::Write, style: &Style, text: &str, ink: Option<Ink>) -> io::Result<()> {

@@ -5,8 +5,9 @@ use serde::Serialize;
 
 use super::expected::unexpected;
 use super::{Broken, Chance, End, Finding, Report, Suite, counts, differences};
-use crate::model::{CriticalStep, Kind, ProcessId, Verdict};
+use crate::model::{CriticalStep, Gap, Kind, ProcessId, Verdict};
 use crate::scenario::{Equivalence, Expect};
+use crate::verdict::{Because, Coverage, SerialFailure};
 
 /// The format's number; raised when a field changes its meaning or goes.
 pub(super) const FORMAT: u32 = 1;
@@ -21,10 +22,18 @@ struct Object<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     shard: Option<String>,
     verdict: Verdict,
+    reason: Option<&'static str>,
     exhaustive: bool,
     ended_by: End,
     covered: String,
-    not_covered: &'a [String],
+    not_covered: Vec<String>,
+    conflicts: Option<u64>,
+    coverage: CoverageObject<'a>,
+    serial_failures: &'a [SerialFailure],
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    remarks: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
     strategy: &'a str,
     equivalence: Equivalence,
     seed: u64,
@@ -50,6 +59,37 @@ struct Object<'a> {
     expected: Option<&'a Expect>,
     #[serde(skip_serializing_if = "Option::is_none")]
     as_expected: Option<bool>,
+}
+
+/// What was not scheduled, or could not be decided.
+#[derive(Serialize)]
+struct CoverageObject<'a> {
+    /// Whether no gap is left that can hide a race and was not accepted.
+    complete: bool,
+    gaps: &'a [Gap],
+    /// Of a shard: what the gaps of all shards are made from, and what the user accepts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seen: Option<&'a Coverage>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    accept: Option<&'a [String]>,
+}
+
+impl<'a> CoverageObject<'a> {
+    fn of(report: &'a Report) -> Self {
+        let gaps = &report.basis.gaps;
+        Self {
+            complete: gaps.iter().all(|gap| gap.accepted || !gap.hides_races),
+            gaps,
+            seen: report.shard.map(|_| &report.basis.coverage),
+            accept: report.shard.map(|_| report.basis.accept.as_slice()),
+        }
+    }
+}
+
+/// Why the verdict is inconclusive, in a word.
+fn reason(report: &Report) -> Option<&'static str> {
+    let because = report.conclusion.because().first().filter(|_| report.verdict() == Verdict::Inconclusive);
+    because.map(Because::word)
 }
 
 #[derive(Serialize)]
@@ -83,6 +123,7 @@ struct BrokenObject<'a> {
     cooks: &'static str,
     scenario: &'a str,
     error: &'a str,
+    exit: u8,
     as_expected: bool,
 }
 
@@ -112,11 +153,17 @@ impl<'a> Object<'a> {
             scenario: &report.scenario,
             subject: &report.subject,
             shard: report.shard.map(|shard| shard.to_string()),
-            verdict: report.verdict,
+            verdict: report.verdict(),
+            reason: reason(report),
             exhaustive: report.exhaustive,
             ended_by: report.end,
             covered: counts::covered(report),
-            not_covered: &report.not_covered,
+            not_covered: report.basis.not_covered(),
+            conflicts: report.basis.conflicts,
+            coverage: CoverageObject::of(report),
+            serial_failures: &report.basis.serial_failures,
+            remarks: &report.basis.remarks,
+            error: report.basis.error.as_deref(),
             strategy: &report.strategy,
             equivalence: report.equivalence,
             seed: report.seed,
@@ -150,11 +197,12 @@ impl<'a> RanObject<'a> {
                 as_expected: report.shard.is_none().then(|| unexpected(report).is_empty()),
                 ..Object::of(report)
             })),
-            Err(Broken { scenario, error }) => Self::Broken(BrokenObject {
+            Err(Broken { scenario, error, code }) => Self::Broken(BrokenObject {
                 format: FORMAT,
                 cooks: env!("CARGO_PKG_VERSION"),
                 scenario,
                 error,
+                exit: *code,
                 as_expected: false,
             }),
         }

@@ -4,9 +4,10 @@ use serde::Deserialize;
 
 use super::counts::clause_of;
 use super::json::FORMAT;
-use super::{Broken, End, Finding, Report, Shard, Suite};
-use crate::model::{Anomaly, CriticalStep, Ending, Execution, Kind, Outcome, ProcessId, Verdict};
+use super::{Basis, Broken, End, Finding, Report, Shard, Suite};
+use crate::model::{Anomaly, CriticalStep, Ending, Execution, Gap, Kind, Outcome, ProcessId, Verdict};
 use crate::scenario::{Equivalence, Expect};
+use crate::verdict::{Accept, BadAccept, Coverage, SerialFailure, conclude};
 
 /// Why results cannot be joined.
 #[derive(Debug, thiserror::Error)]
@@ -60,10 +61,21 @@ struct Part {
     subject: String,
     shard: Option<String>,
     verdict: Verdict,
+    #[serde(default)]
+    reason: Option<String>,
+    #[serde(default)]
+    error: Option<String>,
     exhaustive: bool,
     ended_by: End,
     covered: String,
-    not_covered: Vec<String>,
+    #[serde(default)]
+    conflicts: Option<u64>,
+    #[serde(default)]
+    coverage: Covered,
+    #[serde(default)]
+    serial_failures: Vec<SerialFailure>,
+    #[serde(default)]
+    remarks: Vec<String>,
     strategy: String,
     equivalence: Equivalence,
     seed: u64,
@@ -98,7 +110,16 @@ struct Many {
 #[serde(untagged)]
 enum Ran {
     Part(Box<Part>),
-    Broken { scenario: String, error: String },
+    Broken { scenario: String, error: String, exit: u8 },
+}
+
+/// What a result says of what was not covered: of a shard, what the gaps of all are made from; of one that is whole, the gaps.
+#[derive(Debug, Default, Deserialize)]
+struct Covered {
+    gaps: BTreeSet<Gap>,
+    seen: Option<Coverage>,
+    #[serde(default)]
+    accept: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -217,7 +238,9 @@ fn merge_one(parts: Vec<Read>) -> Result<Report, MergeError> {
         let problem = format!("{} results of {scenario} from {of} shards", parts.len());
         return Err(MergeError::Missing(problem));
     }
-    Ok(join(parts.into_iter().map(|read| read.part).collect()))
+    let file = parts[0].file.clone();
+    let joined = join(parts.into_iter().map(|read| read.part).collect());
+    joined.map_err(|error| MergeError::NoResult { file, problem: error.to_string() })
 }
 
 /// The results in a file: one, or those of several scenarios.
@@ -235,7 +258,7 @@ fn read(file: &str, text: &str) -> Result<File, MergeError> {
     let mut file = File { name: file.to_owned(), shard, names, read: Vec::new(), broken: Vec::new() };
     for ran in ran {
         match ran {
-            Ran::Broken { scenario, error } => file.broken.push(Broken { scenario, error }),
+            Ran::Broken { scenario, error, exit } => file.broken.push(Broken { scenario, error, code: exit }),
             Ran::Part(part) if part.format != FORMAT => {
                 return Err(no_result(format!("format {} instead of {FORMAT}", part.format)));
             }
@@ -270,28 +293,22 @@ fn is_of_one(first: &Read, other: &Read) -> Result<(), MergeError> {
 }
 
 /// Joins the parts, in the order of their shards. There is at least one.
-fn join(parts: Vec<Part>) -> Report {
+fn join(parts: Vec<Part>) -> Result<Report, BadAccept> {
     let sum = |of: fn(&Part) -> u64| parts.iter().map(of).sum();
     let most = |of: fn(&Part) -> u64| parts.iter().map(of).max().unwrap_or(0);
     let exhaustive = parts.iter().all(|part| part.exhaustive);
-    let verdict = if parts.iter().any(|part| part.verdict == Verdict::Anomaly) {
-        Verdict::Anomaly
-    } else if exhaustive {
-        Verdict::Clean
-    } else {
-        Verdict::Inconclusive
-    };
     let outcomes: BTreeSet<String> = parts.iter().flat_map(|part| part.outcomes.iter().cloned()).collect();
-    let not_covered: BTreeSet<String> =
-        parts.iter().flat_map(|part| part.not_covered.iter().cloned()).collect();
     let end = parts.iter().map(|part| part.ended_by).find(|end| *end != End::Everything);
-    Report {
-        verdict,
+    let end = end.unwrap_or(End::Everything);
+    let basis = basis(&parts)?;
+    let conclusion = conclude(&basis.facts(end, parts.iter().any(|part| part.verdict == Verdict::Anomaly)));
+    Ok(Report {
+        conclusion,
         exhaustive,
-        end: end.unwrap_or(End::Everything),
+        end,
         // Of what is split, all is covered; of one that is whole, what it says.
         covered: parts.first().and_then(|part| clause_of(&part.covered, part.ended_by)),
-        not_covered: not_covered.into_iter().collect(),
+        basis,
         executions: sum(|part| part.executions),
         complete: sum(|part| part.complete),
         blocked: sum(|part| part.blocked),
@@ -314,7 +331,45 @@ fn join(parts: Vec<Part>) -> Report {
         outcomes,
         shard: None,
         chance: None,
+    })
+}
+
+/// What the joined verdict rests on.
+fn basis(parts: &[Part]) -> Result<Basis, BadAccept> {
+    let mut coverage = Coverage::default();
+    for covered in parts.iter().map(|part| &part.coverage) {
+        match &covered.seen {
+            Some(seen) => coverage.join(seen),
+            None => coverage.gaps.extend(covered.gaps.iter().cloned()),
+        }
     }
+    let accept = parts[0].coverage.accept.clone();
+    let by = accept.iter().map(|text| text.parse()).collect::<Result<Vec<Accept>, _>>()?;
+    let (mut gaps, unmatched) = coverage.judged(&by);
+    if parts.iter().all(|part| part.coverage.seen.is_none()) {
+        gaps = coverage.gaps.iter().cloned().collect();
+    }
+    let remarks: BTreeSet<&String> = parts.iter().flat_map(|part| &part.remarks).collect();
+    let stopped = |part: &&Part| part.verdict == Verdict::Inconclusive && part.ended_by == End::Everything;
+    let reasons = || parts.iter().filter(stopped).filter_map(|part| part.reason.as_deref());
+    let unfinished = reasons().find_map(|word| End::ALL.into_iter().find(|end| end.word() == word));
+    Ok(Basis {
+        // Each shard begins with the same execution.
+        conflicts: parts.iter().filter_map(|part| part.conflicts).max(),
+        gaps,
+        coverage,
+        accept,
+        unmatched,
+        serial_failures: parts[0].serial_failures.clone(),
+        unfinished: unfinished
+            .map(|end| (end, "a serial order did not finish in one of the shards".to_owned())),
+        self_check: reasons()
+            .find(|word| *word == "self-check")
+            .map(|_| "in one of the shards (see its result)".to_owned()),
+        error: parts.iter().find_map(|part| part.error.clone()),
+        remarks: remarks.into_iter().cloned().collect(),
+        ..Basis::default()
+    })
 }
 
 /// The anomalies, each once: of those of the same kind, files, keys and processes the first.

@@ -19,10 +19,12 @@ pub mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use crate::model::{Anomaly, CriticalStep, Ending, Execution, Kind, Outcome, Verdict};
+pub use crate::model::End;
+use crate::model::{Anomaly, CriticalStep, Ending, Execution, Gap, Kind, Outcome, ProcessId, Verdict};
 use crate::scenario::{Equivalence, Expect};
+use crate::verdict::{Conclusion, Coverage, Facts, SerialFailure, sentence};
 
 pub use ci::{github, junit};
 pub use expected::differences;
@@ -38,16 +40,16 @@ pub use suite::{Broken, Ran, Suite, table};
 pub struct Report {
     /// The scenario's name.
     pub scenario: String,
-    /// The conclusion.
-    pub verdict: Verdict,
+    /// The conclusion, which the gate alone makes.
+    pub conclusion: Conclusion,
     /// Whether every interleaving was tried.
     pub exhaustive: bool,
     /// Why it ended.
     pub end: End,
     /// What the executions stand for, where the strategy has a word for it: `all schedules with at most 2 preemptions`.
     pub covered: Option<String>,
-    /// What was not covered, and why, in words.
-    pub not_covered: Vec<String>,
+    /// What the verdict rests on, besides the executions.
+    pub basis: Basis,
     /// The strategy's name.
     pub strategy: String,
     /// Which executions it took for the same.
@@ -112,7 +114,62 @@ pub struct Chance {
 /// The strategy that there is where nobody searches.
 pub const STRESS: &str = "stress";
 
+/// What the verdict rests on, besides the executions of the search.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Basis {
+    /// How many pairs of operations of different processes conflict in the first execution; `None` if none was run. 0: these commands share
+    /// nothing that changes.
+    pub conflicts: Option<u64>,
+    /// The files that each process wrote, sorted: relative to the workspace, absolute outside it.
+    pub written: BTreeMap<ProcessId, Vec<String>>,
+    /// The coverage gaps, sorted.
+    pub gaps: Vec<Gap>,
+    /// What the gaps were made from, and what the user accepts: for joining the results of shards.
+    pub coverage: Coverage,
+    /// What the user accepts.
+    pub accept: Vec<String>,
+    /// Each `--accept` that matched no gap.
+    pub unmatched: Vec<String>,
+    /// The processes that succeed in no serial order and need to.
+    pub serial_failures: Vec<SerialFailure>,
+    /// A serial order that a bound cut: which bound, and what happened, in words.
+    pub unfinished: Option<(End, String)>,
+    /// What a self-check found wrong.
+    pub self_check: Option<String>,
+    /// An error that ended the search, in words.
+    pub error: Option<String>,
+    /// What a reader should know of how the serial outcomes were made.
+    pub remarks: Vec<String>,
+}
+
+impl Basis {
+    /// What the gate looks at, of a search that ended like this and found an anomaly that was replayed, or none.
+    #[must_use]
+    pub fn facts(&self, end: End, confirmed: bool) -> Facts<'_> {
+        Facts {
+            confirmed,
+            serial_failures: &self.serial_failures,
+            unfinished: self.unfinished.as_ref().map(|(end, order)| (*end, order.as_str())),
+            gaps: &self.gaps,
+            self_check: self.self_check.as_deref(),
+            ..Facts::of(end)
+        }
+    }
+
+    /// What was not covered, in sentences: gaps, then remarks.
+    #[must_use]
+    pub fn not_covered(&self) -> Vec<String> {
+        self.gaps.iter().map(sentence).chain(self.remarks.iter().cloned()).collect()
+    }
+}
+
 impl Report {
+    /// The verdict.
+    #[must_use]
+    pub fn verdict(&self) -> Verdict {
+        self.conclusion.verdict()
+    }
+
     /// What it is held to: a shard to nothing, only what all of them come to.
     #[must_use]
     pub fn expectation(&self) -> Option<&Expect> {
@@ -146,24 +203,6 @@ impl std::str::FromStr for Shard {
             _ => Err(format!("`{text}` is no shard: give its number and how many there are, as in 2/8")),
         }
     }
-}
-
-/// Why an exploration ended.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum End {
-    /// Every interleaving was tried.
-    Everything,
-    /// What was found was enough.
-    Anomaly,
-    /// All was tried that a bound of preemptions lets.
-    Preemptions,
-    /// It had as many executions as it was to have.
-    MaxExecutions,
-    /// It took as long as it was to take.
-    TimeLimit,
-    /// It came to its end, but some executions had as many steps as one may have.
-    MaxSteps,
 }
 
 /// An anomaly that was found, and where.

@@ -29,6 +29,8 @@ pub struct Broken {
     pub scenario: String,
     /// Why.
     pub error: String,
+    /// The exit code of that error.
+    pub code: u8,
 }
 
 /// A scenario that was run, seen from a list of them.
@@ -39,6 +41,13 @@ impl Suite {
     #[must_use]
     pub fn ran(&self) -> Vec<Ran<'_>> {
         self.results.iter().map(Result::as_ref).collect()
+    }
+
+    /// The exit code: that of the first scenario that could not be run; else 1 if one is not as expected; else 0.
+    #[must_use]
+    pub fn code(&self) -> u8 {
+        let broken = self.results.iter().find_map(|result| result.as_ref().err());
+        broken.map_or_else(|| u8::from(self.failed().next().is_some()), |broken| broken.code)
     }
 
     /// Those that are not as they are expected to be, or came to nothing.
@@ -88,7 +97,7 @@ pub fn table(suite: &Suite, style: &Style, out: &mut dyn io::Write) -> io::Resul
         let line = match ran {
             Ok(report) => columns(
                 &report.scenario,
-                word(report.verdict),
+                word(report.verdict()),
                 &expected(report),
                 &report.executions.to_string(),
                 &format!("{:.2} s", report.elapsed_s),
@@ -116,7 +125,7 @@ fn expected(report: &Report) -> String {
     let Some(expect) = report.expectation() else { return "nothing to be found".into() };
     let complete = expect.complete.map(|complete| format!("{complete} complete"));
     match expect.verdict {
-        verdict if verdict != report.verdict => word(verdict).into(),
+        verdict if verdict != report.verdict() => word(verdict).into(),
         Verdict::Anomaly if expect.kinds.is_empty() => kinds(report).join(", "),
         Verdict::Anomaly => {
             // In the order of the report, then those that were not found.

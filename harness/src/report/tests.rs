@@ -7,12 +7,13 @@ mod shapes;
 use expect_test::{Expect, expect};
 
 use super::{
-    Broken, End, Finding, Ran, Report, Style, Suite, github, human, json, json_of_suite, junit, table,
+    Basis, Broken, End, Finding, Ran, Report, Style, Suite, github, human, json, json_of_suite, junit, table,
 };
 use crate::model::{Execution, Kind, Tree, Verdict};
 use crate::oracle::testing::{Script, serial_of_two, tree};
 use crate::oracle::{Case, SerialOutcomes, judge};
 use crate::scenario;
+use crate::verdict::conclude;
 
 const FILE: &str = "agent_metadata.json";
 const TRUNCATE: &str = "write, create, truncate";
@@ -39,13 +40,15 @@ fn both_leave(processes: usize, content: &str) -> SerialOutcomes {
 }
 
 fn report(verdict: Verdict, commands: &[&str], anomalies: Vec<Finding>) -> Report {
+    let end = if verdict == Verdict::Inconclusive { End::TimeLimit } else { End::Everything };
+    let basis = Basis { conflicts: Some(9), ..Basis::default() };
     Report {
+        conclusion: conclude(&basis.facts(end, verdict == Verdict::Anomaly)),
+        basis,
         scenario: "two-agents".into(),
-        verdict,
         exhaustive: verdict != Verdict::Inconclusive,
-        end: if verdict == Verdict::Inconclusive { End::TimeLimit } else { End::Everything },
+        end,
         covered: None,
-        not_covered: Vec::new(),
         strategy: "dpor".into(),
         equivalence: scenario::Equivalence::Trace,
         seed: 0,
@@ -130,10 +133,17 @@ fn the_object_for_programs() {
           "scenario": "two-agents",
           "subject": "5eed",
           "verdict": "anomaly",
+          "reason": null,
           "exhaustive": true,
           "ended_by": "everything",
           "covered": "every interleaving: 34 executions",
           "not_covered": [],
+          "conflicts": 9,
+          "coverage": {
+            "complete": true,
+            "gaps": []
+          },
+          "serial_failures": [],
           "strategy": "dpor",
           "equivalence": "trace",
           "seed": 0,
@@ -197,6 +207,7 @@ fn several_scenarios_are_held_to_what_is_expected() {
     let broken = Broken {
         scenario: "gone".into(),
         error: "`--setup` fails (exit 1): false\n  it says nothing".into(),
+        code: 2,
     };
     let mut found = lost_update();
     found.scenario = "a-scenario-with-a-name-that-does-not-fit".into();
@@ -256,7 +267,7 @@ fn reports_for_continuous_integration() {
         report(Verdict::Inconclusive, &["a", "b"], Vec::new()),
     ];
     reports[1].expected = expected(Verdict::Anomaly, &[Kind::LostUpdate], None);
-    let broken = Broken { scenario: "gone".into(), error: "`--setup` fails".into() };
+    let broken = Broken { scenario: "gone".into(), error: "`--setup` fails".into(), code: 2 };
     let ran: Vec<Ran<'_>> = reports.iter().map(Ok).chain([Err(&broken)]).collect();
     let shown = |write: &dyn Fn(&mut Vec<u8>)| {
         let mut out = Vec::new();
@@ -286,8 +297,8 @@ fn reports_for_continuous_integration() {
     expect![[r#"
         ::error title=cooks%3A two-agents%3A anomaly::anomaly: lost-update%0A%0Aagent_metadata.json: B's "agent-b" (written at step 8) is gone: A overwrote it
         ::notice title=cooks%3A two-agents%3A as it should be::anomaly: lost-update (as expected)%0A%0Aagent_metadata.json: B's "agent-b" (written at step 8) 
-        ::notice title=cooks%3A two-agents%3A as it should be::clean: every interleaving of A and B was tried, and each leaves what some serial%0A  order leav
-        ::warning title=cooks%3A two-agents%3A inconclusive::inconclusive: nothing found, but not every interleaving of A and B was tried%0A%0A34 executions, 
+        ::notice title=cooks%3A two-agents%3A as it should be::clean: every interleaving of A and B gives a result that running them one after%0A  another can
+        ::warning title=cooks%3A two-agents%3A inconclusive::inconclusive: no anomaly found, but the search stopped at --time-limit%0A  Raise --time-limit, or
         ::error title=cooks%3A gone%3A came to nothing::`--setup` fails
     "#]].assert_eq(&shown(&|out| github(&ran, out).unwrap()));
 }

@@ -5,6 +5,7 @@ use super::error::mend;
 use super::{Equivalence, Scenario, ScenarioError, StrategyName, Threads, requests};
 use crate::model::Verdict;
 use crate::oracle::Normalize;
+use crate::verdict::{Accept, BadAccept};
 
 /// The file in a scenario's folder.
 pub(super) const FILE: &str = "scenario.toml";
@@ -107,6 +108,12 @@ impl Scenario {
         }
         for (key, globs) in [("ignore", &self.ignore), ("unordered", &self.unordered)] {
             Normalize::new(globs, &[]).map_err(|error| (key, error.to_string()))?;
+        }
+        for text in &self.accept {
+            let parsed = text.parse::<Accept>();
+            parsed.map_err(|BadAccept { text, problem }| {
+                ("accept", format!("`accept` has `{text}`: {problem}"))
+            })?;
         }
         self.validate_strategy()?;
         self.validate_expectation()

@@ -59,6 +59,9 @@ pub struct Scenario {
     /// What to make of processes that give up.
     #[serde(default, skip_serializing_if = "is_default")]
     pub aborts: Aborts,
+    /// Coverage gaps that are accepted, each as its kind, or as its kind, a colon and a glob of paths.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub accept: Vec<String>,
     /// Which executions to run.
     #[serde(default, skip_serializing_if = "is_default")]
     pub strategy: StrategyName,

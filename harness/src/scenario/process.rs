@@ -31,11 +31,13 @@ pub struct Process {
     pub input: Option<String>,
     /// Those lines: what it is asked.
     pub requests: Vec<String>,
+    /// Whether it need not succeed in any serial order.
+    pub may_fail: bool,
 }
 
 impl From<Program> for Process {
     fn from(program: Program) -> Self {
-        Self { program, then: Vec::new(), input: None, requests: Vec::new() }
+        Self { program, then: Vec::new(), input: None, requests: Vec::new(), may_fail: false }
     }
 }
 
@@ -53,13 +55,15 @@ struct Keys {
     input: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     requests: Vec<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    may_fail: bool,
 }
 
 impl TryFrom<Keys> for Process {
     type Error = &'static str;
 
     fn try_from(keys: Keys) -> Result<Self, Self::Error> {
-        let Keys { command, closure, then, input, requests } = keys;
+        let Keys { command, closure, then, input, requests, may_fail } = keys;
         let nothing = |text: &String| text.trim().is_empty();
         let program = match (command, closure) {
             (Some(text), None) | (None, Some(text)) if nothing(&text) => {
@@ -81,18 +85,18 @@ impl TryFrom<Keys> for Process {
         if input.is_some() && !requests.is_empty() {
             return Err("a process has either `input` or `requests`: a file, or the lines themselves");
         }
-        Ok(Self { program, then, input, requests })
+        Ok(Self { program, then, input, requests, may_fail })
     }
 }
 
 impl From<Process> for Keys {
     fn from(process: Process) -> Self {
-        let Process { program, then, input, requests } = process;
+        let Process { program, then, input, requests, may_fail } = process;
         let (command, closure) = match program {
             Program::Command(text) => (Some(text), None),
             Program::Closure(text) => (None, Some(text)),
         };
-        Self { command, closure, then, input, requests }
+        Self { command, closure, then, input, requests, may_fail }
     }
 }
 

@@ -130,7 +130,7 @@ impl Session<'_> {
 }
 
 /// Where two runs of one schedule differ: in an event, its result included, or in what they left.
-fn difference(first: &Execution, second: &Execution, rules: &Normalize) -> Option<Divergence> {
+pub(super) fn difference(first: &Execution, second: &Execution, rules: &Normalize) -> Option<Divergence> {
     let same = |(a, b): (&Event, &Event)| {
         Event { payload: None, ..b.clone() } == Event { payload: None, ..a.clone() }
     };

@@ -2,6 +2,7 @@
 //! found; and replay.
 
 pub mod ahead;
+mod basis;
 mod bench;
 mod evidence;
 mod finish;
@@ -12,7 +13,7 @@ mod stress;
 mod together;
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
@@ -23,15 +24,15 @@ use self::finish::Afterwards;
 use self::search::Searched;
 pub use self::stress::{Stress, Stressed, stress};
 pub use self::together::explore_together;
-use crate::backend::Backend;
 use crate::explore::Counts;
-use crate::model::{Anomaly, Cut, Ending, Execution, Kind, Outcome, ProcessId, Tree, Units, Verdict};
+use crate::model::{Anomaly, Cut, End, Ending, Execution, Kind, Outcome, ProcessId, Tree, Units};
 use crate::oracle::{
     BadGlob, Case, CheckRun, Normalize, SerialOutcomes, candidate_orders, conflict_serializable, judge,
 };
-use crate::report::{End, Finding, Report, Shard, fingerprint};
+use crate::report::{Finding, Report, Shard, fingerprint};
 use crate::scenario::Scenario;
 use crate::tracer::{self, Program, TraceError, Tracer};
+use crate::verdict::{Facts, GateFault, conclude_with};
 use crate::witness::{Divergence, Witness};
 
 /// How many steps one execution may have, unless the scenario says otherwise.
@@ -100,6 +101,17 @@ pub struct Job {
     pub jobs: usize,
     /// Whether to tell of each race that the search goes back to.
     pub explain: bool,
+    /// A condition of the gate that a test takes away. Not part of the interface.
+    #[doc(hidden)]
+    pub gate_fault: Option<GateFault>,
+}
+
+impl Job {
+    /// A whole search by one job.
+    #[must_use]
+    pub fn new(scenario: Scenario, programs: Vec<Program>, tree: Tree) -> Self {
+        Self { scenario, programs, tree, shard: None, jobs: 1, explain: false, gate_fault: None }
+    }
 }
 
 /// How far an exploration has come.
@@ -141,8 +153,8 @@ struct Session<'a> {
     begun: Instant,
     /// What was not covered in the executions of the search.
     not_covered: BTreeSet<String>,
-    /// The last line of what each process said in the first serial run, where it failed there.
-    last_words: BTreeMap<ProcessId, String>,
+    /// What is known of the serial runs and of the first execution.
+    known_serial: basis::Known,
     /// The orders of tasks, of each process, in which the serial orders were run.
     by_task: BTreeSet<Vec<Vec<usize>>>,
     /// How many took part in an execution of the search, at most: processes, or their tasks.
@@ -227,7 +239,7 @@ impl<'a> Session<'a> {
             witnesses: Vec::new(),
             begun,
             not_covered: BTreeSet::new(),
-            last_words: BTreeMap::new(),
+            known_serial: basis::Known::default(),
             by_task: BTreeSet::new(),
             strands: job.programs.len(),
             stuck: None,
@@ -244,7 +256,9 @@ impl<'a> Session<'a> {
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Explored, SessionError> {
         self.run_serial_orders()?;
+        self.repeat_first_serial_order()?;
         let searched = self.search(places, progress)?;
+        self.repeat_first_serial_order()?;
         Ok(self.report(searched))
     }
 
@@ -364,13 +378,6 @@ impl<'a> Session<'a> {
         self.job.programs.iter().map(ToString::to_string).collect()
     }
 
-    /// What this session could not see or control, and what a reader should know of how the verdict came about.
-    fn not_covered(&self) -> Vec<String> {
-        let mut not_covered = self.tracer.not_covered().into_iter().collect::<BTreeSet<String>>();
-        not_covered.extend(self.not_covered.iter().cloned());
-        not_covered.into_iter().chain(self.remarks()).collect()
-    }
-
     /// What is explored, as a fingerprint: the same for all shards of one exploration.
     fn subject(&self) -> String {
         fingerprint(&(&self.job.scenario, self.tracer.initial()))
@@ -378,21 +385,20 @@ impl<'a> Session<'a> {
 
     fn report(self, searched: Searched) -> Explored {
         let exhaustive = searched.end == End::Everything;
-        let verdict = match (self.findings.is_empty(), exhaustive) {
-            (false, _) => Verdict::Anomaly,
-            (true, true) => Verdict::Clean,
-            (true, false) => Verdict::Inconclusive,
-        };
-        let not_covered = self.not_covered();
+        let basis = self.basis();
+        let confirmed = self.findings.iter().any(|finding| finding.replayed > 0);
+        let unconfirmed = !confirmed && !self.findings.is_empty();
+        let facts = Facts { unconfirmed, ..basis.facts(searched.end, confirmed) };
+        let conclusion = conclude_with(&facts, self.job.gate_fault);
         let scenario = &self.job.scenario;
         let subject = self.subject();
         let report = Report {
             scenario: scenario.name.clone(),
-            verdict,
+            conclusion,
             exhaustive,
             end: searched.end,
             covered: searched.covered,
-            not_covered,
+            basis,
             strategy: scenario.strategy.name().into(),
             equivalence: scenario.equivalence,
             seed: scenario.seed.unwrap_or(0),

@@ -83,6 +83,7 @@ impl Session<'_> {
             let (execution, seen) = ahead.next(strategy, &mut bench)?;
             drop(bench);
             self.counts.add(&execution);
+            self.known_serial.note_execution(&execution);
             if self.tracer.strands().are_tasks() {
                 let took_part: BTreeSet<_> = execution.trace.iter().map(|event| event.process).collect();
                 self.strands = self.strands.max(took_part.len());

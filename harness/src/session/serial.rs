@@ -1,7 +1,5 @@
 //! The serial runs: the processes one after another, in every order or in those that matter.
 
-use std::collections::BTreeSet;
-
 use super::{ALL_ORDERS, Session, SessionError};
 use crate::backend::Backend;
 use crate::explore::{Merge, Picked, Serial, count_of_merges, next_merge};
@@ -94,34 +92,19 @@ impl Session<'_> {
         for process in (0..self.job.programs.len()).map(ProcessId) {
             if self.fails_always(process) == Some(Exit::Status(NOT_FOUND)) {
                 let command = self.job.programs[process.0].to_string();
-                return Err(SessionError::NotFound { process, command, said: self.last_words(process) });
+                let said = self.known_serial.last_line(process).to_owned();
+                return Err(SessionError::NotFound { process, command, said });
             }
         }
         Ok(())
     }
 
-    /// How a process ends that fails in every serial order; as in the first of them.
-    fn fails_always(&self, process: ProcessId) -> Option<Exit> {
-        let runs = self.serial.runs().iter().filter(|run| !run.order.left_out.contains(&process));
-        let failed = |run: &SerialRun| run.outcome.exits_of(process).find(|exit| !exit.is_success());
-        let exits: Vec<Option<Exit>> = runs.map(failed).collect();
-        exits.first().copied().flatten().filter(|_| exits.iter().all(Option::is_some))
-    }
-
-    /// The last line of what a process said on its standard error when it failed.
-    fn last_words(&self, process: ProcessId) -> String {
-        self.last_words.get(&process).cloned().unwrap_or_default()
-    }
-
-    /// Keeps the last words of those who failed in the serial run that was just made.
+    /// Keeps what those processes wrote to their standard error that failed in the serial run that was just made.
     fn keep_last_words(&mut self, outcome: &Outcome) {
         for process in (0..self.job.programs.len()).map(ProcessId) {
             if outcome.exits_of(process).any(|exit| !exit.is_success()) {
                 let said = self.tracer.stderr(process).unwrap_or_default();
-                let said = String::from_utf8_lossy(&said);
-                let last = said.lines().rev().find(|line| !line.trim().is_empty());
-                let words = last.unwrap_or("it says nothing").trim().to_owned();
-                self.last_words.entry(process).or_insert(words);
+                self.known_serial.note_said(process, &said);
             }
         }
     }
@@ -201,6 +184,7 @@ impl Session<'_> {
                 self.first = Some(execution.clone());
             }
             self.keep_last_words(&execution.outcome);
+            self.known_serial.note_serial(&order.processes, execution);
             self.afterwards.finish(&mut self.tracer, execution)?;
             self.serial.push(SerialRun { order, outcome: execution.outcome.clone() });
         }
@@ -208,7 +192,7 @@ impl Session<'_> {
     }
 
     /// Runs a serial order, with tasks in a certain order.
-    fn run_as(
+    pub(super) fn run_as(
         &mut self,
         serial: Serial<'_>,
         left_out: &[ProcessId],
@@ -221,41 +205,17 @@ impl Session<'_> {
             Ending::Blocked(waiting) => waiting.first().map(|at| (at.process, at.operation.call.clone())),
             _ => merge.stuck().cloned(),
         };
-        if let (Some((process, call)), None) = (at_last, &self.stuck) {
-            self.stuck = Some(format!("{process} waits to {}", pending(&call)));
+        let stuck = at_last.map(|(process, call)| format!("{process} waits to {}", pending(&call)));
+        if execution.ending != Ending::Complete && tasks.is_empty() {
+            let order: Vec<ProcessId> = picked.iter().map(|picked| picked.process).collect();
+            self.note_unfinished(&order, &execution, stuck.clone());
         }
+        self.stuck = self.stuck.take().or(stuck);
         Ok((picked, execution))
     }
+}
 
-    /// What a reader of the verdict should know of how it came about.
-    pub(super) fn remarks(&self) -> Vec<String> {
-        let mut remarks = Vec::new();
-        if !self.serial.complete {
-            let orders: BTreeSet<&Order> = self.serial.runs().iter().map(|run| &run.order).collect();
-            let (run, count) = (orders.len(), self.job.programs.len());
-            let units = self.serial.runs().iter().any(|run| run.order.processes.len() > count);
-            let of = if units { "merges of the units".to_owned() } else { format!("{count}!") };
-            remarks.push(format!("serial orders: {run} of {of} were run, those that the executions suggest"));
-            if units && !self.serial.whole {
-                remarks.push(
-                    "updates that are lost to what a process remembers from an earlier unit".to_owned(),
-                );
-            }
-        }
-        if self.helped {
-            remarks.push("no process can come to its end before another begins: in the serial runs one goes on as far as it can, \
-                          and others only while it waits".to_owned());
-        }
-        if self.strands > self.job.programs.len() {
-            let what = "what the tasks of one process do to each other in memory, in another order than their operations";
-            remarks.push(format!("{what} (--threads explore)"));
-        }
-        for process in (0..self.job.programs.len()).map(ProcessId) {
-            if let Some(exit) = self.fails_always(process) {
-                let said = self.last_words(process);
-                remarks.push(format!("{process} fails in every serial order ({exit}): {said}"));
-            }
-        }
-        remarks
-    }
+/// An order in words: `A, B, A`.
+pub(super) fn names(order: &[ProcessId]) -> String {
+    order.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }

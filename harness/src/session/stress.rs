@@ -12,10 +12,11 @@ use std::time::Duration;
 use super::finish::Afterwards;
 use super::{ALL_ORDERS, Identity, Job, Session, SessionError, identity};
 use crate::explore::SplitMix64;
-use crate::model::{Anomaly, Ending, Execution, Outcome, ProcessId, Tree, Verdict};
+use crate::model::{Anomaly, Ending, Execution, Outcome, ProcessId, Tree};
 use crate::oracle::{Case, CheckRun, Order, SerialRun, judge_untraced, orders};
 use crate::report::{Chance, End, Finding, Report};
 use crate::tracer::{self, Free, Start, TraceError};
+use crate::verdict::Conclusion;
 
 /// Up to this number of processes it is looked what each selection of them leaves.
 const ALL_SELECTIONS: usize = 4;
@@ -306,7 +307,7 @@ impl Session<'_> {
 
     fn report_of(self, tally: Tally, how: &Stress, end: End) -> Report {
         let scenario = &self.job.scenario;
-        let verdict = if tally.found.is_empty() { Verdict::Inconclusive } else { Verdict::Anomaly };
+        let conclusion = Conclusion::of_a_part(!tally.found.is_empty());
         let mut chance = Chance {
             hits: tally.hits(),
             unfinished: tally.unfinished,
@@ -315,9 +316,11 @@ impl Session<'_> {
             patience_s: how.patience.as_secs_f64(),
             kinds: BTreeMap::new(),
         };
-        let mut not_covered = self.not_covered();
+        let mut basis = self.basis();
         if !self.serial.complete {
-            not_covered.push("what only a serial order leaves that was not run would count as a hit".into());
+            basis
+                .remarks
+                .push("what only a serial order leaves that was not run would count as a hit".into());
         }
         let commands = self.commands();
         let subject = self.subject();
@@ -331,11 +334,11 @@ impl Session<'_> {
         let anomalies = found.into_iter().map(finding).collect();
         Report {
             scenario: scenario.name.clone(),
-            verdict,
+            conclusion,
             exhaustive: false,
             end,
             covered: None,
-            not_covered,
+            basis,
             strategy: crate::report::STRESS.into(),
             equivalence: scenario.equivalence,
             seed: how.seed,

@@ -6,6 +6,7 @@ use super::{FILE, TRUNCATE, both_leave, check, finding, lost_update, report, tex
 use crate::model::{CriticalStep, Exit, Kind, ProcessId, Tree, Verdict};
 use crate::oracle::testing::{Script, tree};
 use crate::report::{End, Report, Style};
+use crate::verdict::conclude;
 
 #[test]
 fn an_anomaly_of_two_processes() {
@@ -332,8 +333,8 @@ fn clean_and_inconclusive() {
     check(
         &clean,
         &expect![[r#"
-            clean: every interleaving of A and B was tried, and each leaves what some serial
-              order leaves
+            clean: every interleaving of A and B gives a result that running them one after
+              another can give
 
             2 executions stand for all interleavings (dpor, exhaustive): 2 complete. 3
               distinct outcomes; the 2 serial runs give 2. 612 steps in 0.41 s.
@@ -341,16 +342,17 @@ fn clean_and_inconclusive() {
     );
     let mut open = report(Verdict::Inconclusive, &["a", "b", "c", "d"], Vec::new());
     (open.strategy, open.seed) = ("random".into(), 42);
-    open.not_covered = vec!["the search was ended after 34 executions".into()];
+    open.basis.remarks = vec!["the search was ended after 34 executions".into()];
     check(
         &open,
         &expect![[r#"
-            inconclusive: nothing found, but not every interleaving of A to D was tried
+            inconclusive: no anomaly found, but the search stopped at --time-limit
+              Raise --time-limit, or explore in shards (--shard).
 
             34 executions, ended by the time limit (random, seed 42): 30 complete, 4 blocked
               in a deadlock. 3 distinct outcomes; the 2 serial runs give 2. 612 steps in
               0.41 s.
-            not covered: the search was ended after 34 executions
+            note: the search was ended after 34 executions
         "#]],
     );
 }
@@ -360,6 +362,7 @@ fn ended(verdict: Verdict, strategy: &str, end: End, covered: Option<&str>) -> S
     let mut report = report(verdict, &["a", "b"], Vec::new());
     (report.strategy, report.seed, report.exhaustive) = (strategy.into(), 42, end == End::Everything);
     (report.end, report.covered) = (end, covered.map(str::to_owned));
+    report.conclusion = conclude(&report.basis.facts(end, verdict == Verdict::Anomaly));
     let wide = Style { width: 300, ..Style::default() };
     text(&report, wide).lines().filter(|line| !line.is_empty()).map(|line| format!("{line}\n")).collect()
 }
@@ -378,22 +381,27 @@ fn what_ended_a_search_is_told() {
         ended(open, "dpor", End::MaxSteps, None),
     ];
     expect![[r#"
-        inconclusive: nothing found, but not every interleaving of A and B was tried, only all schedules with at most 2 preemptions
+        inconclusive: no anomaly found, but of all interleavings only all schedules with at most 2 preemptions were tried
+          Raise --preemptions, or leave it out.
         34 executions stand for all schedules with at most 2 preemptions (dpor): 30 complete, 4 blocked in a deadlock. 3 distinct outcomes; the 2 serial runs give 2. 612 steps in 0.41 s.
 
         anomaly:
         34 executions, ended by what was found (dpor): 30 complete, 4 blocked in a deadlock. 3 distinct outcomes; the 2 serial runs give 2. 612 steps in 0.41 s.
 
-        inconclusive: nothing found, but not every interleaving of A and B was tried
+        inconclusive: no anomaly found, but the search stopped at --max-executions
+          Raise --max-executions, or leave it out.
         34 executions, ended by their number (dfs): 30 complete, 4 blocked in a deadlock. 3 distinct outcomes; the 2 serial runs give 2. 612 steps in 0.41 s.
 
-        inconclusive: nothing found, but not every interleaving of A and B was tried
+        inconclusive: no anomaly found, but the search stopped at --time-limit
+          Raise --time-limit, or explore in shards (--shard).
         34 executions, ended by the time limit (dpor): 30 complete, 4 blocked in a deadlock. 3 distinct outcomes; the 2 serial runs give 2. 612 steps in 0.41 s.
 
-        inconclusive: nothing found, but not every interleaving of A and B was tried
+        inconclusive: no anomaly found, but the search stopped at --max-executions
+          Raise --max-executions, or leave it out.
         34 executions by chance (pct, seed 42): 30 complete, 4 blocked in a deadlock; each shows a given bug of depth 3 with a chance of at least 1 in 432. 3 distinct outcomes; the 2 serial runs give 2. 612 steps in 0.41 s.
 
-        inconclusive: nothing found, but not every interleaving of A and B was tried
+        inconclusive: no anomaly found, but some executions were cut at --max-steps
+          Raise --max-steps if the program ends by itself.
         34 executions, not exhaustive (dpor): 30 complete, 4 blocked in a deadlock. 3 distinct outcomes; the 2 serial runs give 2. 612 steps in 0.41 s.
     "#]].assert_eq(&told.join("\n"));
 }

@@ -3,7 +3,7 @@
 use expect_test::expect;
 
 use super::{FILE, TRUNCATE, both_leave, check, finding, report};
-use crate::model::{Anomaly, Cut, Ending, Kind, ProcessId, Tree, Verdict};
+use crate::model::{Anomaly, Cut, Ending, Gap, GapKind, Kind, ProcessId, Tree, Verdict};
 use crate::oracle::testing::{Script, serial_of_two, tree};
 use crate::report::{Finding, Report};
 
@@ -42,44 +42,52 @@ fn incident(processes: usize) -> Report {
 #[test]
 fn three_processes_stand_in_columns_that_overlap() {
     let mut report = incident(3);
-    report.not_covered.push("writes outside the workspace: /tmp/log".into());
+    report.basis.gaps.push(Gap {
+        kind: GapKind::OutsideWrite,
+        processes: vec![ProcessId(0)],
+        paths: vec!["/tmp/log".into()],
+        detail: "a file that no other process uses".into(),
+        hides_races: false,
+        accepted: false,
+    });
     check(
         &report,
         &expect![[r#"
-        anomaly: lost-update
+            anomaly: lost-update
 
-        agent_metadata.json: A's "A" (written at step 17) is gone: B overwrote it at
-          step 19 with what it had read at step 10
+            agent_metadata.json: A's "A" (written at step 17) is gone: B overwrote it at
+              step 19 with what it had read at step 10
 
-        step  A: agent A         B: agent B         C: agent C
-          2   lock agent-a.lock
-          5   read agent_metadata.json: 2 bytes
-          7                      lock agent-b.lock
-         10 ►                    read agent_metadata.json: 2 bytes
-                                 └ reads it before A changes it
-         12                                         lock agent-c.lock
-         15                                         read agent_metadata.json: 2 bytes
-         16   open and empty agent_metadata.json
-         17 ► write agent_metadata.json: 8 bytes
-              └ A's change
-         18                      open and empty agent_metadata.json
-         19 ►                    write agent_metadata.json: 8 bytes
-                                 └ overwrites A's change
-         20                                         open and empty agent_metadata.json
-         21                                         write agent_metadata.json: 8 bytes
-              (not shown: 9 steps that only open or look, or are on other files)
+            step  A: agent A         B: agent B         C: agent C
+              2   lock agent-a.lock
+              5   read agent_metadata.json: 2 bytes
+              7                      lock agent-b.lock
+             10 ►                    read agent_metadata.json: 2 bytes
+                                     └ reads it before A changes it
+             12                                         lock agent-c.lock
+             15                                         read agent_metadata.json: 2 bytes
+             16   open and empty agent_metadata.json
+             17 ► write agent_metadata.json: 8 bytes
+                  └ A's change
+             18                      open and empty agent_metadata.json
+             19 ►                    write agent_metadata.json: 8 bytes
+                                     └ overwrites A's change
+             20                                         open and empty agent_metadata.json
+             21                                         write agent_metadata.json: 8 bytes
+                  (not shown: 9 steps that only open or look, or are on other files)
 
-        agent_metadata.json, keys "A" and "B":
-          every serial order  1
-          here                not there
-        (execution 7 of 34, 2 context switches, replayed 3 times)
+            agent_metadata.json, keys "A" and "B":
+              every serial order  1
+              here                not there
+            (execution 7 of 34, 2 context switches, replayed 3 times)
 
-        34 executions stand for all interleavings (dpor, exhaustive): 30 complete, 4
-          blocked in a deadlock. 3 distinct outcomes; the 2 serial runs give 2. 612
-          steps in 0.41 s.
-        not covered: writes outside the workspace: /tmp/log
-        replay: cooks replay 'out/lost update-1.json'
-    "#]],
+            34 executions stand for all interleavings (dpor, exhaustive): 30 complete, 4
+              blocked in a deadlock. 3 distinct outcomes; the 2 serial runs give 2. 612
+              steps in 0.41 s.
+            not covered: outside-write: a file that no other process uses: /tmp/log (A);
+              cannot hide a race
+            replay: cooks replay 'out/lost update-1.json'
+        "#]],
     );
 }
 

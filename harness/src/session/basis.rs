@@ -1,0 +1,197 @@
+//! What the verdict rests on, besides the executions: which processes work at all, what was not covered, whether the first serial order repeats.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::serial::names;
+use super::{Session, SessionError};
+use crate::explore::Serial;
+use crate::model::{End, Execution, Exit, Gap, GapKind, ProcessId, conflicts, written};
+use crate::oracle::SerialRun;
+use crate::report::Basis;
+use crate::verdict::{Accept, Coverage, SerialFailure};
+
+/// How many bytes of a standard error are kept of a process that fails.
+const MOST_SAID: usize = 64 << 10;
+
+/// What is known of the serial runs and of the first execution.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    /// The end of what each process wrote to its standard error in the first serial run in which it failed.
+    said: BTreeMap<ProcessId, String>,
+    /// The files that each process wrote in the first serial run.
+    written: BTreeMap<ProcessId, BTreeSet<String>>,
+    /// How many pairs of operations conflict in the first execution of the search.
+    conflicts: Option<u64>,
+    /// A serial order that a bound cut: which bound, and what happened.
+    pub(super) unfinished: Option<(End, String)>,
+    /// Serial orders that cannot come to their end, in words.
+    pub(super) impossible: BTreeSet<String>,
+    /// The first serial run that came to its end: its order, and what happened.
+    first: Option<(Vec<ProcessId>, Execution)>,
+}
+
+impl Known {
+    /// Takes note of a serial run that came to its end.
+    pub(super) fn note_serial(&mut self, order: &[ProcessId], execution: &Execution) {
+        if self.first.is_none() {
+            self.first = Some((order.to_vec(), execution.clone()));
+            self.written = written(&execution.trace);
+        }
+    }
+
+    /// Takes note of an execution of the search.
+    pub(super) fn note_execution(&mut self, execution: &Execution) {
+        self.conflicts.get_or_insert_with(|| conflicts(&execution.trace));
+    }
+
+    /// Takes note of what a process that failed wrote to its standard error.
+    pub(super) fn note_said(&mut self, process: ProcessId, said: &[u8]) {
+        let end = &said[said.len().saturating_sub(MOST_SAID)..];
+        self.said.entry(process).or_insert_with(|| String::from_utf8_lossy(end).into_owned());
+    }
+
+    /// The last line that a process wrote to its standard error when it failed.
+    pub(super) fn last_line(&self, process: ProcessId) -> &str {
+        let said = self.said.get(&process).map_or("", String::as_str);
+        said.lines().rev().map(str::trim).find(|line| !line.is_empty()).unwrap_or("it says nothing")
+    }
+}
+
+impl Session<'_> {
+    /// How a process ends that fails in every serial order; as in the first of them.
+    pub(super) fn fails_always(&self, process: ProcessId) -> Option<Exit> {
+        let runs = self.serial.runs().iter().filter(|run| !run.order.left_out.contains(&process));
+        let failed = |run: &SerialRun| run.outcome.exits_of(process).find(|exit| !exit.is_success());
+        let exits: Vec<Option<Exit>> = runs.map(failed).collect();
+        exits.first().copied().flatten().filter(|_| exits.iter().all(Option::is_some))
+    }
+
+    /// The processes that succeed in no serial order, except those that may fail.
+    fn serial_failures(&self) -> Vec<SerialFailure> {
+        let needed = self.job.scenario.processes.iter().enumerate().filter(|(_, process)| !process.may_fail);
+        let failure = |process: ProcessId| {
+            let said = self.known_serial.said.get(&process).cloned().unwrap_or_default();
+            Some(SerialFailure::new(process, self.fails_always(process)?, said))
+        };
+        needed.filter_map(|(number, _)| failure(ProcessId(number))).collect()
+    }
+
+    /// Runs the first serial order again, and holds it against the first time: the same calls must give the same results.
+    ///
+    /// # Errors
+    /// Where it is not the same, and those of running it.
+    pub(super) fn repeat_first_serial_order(&mut self) -> Result<(), SessionError> {
+        let Some((order, first)) = self.known_serial.first.take() else { return Ok(()) };
+        let (_, again) = self.run_as(Serial::Units(&order), &[], &[])?;
+        let differs = super::evidence::difference(&first, &again, self.serial.rules());
+        self.known_serial.first = Some((order, first));
+        match differs {
+            Some(divergence) => Err(SessionError::Divergence(Box::new(divergence))),
+            None => Ok(()),
+        }
+    }
+
+    /// Gaps that the session itself knows of.
+    fn own_gaps(&self) -> Vec<Gap> {
+        let all: Vec<ProcessId> = (0..self.job.programs.len()).map(ProcessId).collect();
+        let gap = |kind, detail: &str, hides_races| Gap {
+            kind,
+            processes: all.clone(),
+            paths: Vec::new(),
+            detail: detail.to_owned(),
+            hides_races,
+            accepted: false,
+        };
+        let mut gaps = Vec::new();
+        if self.strands > self.job.programs.len() {
+            gaps.push(gap(
+                GapKind::MemoryOrder,
+                "what threads do to each other in memory came in one order",
+                false,
+            ));
+        }
+        let several = self.serial.runs().iter().any(|run| run.order.processes.len() > all.len());
+        if !self.serial.complete && several && !self.serial.whole {
+            let detail = "updates that are lost to what a process remembers from an earlier unit";
+            gaps.push(gap(GapKind::BoundedSerialOrders, detail, true));
+        }
+        gaps
+    }
+
+    /// All that was not covered, in any run.
+    fn coverage(&self) -> Coverage {
+        let mut coverage = Coverage::default();
+        coverage.sightings.extend(self.tracer.not_covered().iter().cloned());
+        coverage.sightings.extend(self.not_covered.iter().cloned());
+        coverage.gaps.extend(self.own_gaps());
+        coverage
+    }
+
+    /// What the verdict rests on.
+    pub(super) fn basis(&self) -> Basis {
+        let coverage = self.coverage();
+        let accept = self.job.scenario.accept.clone();
+        // The scenario was validated: each of them can be read.
+        let by: Vec<Accept> = accept.iter().filter_map(|text| text.parse().ok()).collect();
+        let (gaps, unmatched) = coverage.judged(&by);
+        let written = self.known_serial.written.iter();
+        Basis {
+            conflicts: self.known_serial.conflicts,
+            written: written.map(|(process, files)| (*process, files.iter().cloned().collect())).collect(),
+            gaps,
+            coverage,
+            accept,
+            unmatched,
+            serial_failures: self.serial_failures(),
+            unfinished: self.known_serial.unfinished.clone(),
+            self_check: None,
+            error: None,
+            remarks: self.remarks(),
+        }
+    }
+
+    /// What a reader of the verdict should know of how it came about.
+    fn remarks(&self) -> Vec<String> {
+        let mut remarks = Vec::new();
+        if !self.serial.complete {
+            let orders: BTreeSet<_> = self.serial.runs().iter().map(|run| &run.order).collect();
+            let (run, count) = (orders.len(), self.job.programs.len());
+            let units = self.serial.runs().iter().any(|run| run.order.processes.len() > count);
+            let of = if units { "merges of the units".to_owned() } else { format!("{count}!") };
+            remarks.push(format!("serial orders: {run} of {of} were run, those that the executions suggest"));
+        }
+        if self.helped {
+            remarks.push(
+                "no process finishes before another starts: in the serial runs one process goes on as far as it can, and the others run only while it is blocked"
+                    .to_owned(),
+            );
+        }
+        remarks.extend(self.known_serial.impossible.iter().cloned());
+        for process in (0..self.job.programs.len()).map(ProcessId) {
+            if let Some(exit) =
+                self.fails_always(process).filter(|_| self.job.scenario.processes[process.0].may_fail)
+            {
+                remarks
+                    .push(format!("{process} fails in every serial order ({exit}), which --may-fail allows"));
+            }
+        }
+        remarks
+    }
+
+    /// Takes note of a serial run that did not come to its end.
+    pub(super) fn note_unfinished(
+        &mut self,
+        order: &[ProcessId],
+        execution: &Execution,
+        stuck: Option<String>,
+    ) {
+        let order = names(order);
+        if execution.trace.len() >= self.most_steps() {
+            let what =
+                format!("the serial order {order} was cut after {} steps (--max-steps)", self.most_steps());
+            self.known_serial.unfinished.get_or_insert((End::MaxSteps, what));
+        } else if let Some(stuck) = stuck {
+            self.known_serial.impossible.insert(format!("the serial order {order} cannot finish: {stuck}"));
+        }
+    }
+}
