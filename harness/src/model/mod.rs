@@ -5,7 +5,7 @@
 
 mod access;
 mod execution;
-mod gap;
+pub mod gap;
 mod happens_before;
 mod operation;
 mod outcome;
