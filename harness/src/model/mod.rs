@@ -7,7 +7,7 @@ mod access;
 mod conflicts;
 mod end;
 mod execution;
-mod gap;
+pub mod gap;
 mod happens_before;
 mod operation;
 mod outcome;

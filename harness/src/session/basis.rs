@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::serial::names;
 use super::{Session, SessionError};
+use crate::backend::Backend;
 use crate::explore::Serial;
 use crate::model::{End, Execution, Exit, Gap, GapKind, ProcessId, conflicts, written};
 use crate::oracle::SerialRun;

@@ -25,7 +25,7 @@ use self::search::Searched;
 pub use self::stress::{Stress, Stressed, stress};
 pub use self::together::explore_together;
 use crate::explore::Counts;
-use crate::model::{Anomaly, Cut, End, Ending, Execution, Kind, Outcome, ProcessId, Tree, Units};
+use crate::model::{Anomaly, Cut, End, Ending, Execution, Kind, Outcome, ProcessId, Sighting, Tree, Units};
 use crate::oracle::{
     BadGlob, Case, CheckRun, Normalize, SerialOutcomes, candidate_orders, conflict_serializable, judge,
 };
@@ -152,7 +152,7 @@ struct Session<'a> {
     witnesses: Vec<Witness>,
     begun: Instant,
     /// What was not covered in the executions of the search.
-    not_covered: BTreeSet<String>,
+    not_covered: BTreeSet<Sighting>,
     /// What is known of the serial runs and of the first execution.
     known_serial: basis::Known,
     /// The orders of tasks, of each process, in which the serial orders were run.

@@ -92,7 +92,7 @@ impl Running<'_> {
 
     /// Whether all that processes do is known to the tracer.
     fn all_is_known(&self) -> bool {
-        self.all_covered && self.world.not_covered.is_empty()
+        self.all_covered && self.world.is_all_covered()
     }
 
     /// Behind an operation: ends the process, where it is known that it comes to its end now, and how.

@@ -8,7 +8,9 @@ use super::execution::Running;
 use super::input::Feed;
 use super::{Learned, TraceError, Tracer};
 use crate::backend::{Backend, Chooser, Detail};
-use crate::model::{Choice, Ending, Event, Execution, Exit, Outcome, ProcessId, Status, Strands, View};
+use crate::model::{
+    Choice, Ending, Event, Execution, Exit, Outcome, ProcessId, Sighting, Status, Strands, View,
+};
 
 impl Backend for Tracer {
     type Error = TraceError;
@@ -25,7 +27,7 @@ impl Backend for Tracer {
         Ok(execution)
     }
 
-    fn not_covered(&self) -> Vec<String> {
+    fn not_covered(&self) -> Vec<Sighting> {
         self.not_covered.iter().cloned().collect()
     }
 }

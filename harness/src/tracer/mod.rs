@@ -89,7 +89,7 @@ use self::streams::Streams;
 use self::timers::Timers;
 pub use self::units::unit;
 use crate::backend::Detail;
-use crate::model::{ProcessId, Root, Status, Strands, Tree};
+use crate::model::{ProcessId, Root, Sighting, Status, Strands, Tree};
 use crate::workspace;
 
 /// The backend of real processes.
@@ -110,7 +110,7 @@ pub struct Tracer {
     initial: Tree,
     /// What is known of the workspace as it is, once it has been laid out.
     laid: Option<Laid>,
-    not_covered: BTreeSet<String>,
+    not_covered: BTreeSet<Sighting>,
     /// Whether nothing has ever been in there.
     all_covered: bool,
     stop: Arc<AtomicBool>,
@@ -289,14 +289,14 @@ impl Tracer {
         Ok(self.sandbox.output(process.0)?.1)
     }
 
-    /// What it did since this was last taken that the search cannot see or control, in words.
+    /// What processes did since this was last taken that was not scheduled, or could not be decided.
     #[must_use]
-    pub fn take_not_covered(&mut self) -> BTreeSet<String> {
+    pub fn take_not_covered(&mut self) -> BTreeSet<Sighting> {
         std::mem::take(&mut self.not_covered)
     }
 
     /// Notes more of that.
-    pub fn note_not_covered(&mut self, what: BTreeSet<String>) {
+    pub fn note_not_covered(&mut self, what: BTreeSet<Sighting>) {
         self.not_covered.extend(what);
     }
 
@@ -338,7 +338,7 @@ impl Tracer {
 
     /// Takes up what processes did in the workspace, which had this survey when they began.
     fn learn(&mut self, survey: &Survey, laid: Option<Laid>, learned: Learned) {
-        self.all_covered &= learned.not_covered.is_empty();
+        self.all_covered &= !learned.not_covered.iter().any(Sighting::may_hide);
         self.not_covered.extend(learned.not_covered);
         let known = self.all_covered && !learned.strangers;
         self.laid = laid;
@@ -352,7 +352,7 @@ impl Tracer {
 struct Learned {
     changes: Changes,
     strangers: bool,
-    not_covered: BTreeSet<String>,
+    not_covered: BTreeSet<Sighting>,
 }
 
 impl Learned {

@@ -14,15 +14,17 @@ use super::ids::id_of;
 use super::streams::Streams;
 use super::task::{Name, State, Task};
 use super::tracee::{Registers, Resume, Stop, Tracee};
-use crate::model::{Call, Exit, Operation, ProcessId};
+use crate::model::{Call, Exit, GapKind, Operation, ProcessId, Sighting};
 
 /// How many tasks (children and threads) a process may have at once: as many as the descriptors of the controller allow with which
 /// it watches them.
 const MOST_TASKS: usize = 256;
 
 /// What is said of a process of which a task is stopped.
-fn is_stopped(process: usize) -> String {
-    format!("{} is stopped by a signal, until it is continued", ProcessId(process))
+fn is_stopped(process: usize) -> Sighting {
+    let process = ProcessId(process);
+    let what = format!("{process} is stopped by a signal, until it is continued");
+    Sighting::new(GapKind::Signal, process, what)
 }
 
 impl Running<'_> {
@@ -168,7 +170,8 @@ impl Running<'_> {
                     process.end_prefix();
                 }
                 if let Err(error) = self.sandbox.set_next_pid(next) {
-                    self.world.not_covered.insert(format!("process ids of children ({error})"));
+                    let what = format!("process ids of children ({error})");
+                    self.sight(name.process, GapKind::ProcessIds, what);
                 }
             }
             Decision::Hold(held) => {

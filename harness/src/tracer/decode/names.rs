@@ -1,7 +1,7 @@
 //! Calls on names: open, look, make, remove, rename, exec.
 
 use super::{Action, Decision, Decoder};
-use crate::model::{Access, Location, ObjectId};
+use crate::model::{Access, GapKind, Location, ObjectId};
 use crate::tracer::outside::is_no_file;
 use crate::tracer::paths::{Found, Place, Resolved, Spot};
 
@@ -105,6 +105,8 @@ impl Decoder<'_> {
         }
         if flags & libc::O_ACCMODE != libc::O_RDONLY || flags & libc::O_TRUNC != 0 {
             self.note_outside(&path);
+        } else {
+            self.note_shared_memory(&path, false);
         }
         self.note_others(&path);
         if unseen {
@@ -118,12 +120,21 @@ impl Decoder<'_> {
     pub(super) fn note_outside(&mut self, path: &str) {
         if let Some(outside) = self.world.paths.outside().filter(|_| !is_no_file(path)) {
             outside.remember(path);
-            self.note(format!("writes to a place that is not watched: {path}"));
+            self.note_of(GapKind::OutsideWrite, path, "writes to a place that is not watched");
             return;
         }
         let harmless = ["/dev/", "/proc/"].iter().any(|start| path.starts_with(start));
-        if !harmless || path.starts_with("/dev/shm/") {
-            self.note(format!("writes outside the workspace: {path}"));
+        if !harmless {
+            self.note_of(GapKind::OutsideWrite, path, "writes outside the workspace");
+        }
+        self.note_shared_memory(path, true);
+    }
+
+    /// What has a name in `/dev/shm` is memory for processes to share.
+    fn note_shared_memory(&mut self, path: &str, changes: bool) {
+        if path.starts_with("/dev/shm/") {
+            let what = self.sighting(GapKind::SharedMemory, "memory with a name").about(path);
+            self.world.sight(what.if_met(path, changes));
         }
     }
 
@@ -135,7 +146,7 @@ impl Decoder<'_> {
         };
         let hidden = self.world.paths.outside().and_then(|outside| outside.hidden(path)).cloned();
         if let Some(hidden) = hidden {
-            self.note(format!("what is at {hidden}: there can be no overlay of it"));
+            self.note_of(GapKind::Overlay, &hidden, "there can be no overlay of this");
         }
     }
 
@@ -158,7 +169,7 @@ impl Decoder<'_> {
         let number: Option<i32> = rest.split('/').next().and_then(|name| name.parse().ok());
         let own = Some(self.caller.process);
         if rest == "locks" || number.is_some_and(|number| crate::tracer::ids::place_of(number) != own) {
-            self.note("what /proc says of other processes".into());
+            self.note(GapKind::OtherProcess, "what /proc says of other processes");
         }
     }
 
