@@ -10,7 +10,7 @@ use crate::model::{Access, GapKind, Location, ObjectId, Way};
 use crate::tracer::files::Description;
 use crate::tracer::input::is_nonblocking;
 use crate::tracer::paths::{Place, Resolved};
-use crate::tracer::sockets::{Kind, Peer, Stage};
+use crate::tracer::sockets::{Kind, Peer, Socket, Stage};
 use crate::tracer::streams::{End, Streams};
 
 /// An address of none, or of the kernel.
@@ -198,7 +198,7 @@ impl Decoder<'_> {
             return Err(Early::Local("it concerns the socket alone"));
         }
         let description = self.known(number)?;
-        let end = description.socket().and_then(|socket| socket.end());
+        let end = description.socket().and_then(Socket::end);
         let Some(end @ End::Connection(..)) = end else { return Err(Early::NO_END) };
         let path = description.path().to_owned();
         Ok(self.hold(Some(path), "for an error".into(), self.world.streams.looking(end), Action::None))
