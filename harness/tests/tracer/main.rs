@@ -21,5 +21,6 @@ mod time;
 mod timers;
 mod transparent;
 mod trees;
+mod undecided;
 mod units;
 mod workspace;

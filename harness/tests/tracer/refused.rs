@@ -175,6 +175,10 @@ fn what_nobody_knows_ends_the_exploration() {
         error.to_string(),
         "process B makes ioctl 0x80111500 on f, and this version does not know what that does to the workspace: have it do without"
     );
+    let sightings = tracer.not_covered();
+    let [only] = sightings.as_slice() else { panic!("{sightings:?}") };
+    assert_eq!((only.kind, &only.reach, only.process), (GapKind::UnknownCall, &Reach::Always, ProcessId(1)));
+    assert_eq!(only.detail, "ioctl 0x80111500 on f");
     // One that the file system refuses did nothing.
     let refused =
         script("f = os.open('f', os.O_RDONLY); print(call(16, f, 0x1234, 0), call(285, f, 0x100, 0, 1))");
