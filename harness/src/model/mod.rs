@@ -17,7 +17,9 @@ mod verdict;
 
 pub(crate) use access::Key;
 pub use access::{Access, AccessKind, Location, ObjectId, Way};
-pub use execution::{CallResult, Choice, Cut, Ending, Event, Execution, Status, View, Waiting};
+pub use execution::{
+    CallResult, Choice, Cut, Does, Ending, Endless, Event, Execution, Status, View, Waiting,
+};
 pub use gap::{Gap, GapKind, Reach, Sighting};
 pub use happens_before::HappensBefore;
 pub use operation::{Acquisition, Call, Count, LockMode, Need, Operation, Payload};

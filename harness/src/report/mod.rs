@@ -162,6 +162,12 @@ pub enum End {
     MaxExecutions,
     /// It took as long as it was to take.
     TimeLimit,
+    /// A process used as much processor time as it may without making a call.
+    CpuLimit,
+    /// A signal ended it.
+    Interrupted,
+    /// An execution could not be run.
+    Error,
     /// It came to its end, but some executions had as many steps as one may have.
     MaxSteps,
 }

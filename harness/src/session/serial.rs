@@ -2,13 +2,16 @@
 
 use std::collections::BTreeSet;
 
+use super::ending::{Unfinish, Unfinished};
 use super::{ALL_ORDERS, Session, SessionError};
 use crate::backend::Backend;
 use crate::explore::{Merge, Picked, Serial, count_of_merges, next_merge};
+use crate::limits::Phase;
 use crate::model::{Ending, Execution, Exit, Outcome, ProcessId};
 use crate::oracle::{Order, SerialRun, orders};
 use crate::report::words::pending;
 use crate::scenario::StrategyName;
+use crate::tracer::TraceError;
 
 /// How a shell ends that does not find its command.
 const NOT_FOUND: i32 = 127;
@@ -20,6 +23,8 @@ impl Session<'_> {
     /// Runs every serial order; where there are too many, the first and the last one, and of processes that are several units each
     /// order in which they run whole.
     pub(super) fn run_serial_orders(&mut self) -> Result<(), SessionError> {
+        let limits = self.limits.clone();
+        let _serial = limits.during(Phase::Serial);
         let count = self.job.programs.len();
         self.serial.complete = self.run_merges(&[])?;
         self.serial.whole = self.serial.complete;
@@ -35,7 +40,15 @@ impl Session<'_> {
         if self.serial.runs().is_empty() {
             self.run_helped_orders()?;
         }
+        self.serial_were_far = limits.are_far();
         if self.serial.runs().is_empty() {
+            let mut endless = self.unfinished.iter().filter_map(|it| match &it.why {
+                Unfinish::Endless(endless) => Some(endless.clone()),
+                _ => None,
+            });
+            if let Some(endless) = endless.next() {
+                return Err(TraceError::Endless(Box::new(endless)).into());
+            }
             let mut notes = self.tracer.not_covered();
             if notes.is_empty() {
                 notes.extend(self.stuck.clone());
@@ -46,6 +59,13 @@ impl Session<'_> {
                 format!("in each of them a process waits for what does not come ({})", notes.join("; "))
             };
             return Err(SessionError::NoSerialOrder(why));
+        }
+        let failures: Vec<_> =
+            self.serial.runs().iter().map(|run| run.outcome.canon_failed.as_ref()).collect();
+        if let [Some(first), rest @ ..] = failures.as_slice()
+            && rest.iter().all(Option::is_some)
+        {
+            return Err(self.afterwards.canon_fails(first));
         }
         self.refuse_what_is_not_found()
     }
@@ -186,10 +206,26 @@ impl Session<'_> {
             _ => picked.iter().map(|picked| picked.process).collect(),
         };
         let order = Order { processes, left_out: left_out.to_vec() };
+        self.note_unfinished(&order, &execution);
+        if let Err(endless) = self.note_endless(&execution) {
+            self.serial_were_far = false;
+            return Err(endless);
+        }
         if !self.serial.has_run(&order) {
             self.keep_serial(order, &mut execution)?;
         }
         Ok((picked, execution))
+    }
+
+    /// Takes note of a serial order that did not come to its end.
+    fn note_unfinished(&mut self, order: &Order, execution: &Execution) {
+        let why = match &execution.ending {
+            Ending::Complete => return,
+            Ending::Endless(endless) => Unfinish::Endless(endless.clone()),
+            _ if execution.trace.len() >= self.most_steps() => Unfinish::Steps,
+            _ => Unfinish::Waits(self.stuck.clone().unwrap_or_default()),
+        };
+        self.unfinished.push(Unfinished { order: order.clone(), why });
     }
 
     /// Adds the outcome of a serial run, if it came to its end.

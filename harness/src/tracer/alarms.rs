@@ -159,6 +159,7 @@ impl Running<'_> {
         self.processes[process].end_prefix();
         let time = self.processes[process].clock;
         self.processes[process].timers = 0;
+        self.processes[process].pauses = 0;
         let mut any = true;
         while any && self.held_turns(process) == held && self.of(process).next().is_some() {
             any = sleep::end_earliest(self, process)?;

@@ -6,8 +6,6 @@
 
 use std::io;
 
-use nix::unistd::Pid;
-
 use super::tracee::{Registers, Resume, Stop, Tracee};
 
 /// A copy of a task that is held at this entry: held at the same entry, with the same parent.
@@ -18,7 +16,7 @@ pub fn copy(of: &Tracee, entry: &Registers) -> io::Result<Tracee> {
     let flags = (libc::CLONE_PARENT | libc::SIGCHLD) as u64;
     let (result, child) = of.call(entry, libc::SYS_clone, [flags, 0, 0])?;
     let error = || io::Error::from_raw_os_error(i32::try_from(-result).unwrap_or(libc::EAGAIN));
-    let copy = Tracee::new(child.ok_or_else(error)?);
+    let copy = of.another(child.ok_or_else(error)?);
     copy.wait_for_stop()?;
     copy.back_to(entry)?;
     Ok(copy)
@@ -37,8 +35,7 @@ impl Template {
     ///
     /// # Errors
     /// Where the machine fails.
-    pub fn make(task: Pid) -> io::Result<Option<Self>> {
-        let tracee = Tracee::new(task);
+    pub fn make(tracee: Tracee) -> io::Result<Option<Self>> {
         loop {
             match tracee.wait_for_stop()? {
                 Stop::CallEntry => break,

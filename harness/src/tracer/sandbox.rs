@@ -9,11 +9,12 @@ use std::cell::OnceCell;
 use std::ffi::CString;
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, send, socketpair};
 use nix::sys::stat::fstat;
@@ -21,6 +22,7 @@ use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::{ForkResult, Pid};
 
 use super::copies::Template;
+use super::error::reached;
 use super::ids::{is_of_child, template_pid};
 use super::input::{Feeding, Pipe};
 use super::output::Output;
@@ -29,6 +31,7 @@ use super::root;
 use super::start::{Control, Prepared, begin, environment};
 use super::sys;
 use super::tracee::{Resume, Stop, Tracee};
+use crate::limits::{Limits, Reached};
 use crate::model::Root;
 
 /// Where the private tmpfs is mounted: a directory that every Linux system has and no program keeps anything lasting in.
@@ -60,6 +63,9 @@ pub enum SandboxError {
     /// The zygote does not answer.
     #[error("the process that starts the others is gone: {0}")]
     Gone(io::Error),
+    /// A limit was reached while somebody was waited for.
+    #[error("{0}")]
+    Ended(Reached),
 }
 
 /// A zygote and its init, seen from the controller: a place apart, for whatever the init is to do.
@@ -73,6 +79,8 @@ pub struct Inside {
     around: OwnedFd,
     empty_around: i64,
     hidden: Vec<String>,
+    /// What ends a wait for the init.
+    limits: Limits,
 }
 
 /// The sandbox of what is traced.
@@ -120,7 +128,11 @@ impl Inside {
     ///
     /// # Errors
     /// Where the machine refuses a namespace or mount.
-    pub fn start(root: Root, init: impl FnOnce(&OwnedFd) -> i32) -> Result<Self, SandboxError> {
+    pub fn start(
+        root: Root,
+        limits: &Limits,
+        init: impl FnOnce(&OwnedFd) -> i32,
+    ) -> Result<Self, SandboxError> {
         let pair = || socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC);
         let (gate, theirs) = pair().map_err(|error| refused("making a socket")(error.into()))?;
         // Each process under test is a copy of a copy of this one: an earlier exploration may have left much.
@@ -140,14 +152,14 @@ impl Inside {
             }
             ForkResult::Parent { child } => {
                 drop((theirs, feeding));
-                Self::greet(child, gate).inspect_err(|_| end(child))
+                Self::greet(child, gate, limits).inspect_err(|_| end(child))
             }
         }
     }
 
     /// Waits until the zygote has set itself up.
-    fn greet(zygote: Pid, gate: OwnedFd) -> Result<Self, SandboxError> {
-        let greeting = receive(&gate).map_err(SandboxError::Gone)?;
+    fn greet(zygote: Pid, gate: OwnedFd, limits: &Limits) -> Result<Self, SandboxError> {
+        let greeting = await_answer(&gate, limits).and_then(|()| receive(&gate)).map_err(gone)?;
         let (init, hidden) = match greeting.strip_prefix(b"\0").and_then(|rest| rest.split_first_chunk()) {
             Some((init, hidden)) => (Pid::from_raw(i32::from_le_bytes(*init)), hidden),
             None if greeting.is_empty() => {
@@ -174,7 +186,8 @@ impl Inside {
             error: error.to_string(),
         })?;
         let hidden = String::from_utf8_lossy(hidden).split_terminator('\0').map(str::to_owned).collect();
-        Ok(Self { zygote, init, gate, root, around, empty_around, hidden })
+        let limits = limits.clone();
+        Ok(Self { zygote, init, gate, root, around, empty_around, hidden, limits })
     }
 
     /// The way to the init.
@@ -232,7 +245,7 @@ impl Sandbox {
     ///
     /// # Errors
     /// Where the machine refuses a namespace or mount, or a command cannot be run.
-    pub fn start(programs: &[Program], root: Root) -> Result<Self, SandboxError> {
+    pub fn start(programs: &[Program], root: Root, limits: &Limits) -> Result<Self, SandboxError> {
         let (prepared, outputs) = prepare(programs)?;
         let mut parts = Vec::new();
         let mut place = 0;
@@ -242,11 +255,11 @@ impl Sandbox {
             place += commands.len();
             parts.push((first, commands));
         }
-        let inside = Inside::start(root, |gate| init(gate, &prepared, &environment()))?;
+        let inside = Inside::start(root, limits, |gate| init(gate, &prepared, &environment()))?;
         drop(prepared);
         nix::sys::ptrace::seize(inside.init, options())
             .map_err(|error| SandboxError::Ptrace(error.to_string()))?;
-        let init = Tracee::new(inside.init);
+        let init = Tracee::new(inside.init, limits);
         let templates = std::iter::repeat_with(OnceCell::new).take(place).collect();
         Ok(Self { init, inside, outputs, parts, templates })
     }
@@ -279,7 +292,7 @@ impl Sandbox {
     /// # Errors
     /// Where the init is gone or the machine does not let a process be set up.
     pub fn spawn(&self, program: usize, id: u32) -> Result<Tracee, SandboxError> {
-        self.set_output(program, &[], &[]).map_err(SandboxError::Gone)?;
+        self.set_output(program, &[], &[]).map_err(gone)?;
         self.spawn_part(program, 0, id)
     }
 
@@ -302,7 +315,7 @@ impl Sandbox {
     fn make_template(&self, program: usize, part: usize) -> Result<Template, SandboxError> {
         let id = template_pid(part).ok_or_else(|| refused("fork")(io::ErrorKind::QuotaExceeded.into()))?;
         let task = self.fork(part, id)?;
-        let made = Template::make(task).map_err(SandboxError::Gone)?;
+        let made = Template::make(self.init.another(task)).map_err(gone)?;
         made.ok_or_else(|| {
             let said = self.output(program).unwrap_or_default().1;
             let error = String::from_utf8_lossy(&said).trim_end().to_owned();
@@ -312,14 +325,14 @@ impl Sandbox {
 
     /// Has the init fork a process for a part of a program, with the process id `id`. It is held at its first instruction.
     fn fork(&self, part: usize, id: u32) -> Result<Pid, SandboxError> {
-        self.ask(Some(part), id).map_err(SandboxError::Gone)?;
+        self.ask(Some(part), id).map_err(gone)?;
         loop {
-            let stop = self.init.wait_for_stop().map_err(SandboxError::Gone)?;
+            let stop = self.init.wait_for_stop().map_err(gone)?;
             if let Stop::Gone(exit) = stop {
                 let error = format!("the init process ended: {exit}");
                 return Err(SandboxError::Refused { step: "fork".into(), error });
             }
-            self.init.resume(Resume::Freely, 0).map_err(SandboxError::Gone)?;
+            self.init.resume(Resume::Freely, 0).map_err(gone)?;
             if let Stop::Child { task, .. } = stop {
                 return Ok(task);
             }
@@ -332,6 +345,7 @@ impl Sandbox {
     /// Where the init is gone or the kernel does not let it.
     pub fn set_next_pid(&self, next: u32) -> io::Result<()> {
         self.ask(None, next)?;
+        await_answer(&self.inside.gate, &self.inside.limits)?;
         match receive_up_to(&self.inside.gate, LONGEST_ANSWER)?.as_slice() {
             b"ok" => Ok(()),
             problem => Err(io::Error::other(String::from_utf8_lossy(problem).into_owned())),
@@ -380,7 +394,14 @@ impl Drop for Sandbox {
 
 fn refused(step: &str) -> impl FnOnce(io::Error) -> SandboxError {
     let step = step.to_owned();
-    move |error: io::Error| SandboxError::Refused { step, error: error.to_string() }
+    move |error: io::Error| match reached(&error) {
+        Some(reached) => SandboxError::Ended(reached),
+        None => SandboxError::Refused { step, error: error.to_string() },
+    }
+}
+
+fn gone(error: io::Error) -> SandboxError {
+    reached(&error).map_or(SandboxError::Gone(error), SandboxError::Ended)
 }
 
 /// What everything in the namespace is traced with.
@@ -401,6 +422,20 @@ pub fn options() -> nix::sys::ptrace::Options {
 fn end(zygote: Pid) {
     let _ = nix::sys::signal::kill(zygote, nix::sys::signal::Signal::SIGKILL);
     while waitpid(zygote, Some(WaitPidFlag::__WALL)) == Err(nix::errno::Errno::EINTR) {}
+}
+
+/// How long the controller waits at most before it looks at its limits, in milliseconds.
+pub(super) const LOOK: u16 = 20;
+
+/// Waits until the other end has sent something, or is gone.
+fn await_answer(socket: &OwnedFd, limits: &Limits) -> io::Result<()> {
+    loop {
+        match poll(&mut [PollFd::new(socket.as_fd(), PollFlags::POLLIN)], PollTimeout::from(LOOK)) {
+            Ok(0) | Err(nix::errno::Errno::EINTR) => limits.check()?,
+            Ok(_) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
+    }
 }
 
 pub(super) fn receive(socket: &OwnedFd) -> io::Result<Vec<u8>> {

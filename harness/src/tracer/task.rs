@@ -114,6 +114,8 @@ pub struct Task {
     pub waits_since: u32,
     /// The call that it makes in parts.
     pub parts: Option<Parts>,
+    /// The number of the last call that it was stopped at.
+    pub last_call: Option<u64>,
 }
 
 /// A call that is made in parts, as it waits in between.
@@ -152,6 +154,7 @@ impl Task {
             looked: 0,
             waits_since: 0,
             parts: None,
+            last_call: None,
         }
     }
 
@@ -184,6 +187,8 @@ pub struct Process {
     pub has_slept: bool,
     /// Timers that were let run out since its last operation.
     pub timers: u32,
+    /// How many times it has slept since its last operation.
+    pub pauses: u64,
     /// What it has done since its last operation.
     pub segment: Segment,
     /// Where it is not started yet: how many of the looks of its checkpoint it has done.
