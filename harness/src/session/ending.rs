@@ -27,6 +27,8 @@ pub(super) enum Unfinish {
     Waits(String),
     /// A process comes to no further operation.
     Endless(Endless),
+    /// A limit ended it.
+    Limit(String),
 }
 
 /// The limits of a scenario that is explored from now on.
@@ -94,6 +96,7 @@ impl Session<'_> {
         let why = |why: &Unfinish| match why {
             Unfinish::Steps => Some(format!("it has more than {} steps (--max-steps)", self.most_steps())),
             Unfinish::Endless(endless) => Some(endless.to_string()),
+            Unfinish::Limit(limit) => Some(limit.clone()),
             Unfinish::Waits(_) => None,
         };
         let told = |it: &Unfinished| {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::ending::{Unfinish, Unfinished};
+use super::ending::{Unfinish, Unfinished, limit};
 use super::{ALL_ORDERS, Session, SessionError};
 use crate::backend::Backend;
 use crate::explore::{Merge, Picked, Serial, count_of_merges, next_merge};
@@ -37,7 +37,8 @@ impl Session<'_> {
             let backward: Vec<ProcessId> = (0..count).rev().map(ProcessId).collect();
             self.run_whole(&backward)?;
         }
-        if self.serial.runs().is_empty() {
+        let endless = |it: &Unfinished| matches!(it.why, Unfinish::Endless(_));
+        if self.serial.runs().is_empty() && !self.unfinished.iter().any(endless) {
             self.run_helped_orders()?;
         }
         self.serial_were_far = limits.are_far();
@@ -199,7 +200,15 @@ impl Session<'_> {
         serial: Serial<'_>,
         left_out: &[ProcessId],
     ) -> Result<(Vec<Picked>, Execution), SessionError> {
-        let (picked, mut execution) = self.run_as(serial, left_out, &[])?;
+        let run = self.run_as(serial, left_out, &[]);
+        if let Err(error) = &run
+            && limit(error).is_some()
+        {
+            let (Serial::Whole(order) | Serial::Units(order)) = serial;
+            let order = Order { processes: order.to_vec(), left_out: left_out.to_vec() };
+            self.unfinished.push(Unfinished { order, why: Unfinish::Limit(error.to_string()) });
+        }
+        let (picked, mut execution) = run?;
         let processes = match serial {
             // Others have helped on the way: who they were follows from the order.
             Serial::Whole(order) | Serial::Units(order) if self.helped => order.to_vec(),

@@ -13,7 +13,7 @@ use super::ids::first_pid;
 use super::known::{Known, Past, past};
 use super::sandbox::Sandbox;
 use super::streams::Streams;
-use super::task::{Name, Process, State, Task};
+use super::task::{Name, Pauses, Process, State, Task};
 use super::tracee::{Registers, Resume, Stop, Tracee, Waited, give_way};
 use super::{TraceError, sleep};
 use crate::backend::Detail;
@@ -313,7 +313,7 @@ impl<'a> Running<'a> {
     pub(super) fn settle_after(&mut self, process: usize) -> Result<(), TraceError> {
         self.processes[process].moved += 1;
         self.processes[process].timers = 0;
-        self.processes[process].pauses = 0;
+        self.processes[process].pauses = Pauses::default();
         self.settle(process)
     }
 

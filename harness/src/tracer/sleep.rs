@@ -94,10 +94,10 @@ pub fn end_earliest(running: &mut Running<'_>, process: usize) -> Result<bool, T
     let Some(next) = until_next(running, process) else { return Ok(false) };
     running.limits.event()?;
     let pauses = running.processes[process].pauses;
-    if pauses >= running.limits.most_sleeps()
+    if pauses.cost >= running.limits.most_sleeps()
         && let Some(name) = only_sleeps(running, process)
     {
-        return Err(running.endless(&name, Does::Sleeps(pauses)));
+        return Err(running.endless(&name, Does::Sleeps(pauses.count)));
     }
     if running.processes[process].timers >= MOST_TIMERS {
         return Ok(false);
@@ -118,7 +118,9 @@ pub fn end_earliest(running: &mut Running<'_>, process: usize) -> Result<bool, T
     registers.skip_with(result);
     task.tracee.set_registers(registers)?;
     task.state = State::Ready;
-    running.processes[process].pauses += u64::from(slept);
+    if slept {
+        running.processes[process].pauses.note();
+    }
     Ok(true)
 }
 

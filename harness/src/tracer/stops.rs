@@ -156,10 +156,10 @@ impl Running<'_> {
             }
             Decision::Sleep(time) => {
                 process.sleeps();
-                process.pauses += 1;
+                process.pauses.note();
                 let pauses = process.pauses;
-                if pauses >= self.limits.most_sleeps() {
-                    return Err(self.endless(name, Does::Sleeps(pauses)));
+                if pauses.cost >= self.limits.most_sleeps() {
+                    return Err(self.endless(name, Does::Sleeps(pauses.count)));
                 }
                 let process = &mut self.processes[name.process];
                 process.clock += time.max(TICK);
@@ -170,6 +170,7 @@ impl Running<'_> {
             }
             Decision::Fork => {
                 let next = id_of(name.process, process.tasks);
+                process.pauses.made = true;
                 process.tasks += 1;
                 if self.world.by_task {
                     // What is recorded would be done again in one order of the tasks.
