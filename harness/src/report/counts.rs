@@ -113,7 +113,11 @@ fn by_chance(report: &Report, chance: &Chance) -> String {
         0 => String::new(),
         some => format!(", {some} not over in {} s", chance.patience_s),
     };
-    let ended = if report.end == End::TimeLimit { ", ended by the time limit" } else { "" };
+    let ended = match report.end {
+        End::TimeLimit => ", ended by the time limit",
+        End::Interrupted => ", interrupted",
+        _ => "",
+    };
     format!(
         "{} free, side by side ({jitter}){ended}: {seen}{unfinished}. {}; the {} {} {}.",
         plural(runs, "run"),

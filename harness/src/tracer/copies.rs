@@ -17,8 +17,7 @@ pub fn copy(of: &Tracee, entry: &Registers) -> io::Result<Tracee> {
     let (result, child) = of.call(entry, libc::SYS_clone, [flags, 0, 0])?;
     let error = || io::Error::from_raw_os_error(i32::try_from(-result).unwrap_or(libc::EAGAIN));
     let copy = of.another(child.ok_or_else(error)?);
-    copy.wait_for_stop()?;
-    copy.back_to(entry)?;
+    copy.wait_for_stop().and_then(|_| copy.back_to(entry)).inspect_err(|_| copy.kill())?;
     Ok(copy)
 }
 
@@ -37,7 +36,7 @@ impl Template {
     /// Where the machine fails.
     pub fn make(tracee: Tracee) -> io::Result<Option<Self>> {
         loop {
-            match tracee.wait_for_stop()? {
+            match tracee.wait_for_stop().inspect_err(|_| tracee.kill())? {
                 Stop::CallEntry => break,
                 Stop::Gone(_) => return Ok(None),
                 _ => tracee.resume(Resume::Freely, 0)?,

@@ -18,7 +18,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, send, socketpair};
 use nix::sys::stat::fstat;
-use nix::sys::wait::{WaitPidFlag, waitpid};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid};
 
 use super::copies::Template;
@@ -30,7 +30,7 @@ use super::program::Program;
 use super::root;
 use super::start::{Control, Prepared, begin, environment};
 use super::sys;
-use super::tracee::{Resume, Stop, Tracee};
+use super::tracee::{Resume, Stop, Tracee, give_way};
 use crate::limits::{Limits, Reached};
 use crate::model::Root;
 
@@ -236,7 +236,32 @@ impl Drop for Inside {
     fn drop(&mut self) {
         // The zygote goes when its init is gone, and that when everything in its namespace is.
         self.kill();
-        while waitpid(self.zygote, Some(WaitPidFlag::__WALL)) == Err(nix::errno::Errno::EINTR) {}
+        let gone = || {
+            let waited = waitpid(self.zygote, Some(WaitPidFlag::__WALL | WaitPidFlag::WNOHANG));
+            !matches!(waited, Ok(WaitStatus::StillAlive) | Err(nix::errno::Errno::EINTR))
+        };
+        await_end(gone);
+    }
+}
+
+/// So many times it is looked whether what was killed is gone, some 40 ms, before what nobody waits for is let go.
+const PATIENCE: u32 = 100;
+
+/// Waits until something that was killed is gone. The init is gone when all is that it was the init of; if a limit ended a wait for a new task,
+/// that task is known to nobody: it is let go here.
+fn await_end(mut is_gone: impl FnMut() -> bool) {
+    for looks in 0u32.. {
+        if is_gone() {
+            break;
+        }
+        while looks > PATIENCE
+            && let Ok(Some((task, status))) = sys::poll_any()
+        {
+            if libc::WIFSTOPPED(status) {
+                let _ = sys::resume(task, Resume::Freely, 0);
+            }
+        }
+        give_way(looks);
     }
 }
 
@@ -388,7 +413,14 @@ impl Drop for Sandbox {
     fn drop(&mut self) {
         // Everything else in the namespace has been collected by then: executions and checkpoints do not outlive their tracer.
         self.templates.clear();
-        self.init.kill();
+        self.inside.kill();
+        // It may stand in a stop that was told of already.
+        let _ = self.init.resume(Resume::Freely, 0);
+        await_end(|| match self.init.poll() {
+            Ok(Some(Stop::Gone(_))) | Err(_) => true,
+            Ok(Some(_)) => self.init.resume(Resume::Freely, 0).is_err(),
+            Ok(None) => false,
+        });
     }
 }
 

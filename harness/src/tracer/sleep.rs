@@ -77,10 +77,20 @@ fn earliest(running: &Running<'_>, process: usize) -> Option<Timer> {
     earliest
 }
 
+/// Whether a call waits for what only a task of the same process can do.
+fn is_private_futex(call: &Registers) -> bool {
+    let [_, second, ..] = call.arguments();
+    name_of(call.call()) == "futex" && second as i32 & libc::FUTEX_PRIVATE_FLAG != 0
+}
+
 /// If a process does nothing but sleep, or wait for children of its own that do: one of its tasks that sleep. A task that waits for
 /// something else for some time may still be woken by another process.
 fn only_sleeps(running: &Running<'_>, process: usize) -> Option<Name> {
-    let sleeps = |task: &Task| task.sleeps_until.is_some();
+    let waits_for_own = |task: &Task| match &task.state {
+        State::Asleep { call, .. } => is_private_futex(call),
+        _ => false,
+    };
+    let sleeps = |task: &Task| task.sleeps_until.is_some() || waits_for_own(task);
     let waits_for_children = |task: &Task| match &task.state {
         State::Asleep { call, .. } => matches!(name_of(call.call()), "wait4" | "waitid"),
         state => matches!(state, State::AwaitsChild),
@@ -113,7 +123,7 @@ pub fn end_earliest(running: &mut Running<'_>, process: usize) -> Result<bool, T
     }
     let Some(Timer { name, result, call: mut registers, .. }) = first else { return Ok(false) };
     let task = running.task(&name)?;
-    let slept = task.sleeps_until.take().is_some();
+    let slept = task.sleeps_until.take().is_some() || is_private_futex(&registers);
     tell_of_nothing(&task.tracee, &registers)?;
     registers.skip_with(result);
     task.tracee.set_registers(registers)?;

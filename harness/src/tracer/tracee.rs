@@ -324,7 +324,10 @@ impl Tracee {
                 Some(Stop::JobControl) => self.resume(Resume::Listening, 0)?,
                 Some(_) => return Ok(true),
                 None if held => break,
-                None => give_way(looks),
+                None => {
+                    self.limits.check()?;
+                    give_way(looks);
+                }
             }
         }
         Ok(false)

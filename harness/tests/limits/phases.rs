@@ -64,13 +64,10 @@ fn whatever_ends_it_and_when_there_is_a_report_and_what_was_found_is_in_it() {
                 assert_eq!(explored.report.end, end, "{what}");
                 let replayed: Vec<u32> =
                     explored.report.anomalies.iter().map(|finding| finding.replayed).collect();
-                let is_found = match phase {
-                    Phase::Shrink | Phase::Replay => 1,
-                    _ => replayed.len(),
-                };
-                assert_eq!(replayed.len(), is_found, "{what}: an anomaly was lost");
+                let was_found = matches!(phase, Phase::Shrink | Phase::Replay);
+                assert!(!was_found || !replayed.is_empty(), "{what}: an anomaly was lost");
                 // Only an anomaly that was not replayed yet gets more time.
-                let extended = then != Then::Stop && replayed == [1];
+                let extended = then != Then::Stop && replayed.last() == Some(&1);
                 assert!(after == 0 || extended, "{what}: {after} more events, {replayed:?}");
             }
         }
@@ -127,9 +124,9 @@ fn a_replay_and_a_stress_obey_the_limits() {
 fn of_several_explorations_each_that_had_begun_has_a_report() {
     let _alone = alone();
     let jobs = [whole(), whole(), whole()];
-    let events =
-        undisturbed(&jobs[0]).iter().map(|(phase, count)| (*phase == Phase::Serial).then_some(*count));
-    let serial = events.flatten().sum::<usize>() as u64;
+    let counts = undisturbed(&jobs[0]);
+    let serial =
+        counts.iter().find(|(phase, _)| *phase == Phase::Serial).map_or(0, |(_, count)| *count as u64);
     let clock = Arc::new(Staged::at(Phase::Serial, serial + 1, Then::Stop));
     let keep = |_| -> Box<dyn cooks_harness::session::Keep> { Box::new(Kept::default()) };
     let results = explore_together(&jobs, 1, clock, &keep, &|_, _| {}, &|_, result| result);
