@@ -58,6 +58,7 @@ mod tries;
 mod units;
 mod vdso;
 mod waits;
+mod zygote;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
