@@ -8,6 +8,7 @@ pub mod backend;
 #[cfg(target_os = "linux")]
 pub mod diagnose;
 pub mod explore;
+pub mod limits;
 pub mod model;
 #[cfg(target_os = "linux")]
 mod mounts;

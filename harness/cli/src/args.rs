@@ -270,6 +270,9 @@ pub struct Search {
     /// End the search after this many seconds
     #[arg(long, value_name = "SECONDS")]
     pub time_limit: Option<f64>,
+    /// End a search in which a process uses this many seconds of processor time without making a call [default: 30]
+    #[arg(long, value_name = "SECONDS")]
+    pub cpu_limit: Option<f64>,
     /// Steps that one execution may have; past it: livelock
     #[arg(long, value_name = "N")]
     pub max_steps: Option<u64>,
@@ -311,6 +314,9 @@ pub struct RunSearch {
     /// End each search after this many seconds
     #[arg(long, value_name = "SECONDS")]
     pub time_limit: Option<f64>,
+    /// End a search in which a process uses this many seconds of processor time without making a call [default: 30]
+    #[arg(long, value_name = "SECONDS")]
+    pub cpu_limit: Option<f64>,
     /// Steps that one execution may have; past it: livelock
     #[arg(long, value_name = "N")]
     pub max_steps: Option<u64>,

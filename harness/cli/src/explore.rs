@@ -100,6 +100,16 @@ pub fn time_limit(seconds: Option<f64>) -> Result<Option<f64>, Failure> {
     }
 }
 
+/// A limit of processor time that can be one.
+pub fn cpu_limit(seconds: Option<f64>) -> Result<Option<f64>, Failure> {
+    match seconds {
+        Some(seconds) if !(seconds.is_finite() && seconds > 0.0) => {
+            Err(Failure::usage(format!("--cpu-limit {seconds}: give a number of seconds greater than 0")))
+        }
+        seconds => Ok(seconds),
+    }
+}
+
 fn scenario(args: &Explore) -> Result<Scenario, Failure> {
     let search = &args.search;
     let strategy = strategy(search.strategy);
@@ -110,6 +120,7 @@ fn scenario(args: &Explore) -> Result<Scenario, Failure> {
         preemptions: search.preemptions,
         max_executions: search.max_executions,
         time_limit: time_limit(search.time_limit)?,
+        cpu_limit: cpu_limit(search.cpu_limit)?,
         max_steps: search.max_steps,
         all: search.all,
         verify: search.verify,

@@ -82,6 +82,8 @@ impl From<SessionError> for Failure {
     fn from(error: SessionError) -> Self {
         let code = match &error {
             SessionError::Trace(TraceError::Interrupted) => INTERRUPTED,
+            SessionError::Trace(TraceError::TimeLimit | TraceError::Endless(_)) => INCONCLUSIVE,
+            SessionError::EndlessCommand { .. } => INCONCLUSIVE,
             SessionError::Trace(TraceError::Sandbox(_) | TraceError::Forbidden(_)) => CANNOT_TRACE,
             SessionError::Trace(TraceError::NotUnderstood { .. } | TraceError::TooManyTasks { .. }) => USAGE,
             SessionError::Divergence(_) | SessionError::Trace(TraceError::NotRepeated { .. }) => DIVERGENCE,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use cooks_harness::report::{self, Report, Style, Suite};
-use cooks_harness::session::{Explored, Job, Progress, SessionError, explore, explore_together};
+use cooks_harness::session::{Explored, Job, Keep, Progress, SessionError, explore, explore_together};
 use cooks_harness::witness;
 
 use crate::args::{Format, Output};
@@ -16,7 +16,7 @@ use crate::progress::Board;
 /// Explores a job with a progress line on a terminal, and writes the witnesses of what is found.
 pub fn explored(job: &Job, output: &Output, stop: &Arc<AtomicBool>) -> Result<Report, Failure> {
     let board = Board::new(std::slice::from_ref(&job.scenario.name), output.quiet);
-    let result = explore(job, stop, &mut |progress| board.tell(0, &progress));
+    let result = explore(job, stop, &mut (), &mut |progress| board.tell(0, &progress));
     board.clear();
     kept(job, result?, output)
 }
@@ -35,14 +35,18 @@ pub fn explored_together(
         result.map_err(Failure::from).and_then(|explored| kept(&jobs[number], explored, output))
     };
     let tell = |number: usize, progress: Progress| board.tell(number, &progress);
-    let results = explore_together(jobs, at_once as usize, stop, &tell, &finish);
+    let keep = |_: usize| -> Box<dyn Keep> { Box::new(()) };
+    let results = explore_together(jobs, at_once as usize, stop, &keep, &tell, &finish);
     board.clear();
     results
 }
 
 /// Writes the witnesses; the report, which names them.
 fn kept(job: &Job, explored: Explored, output: &Output) -> Result<Report, Failure> {
-    let Explored { mut report, witnesses } = explored;
+    let Explored { mut report, witnesses, error } = explored;
+    if let Some(error) = error {
+        eprintln!("cooks: {error}");
+    }
     for (number, (finding, witness)) in report.anomalies.iter_mut().zip(&witnesses).enumerate() {
         let name = format!("{}-{}-{}.json", job.scenario.name, number + 1, finding.anomaly.kind);
         let path = output.output.join(name);

@@ -43,7 +43,7 @@ fn report(
     let (complete, blocked) = match execution.ending {
         Ending::Complete => (1, 0),
         Ending::Blocked(_) => (0, 1),
-        Ending::Cut(_) => (0, 0),
+        Ending::Cut(_) | Ending::Endless(_) => (0, 0),
     };
     let critical = witness.critical;
     let steps = execution.trace.len() as u64;

@@ -12,7 +12,7 @@ use cooks_harness::scenario::{Scenario, folders_below};
 use cooks_harness::session::Job;
 
 use crate::args::Run;
-use crate::explore::{equivalence, root, strategy, threads, time_limit};
+use crate::explore::{cpu_limit, equivalence, root, strategy, threads, time_limit};
 use crate::failure::{CLEAN, Failure};
 use crate::{input, output};
 
@@ -178,6 +178,7 @@ fn from_name(name: &str, args: &Run) -> Result<Chosen, Failure> {
     scenario.preemptions = search.preemptions.or(scenario.preemptions);
     scenario.max_executions = search.max_executions.or(scenario.max_executions);
     scenario.time_limit = time_limit(search.time_limit)?.or(scenario.time_limit);
+    scenario.cpu_limit = cpu_limit(search.cpu_limit)?.or(scenario.cpu_limit);
     scenario.max_steps = search.max_steps.or(scenario.max_steps);
     scenario.verify = search.verify.or(scenario.verify);
     Ok(Chosen { scenario, tree })

@@ -17,6 +17,8 @@ pub struct Counts {
     pub redundant: u64,
     /// Cut, because they had as many steps as one may have.
     pub overlong: u64,
+    /// Ended in the midst of a step, behind which a process came to no further operation.
+    pub endless: u64,
     /// They belong to another part of a search that was split, and are counted there.
     pub elsewhere: u64,
     /// The steps of all of them.
@@ -31,6 +33,7 @@ impl Counts {
         self.blocked += other.blocked;
         self.redundant += other.redundant;
         self.overlong += other.overlong;
+        self.endless += other.endless;
         self.elsewhere += other.elsewhere;
         self.steps += other.steps;
     }
@@ -45,6 +48,7 @@ impl Counts {
             Ending::Cut(Cut::Redundant) => &mut self.redundant,
             Ending::Cut(Cut::Steps) => &mut self.overlong,
             Ending::Cut(Cut::Elsewhere) => &mut self.elsewhere,
+            Ending::Endless(_) => &mut self.endless,
         } += 1;
     }
 }
@@ -78,7 +82,7 @@ pub fn explore<S: Strategy + ?Sized, B: Backend>(
             return Ok(Exploration { counts, exhaustive: false });
         }
     }
-    let exhaustive = strategy.is_exhaustive() && counts.overlong == 0;
+    let exhaustive = strategy.is_exhaustive() && counts.overlong == 0 && counts.endless == 0;
     Ok(Exploration { counts, exhaustive })
 }
 

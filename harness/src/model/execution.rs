@@ -141,6 +141,39 @@ pub enum Cut {
     Steps,
 }
 
+/// A process that comes to no further operation and does not end.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Endless {
+    /// Which process.
+    pub process: ProcessId,
+    /// What it does.
+    pub does: Does,
+    /// The name of the last system call that it was seen to make; empty if there was none. Many calls that concern nobody else are
+    /// not seen.
+    pub call: String,
+}
+
+/// What a process does without end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Does {
+    /// It computes.
+    Computes,
+    /// It sleeps, again and again: it has done so this many times.
+    Sleeps(u64),
+}
+
+impl std::fmt::Display for Endless {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { process, does, call } = self;
+        match does {
+            Does::Computes if call.is_empty() => write!(f, "{process} computes without making a call"),
+            Does::Computes => write!(f, "{process} computes without making a call; its last call was {call}"),
+            Does::Sleeps(times) => write!(f, "{process} only sleeps: {times} sleeps and no operation"),
+        }
+    }
+}
+
 /// How an execution ended.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -151,6 +184,8 @@ pub enum Ending {
     Blocked(Vec<Waiting>),
     /// It was ended from outside.
     Cut(Cut),
+    /// It was ended in the midst of its last step, behind which a process comes to no further operation.
+    Endless(Endless),
 }
 
 /// One run under a schedule.

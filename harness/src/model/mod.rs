@@ -21,7 +21,9 @@ pub(crate) use access::Key;
 pub use access::{Access, AccessKind, Location, ObjectId, Way};
 pub use conflicts::{conflicts, written};
 pub use end::End;
-pub use execution::{CallResult, Choice, Cut, Ending, Event, Execution, Status, View, Waiting};
+pub use execution::{
+    CallResult, Choice, Cut, Does, Ending, Endless, Event, Execution, Status, View, Waiting,
+};
 pub use gap::{Gap, GapKind, Reach, Sighting};
 pub use happens_before::HappensBefore;
 pub use operation::{Acquisition, Call, Count, LockMode, Need, Operation, Payload};

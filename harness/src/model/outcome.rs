@@ -83,6 +83,9 @@ pub struct Outcome {
     /// What `--canon` printed, where it is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub canon: Option<String>,
+    /// How `--canon` failed, if it did, and what it said last on its standard error.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub canon_failed: Option<(Exit, String)>,
     /// What `--final` did and printed, where it is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last: Option<(Exit, String)>,

@@ -26,7 +26,8 @@ impl Oracle for Serializability {
             .or_else(|| left_behind(&compared, &history))
             .or_else(|| dirty_read(&compared, &history, trace))
             .or_else(|| failure(&compared, &history, trace, false, HAD_AN_EFFECT))
-            .unwrap_or_else(|| non_serializable(trace));
+            .unwrap_or_else(|| non_serializable(&compared, trace));
+        anomaly.explanation.extend(canon_failure(&compared));
         anomaly.explanation.extend(explain(&who(case), &compared));
         Some(anomaly)
     }
@@ -228,8 +229,23 @@ fn left_behind(compared: &Compared<'_>, history: &History) -> Option<Anomaly> {
     })
 }
 
-fn non_serializable(trace: &[Event]) -> Anomaly {
-    of_cycle(Kind::NonSerializable, "no serial order gives this outcome", trace)
+fn non_serializable(compared: &Compared<'_>, trace: &[Event]) -> Anomaly {
+    let what = match &compared.here.canon_failed {
+        Some((exit, _)) if canon_failure(compared).is_some() => {
+            format!("--canon fails ({exit}), as it does in no serial order")
+        }
+        _ => "no serial order gives this outcome".to_owned(),
+    };
+    of_cycle(Kind::NonSerializable, &what, trace)
+}
+
+/// How `--canon` fails here, if it fails so in no serial order.
+fn canon_failure(compared: &Compared<'_>) -> Option<String> {
+    let failed @ (exit, said) = compared.here.canon_failed.as_ref()?;
+    let is_known = compared.serial.iter().any(|(_, serial)| serial.canon_failed.as_ref() == Some(failed));
+    let last = said.lines().rev().take(3).map(|line| clip(line.trim(), 200)).collect::<Vec<_>>();
+    let last: String = last.into_iter().rev().collect::<Vec<_>>().join("; ");
+    (!is_known).then(|| format!("--canon fails ({exit}): {last}"))
 }
 
 /// An anomaly that is explained by the conflicts that put the processes in no order.

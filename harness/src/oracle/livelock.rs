@@ -1,8 +1,8 @@
 use std::collections::BTreeMap;
 
-use super::evidence::{list, sorted};
+use super::evidence::{list, shown, sorted};
 use super::{Case, Oracle};
-use crate::model::{Anomaly, Call, Cut, Ending, Event, Kind, ProcessId};
+use crate::model::{Anomaly, Call, Cut, Ending, Endless, Event, Kind, MarkedStep, ProcessId};
 
 /// Finds executions that have as many steps as one may have, and tells what the processes go on doing.
 #[derive(Clone, Copy, Debug)]
@@ -10,6 +10,9 @@ pub struct Livelock;
 
 impl Oracle for Livelock {
     fn judge(&self, case: &Case<'_>) -> Option<Anomaly> {
+        if let Ending::Endless(endless) = &case.execution.ending {
+            return Some(endless_anomaly(endless, &case.execution.trace));
+        }
         if case.execution.ending != Ending::Cut(Cut::Steps) {
             return None;
         }
@@ -36,6 +39,24 @@ impl Oracle for Livelock {
             steps: Vec::new(),
             explanation: explanation.collect(),
         })
+    }
+}
+
+/// A process that comes to no further operation, which no serial order lets it.
+fn endless_anomaly(endless: &Endless, trace: &[Event]) -> Anomaly {
+    let last = trace.iter().rposition(|event| event.process == endless.process);
+    let place = last.map_or_else(String::new, |step| format!(", after step {}", shown(step)));
+    let steps = last.map(|step| MarkedStep { step, note: "comes to no further operation".into() });
+    let file = last.and_then(|step| trace[step].operation.call.path.clone());
+    let others = trace.iter().map(|event| event.process).filter(|process| *process != endless.process);
+    Anomaly {
+        kind: Kind::Livelock,
+        summary: format!("no end: {endless}{place}"),
+        files: file.into_iter().collect(),
+        keys: Vec::new(),
+        processes: sorted(others.chain([endless.process])),
+        steps: steps.into_iter().collect(),
+        explanation: vec!["In the serial runs every process ends.".to_owned()],
     }
 }
 

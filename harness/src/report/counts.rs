@@ -44,9 +44,8 @@ fn why(report: &Report) -> String {
         Some(Because::Bound(End::Preemptions)) => {
             format!("no anomaly found, but of all interleavings only {} were tried", clause(report))
         }
-        Some(Because::Bound(End::Error)) => {
-            let error = report.basis.error.as_deref().unwrap_or("an error ended the search");
-            format!("no anomaly found, but {error}")
+        Some(Because::Bound(_)) if report.basis.why.is_some() => {
+            format!("no anomaly found, but {}", report.basis.why.as_deref().unwrap_or_default())
         }
         Some(bound @ Because::Bound(_)) => format!("no anomaly found, but {}", bound.sentence()),
         Some(because) => because.sentence(),
@@ -170,7 +169,11 @@ fn by_chance(report: &Report, chance: &Chance) -> String {
         0 => String::new(),
         some => format!(", {some} not over in {} s", chance.patience_s),
     };
-    let ended = if report.end == End::TimeLimit { ", ended by the time limit" } else { "" };
+    let ended = match report.end {
+        End::TimeLimit => ", ended by the time limit",
+        End::Interrupted => ", interrupted",
+        _ => "",
+    };
     format!(
         "{} free, side by side ({jitter}){ended}: {seen}{unfinished}. {}; the {} {} {}.",
         plural(runs, "run"),
@@ -196,11 +199,11 @@ fn executions(report: &Report) -> String {
         End::Preemptions => format!("{executions} {stand} for {} ({by})", clause(report)),
         End::Anomaly => format!("{executions}, ended by what was found ({by})"),
         End::TimeLimit => format!("{executions}, ended by the time limit ({by})"),
-        End::MaxExecutions if is_by_chance(report) => format!("{executions} by chance ({by})"),
-        End::MaxExecutions => format!("{executions}, ended by their number ({by})"),
-        End::CpuLimit => format!("{executions}, stopped at --cpu-limit ({by})"),
+        End::CpuLimit => format!("{executions}, ended by a process that computes without a call ({by})"),
         End::Interrupted => format!("{executions}, interrupted ({by})"),
         End::Error => format!("{executions}, ended by an error ({by})"),
+        End::MaxExecutions if is_by_chance(report) => format!("{executions} by chance ({by})"),
+        End::MaxExecutions => format!("{executions}, ended by their number ({by})"),
         End::MaxSteps | End::Everything => format!("{executions}, not exhaustive ({by})"),
     };
     let mut ends = vec![format!("{} complete", report.complete)];

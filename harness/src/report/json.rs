@@ -33,7 +33,7 @@ struct Object<'a> {
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     remarks: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<&'a str>,
+    why: Option<&'a str>,
     strategy: &'a str,
     equivalence: Equivalence,
     seed: u64,
@@ -163,7 +163,7 @@ impl<'a> Object<'a> {
             coverage: CoverageObject::of(report),
             serial_failures: &report.basis.serial_failures,
             remarks: &report.basis.remarks,
-            error: report.basis.error.as_deref(),
+            why: report.basis.why.as_deref(),
             strategy: &report.strategy,
             equivalence: report.equivalence,
             seed: report.seed,

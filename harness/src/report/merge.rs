@@ -64,7 +64,7 @@ struct Part {
     #[serde(default)]
     reason: Option<String>,
     #[serde(default)]
-    error: Option<String>,
+    why: Option<String>,
     exhaustive: bool,
     ended_by: End,
     covered: String,
@@ -366,7 +366,7 @@ fn basis(parts: &[Part]) -> Result<Basis, BadAccept> {
         self_check: reasons()
             .find(|word| *word == "self-check")
             .map(|_| "in one of the shards (see its result)".to_owned()),
-        error: parts.iter().find_map(|part| part.error.clone()),
+        why: parts.iter().find_map(|part| part.why.clone()),
         remarks: remarks.into_iter().cloned().collect(),
         ..Basis::default()
     })

@@ -136,8 +136,8 @@ pub struct Basis {
     pub unfinished: Option<(End, String)>,
     /// What a self-check found wrong.
     pub self_check: Option<String>,
-    /// An error that ended the search, in words.
-    pub error: Option<String>,
+    /// What ended the search, in words, if its end alone does not say it.
+    pub why: Option<String>,
     /// What a reader should know of how the serial outcomes were made.
     pub remarks: Vec<String>,
 }

@@ -106,6 +106,9 @@ impl Scenario {
         if self.time_limit.is_some_and(|limit| !limit.is_finite() || limit <= 0.0) {
             return fail("time-limit", "`time-limit` is a number of seconds greater than 0");
         }
+        if self.cpu_limit.is_some_and(|limit| !limit.is_finite() || limit <= 0.0) {
+            return fail("cpu-limit", "`cpu-limit` is a number of seconds greater than 0");
+        }
         for (key, globs) in [("ignore", &self.ignore), ("unordered", &self.unordered)] {
             Normalize::new(globs, &[]).map_err(|error| (key, error.to_string()))?;
         }
@@ -216,6 +219,7 @@ seed = 7
 preemptions = 3
 max-executions = 1_000
 time-limit = 60
+cpu-limit = 12.5
 max-steps = 500
 all = true
 equivalence = "trace"
@@ -251,7 +255,8 @@ blocked = 4
             (scenario.seed, scenario.preemptions, scenario.max_executions, scenario.max_steps),
             (Some(7), Some(3), Some(1000), Some(500))
         );
-        assert_eq!((scenario.time_limit, scenario.all, scenario.verify), (Some(60.0), true, Some(10)));
+        assert_eq!((scenario.time_limit, scenario.cpu_limit), (Some(60.0), Some(12.5)));
+        assert_eq!((scenario.all, scenario.verify), (true, Some(10)));
         let then = vec!["python3 agent.py c".to_owned(), "true".to_owned()];
         let first = Process { then, ..Program::Command("python3 agent.py a".into()).into() };
         let requests = vec!["add a".to_owned(), "list".to_owned()];
@@ -287,7 +292,7 @@ blocked = 4
                 format!("\nwhatever = 3\n{process}"),
                 "s.toml:2: unknown key `whatever`; there are: name, summary, dir, \
                 root, setup, canon, ignore, unordered, check, final, aborts, strategy, seed, depth, preemptions, max-executions, \
-                time-limit, max-steps, all, equivalence, threads, verify, process, expect",
+                time-limit, cpu-limit, max-steps, all, equivalence, threads, verify, process, expect",
             ),
             (
                 format!("strategy = \"dporr\"\n{process}"),
@@ -363,6 +368,10 @@ blocked = 4
             (
                 format!("verify = 0\n{process}"),
                 "s.toml:1: `verify` is 0: leave it out, or give 1 to run every execution twice",
+            ),
+            (
+                format!("cpu-limit = 0\n{process}"),
+                "s.toml:1: `cpu-limit` is a number of seconds greater than 0",
             ),
             (
                 format!("time-limit = -1\n{process}"),

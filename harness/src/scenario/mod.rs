@@ -80,6 +80,9 @@ pub struct Scenario {
     /// After how many seconds to end the search.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_limit: Option<f64>,
+    /// How many seconds of processor time a task may use between two of its calls.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_limit: Option<f64>,
     /// How many steps one execution may have; past it: livelock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_steps: Option<u64>,

@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::ending::{Unfinish, Unfinished};
 use super::serial::names;
 use super::{Session, SessionError};
 use crate::backend::Backend;
 use crate::explore::Serial;
-use crate::model::{End, Execution, Exit, Gap, GapKind, ProcessId, conflicts, written};
+use crate::model::{Does, End, Execution, Exit, Gap, GapKind, ProcessId, conflicts, written};
 use crate::oracle::SerialRun;
 use crate::report::Basis;
 use crate::verdict::{Accept, Coverage, SerialFailure};
@@ -23,10 +24,6 @@ pub(super) struct Known {
     written: BTreeMap<ProcessId, BTreeSet<String>>,
     /// How many pairs of operations conflict in the first execution of the search.
     conflicts: Option<u64>,
-    /// A serial order that a bound cut: which bound, and what happened.
-    pub(super) unfinished: Option<(End, String)>,
-    /// Serial orders that cannot come to their end, in words.
-    pub(super) impossible: BTreeSet<String>,
     /// The first serial run that came to its end: its order, and what happened.
     first: Option<(Vec<ProcessId>, Execution)>,
 }
@@ -144,9 +141,9 @@ impl Session<'_> {
             accept,
             unmatched,
             serial_failures: self.serial_failures(),
-            unfinished: self.known_serial.unfinished.clone(),
+            unfinished: self.unfinished_order(),
             self_check: None,
-            error: None,
+            why: None,
             remarks: self.remarks(),
         }
     }
@@ -167,7 +164,7 @@ impl Session<'_> {
                     .to_owned(),
             );
         }
-        remarks.extend(self.known_serial.impossible.iter().cloned());
+        remarks.extend(self.impossible_orders());
         for process in (0..self.job.programs.len()).map(ProcessId) {
             if let Some(exit) =
                 self.fails_always(process).filter(|_| self.job.scenario.processes[process.0].may_fail)
@@ -179,20 +176,28 @@ impl Session<'_> {
         remarks
     }
 
-    /// Takes note of a serial run that did not come to its end.
-    pub(super) fn note_unfinished(
-        &mut self,
-        order: &[ProcessId],
-        execution: &Execution,
-        stuck: Option<String>,
-    ) {
-        let order = names(order);
-        if execution.trace.len() >= self.most_steps() {
-            let what =
-                format!("the serial order {order} was cut after {} steps (--max-steps)", self.most_steps());
-            self.known_serial.unfinished.get_or_insert((End::MaxSteps, what));
-        } else if let Some(stuck) = stuck {
-            self.known_serial.impossible.insert(format!("the serial order {order} cannot finish: {stuck}"));
-        }
+    /// The first serial order that a bound cut: which bound, and what happened, in words.
+    fn unfinished_order(&self) -> Option<(End, String)> {
+        let cut = self.unfinished.iter().find_map(|it| match &it.why {
+            Unfinish::Steps => Some(End::MaxSteps),
+            Unfinish::Endless(endless) => Some(match endless.does {
+                Does::Computes => End::CpuLimit,
+                Does::Sleeps(_) => End::MaxSteps,
+            }),
+            Unfinish::Limit(end, _) => Some(*end),
+            Unfinish::Waits(_) => None,
+        })?;
+        Some((cut, self.cut_orders().into_iter().next()?))
+    }
+
+    /// The serial orders that cannot come to their end because a process waits for another one, in words.
+    fn impossible_orders(&self) -> BTreeSet<String> {
+        let told = |it: &Unfinished| match &it.why {
+            Unfinish::Waits(stuck) => {
+                Some(format!("the serial order {} cannot finish: {stuck}", names(&it.order.processes)))
+            }
+            _ => None,
+        };
+        self.unfinished.iter().filter_map(told).collect()
     }
 }

@@ -1,13 +1,12 @@
 //! A tracer and the commands that look at what an execution left, in one thread: of the search, or of one who runs ahead of it.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use super::ahead::Bench;
 use super::finish::Afterwards;
 use super::{Job, SessionError, tracer_of};
 use crate::backend::{Backend, Chooser, Detail};
+use crate::limits::Limits;
 use crate::model::{Execution, Sighting, Tree};
 use crate::oracle::CheckRun;
 use crate::tracer::{self, TraceError, Tracer};
@@ -80,13 +79,13 @@ impl OfItsOwn {
         job: &Job,
         initial: &Tree,
         core: Option<usize>,
-        over: &Arc<AtomicBool>,
+        limits: &Limits,
     ) -> Result<Self, SessionError> {
         if let Some(core) = core {
             tracer::move_to(&[core]);
         }
         let (afterwards, others) = Afterwards::of(&job.scenario);
-        let tracer = tracer_of(&job.scenario, &job.programs, &others, initial, over)?;
+        let tracer = tracer_of(&job.scenario, &job.programs, &others, initial, limits)?;
         Ok(Self { tracer, afterwards })
     }
 }

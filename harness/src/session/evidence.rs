@@ -1,12 +1,12 @@
 //! The evidence for an anomaly: its schedule run again, with the bytes that calls moved, and compared; and the replay of a witness.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
+use super::ending::limits_of;
 use super::finish::Afterwards;
 use super::{Session, SessionError, tracer_of};
 use crate::backend::{Backend, Chooser, Detail};
+use crate::limits::{Limits, Phase};
 use crate::model::{Anomaly, Choice, CriticalStep, Cut, Ending, Event, Execution, Status, Verdict, View};
 use crate::oracle::{CheckRun, Normalize, versions};
 use crate::report::words;
@@ -96,6 +96,9 @@ impl Session<'_> {
         execution: &Execution,
         times: u32,
     ) -> Result<Again, SessionError> {
+        let limits = self.limits.clone();
+        let _replay = limits.during(Phase::Replay);
+        limits.event()?;
         let mut evidence = run_again(&mut self.tracer, &self.afterwards, &execution.schedule, Begin::AsKept)?;
         let mut round = 1;
         loop {
@@ -106,7 +109,18 @@ impl Session<'_> {
                 return Ok(evidence);
             }
             round += 1;
+            limits.event()?;
             evidence = run_again(&mut self.tracer, &self.afterwards, &execution.schedule, Begin::AsKept)?;
+        }
+    }
+
+    /// Runs the schedule of an anomaly again once, after a limit ended an execution in its midst: nothing that was kept of others is used.
+    pub(super) fn gather_evidence_afresh(&mut self, execution: &Execution) -> Result<Again, SessionError> {
+        let _replay = self.limits.during(Phase::Replay);
+        let again = run_again(&mut self.tracer, &self.afterwards, &execution.schedule, Begin::Afresh)?;
+        match difference(execution, &again.execution, self.serial.rules()) {
+            Some(divergence) => Err(SessionError::Divergence(Box::new(divergence))),
+            None => Ok(again),
         }
     }
 
@@ -146,6 +160,14 @@ pub(super) fn difference(first: &Execution, second: &Execution, rules: &Normaliz
         let (expected, actual) = (shown(first.trace.get(step)), shown(second.trace.get(step)));
         return Some(Divergence { step: Some(step), what: "the event".into(), expected, actual });
     }
+    let ends = |execution: &Execution| match &execution.ending {
+        Ending::Endless(endless) => endless.to_string(),
+        _ => "no process goes on without end".to_owned(),
+    };
+    if ends(first) != ends(second) {
+        let (expected, actual) = (ends(first), ends(second));
+        return Some(Divergence { step: None, what: "how it ends".into(), expected, actual });
+    }
     compare_outcomes(&rules.outcome(&first.outcome), &rules.outcome(&second.outcome))
 }
 
@@ -182,18 +204,22 @@ pub struct Replayed {
 pub fn replay(
     witness: &Witness,
     programs: &[Program],
-    stop: &Arc<AtomicBool>,
+    limits: impl Into<Limits>,
 ) -> Result<Replayed, SessionError> {
     let rules = Normalize::new(&witness.scenario.ignore, &witness.scenario.unordered)?;
     let (afterwards, others) = Afterwards::of(&witness.scenario);
-    let mut tracer = tracer_of(&witness.scenario, programs, &others, &witness.initial, stop)?;
+    let limits = limits_of(&limits.into(), &witness.scenario);
+    let endless = matches!(witness.recording.ending, Ending::Endless(_));
+    // As when it was recorded.
+    limits.tighten(endless);
+    let _replay = limits.during(Phase::Replay);
+    let mut tracer = tracer_of(&witness.scenario, programs, &others, &witness.initial, &limits)?;
     let strands = tracer.strands();
     let schedule: Vec<Choice> = witness.recording.schedule.iter().map(|recorded| recorded.choice).collect();
     let again = run_again(&mut tracer, &afterwards, &schedule, Begin::AsKept)?;
     let mut divergence = compare(&witness.recording, &again.recording, &rules, strands);
-    if witness.recording.ending == Ending::Cut(Cut::Steps)
-        && again.recording.ending == witness.recording.ending
-    {
+    let cut = witness.recording.ending == Ending::Cut(Cut::Steps);
+    if (cut || endless) && again.recording.ending == witness.recording.ending {
         // What a livelock leaves is not recorded.
         divergence = divergence.filter(|divergence| divergence.step.is_some());
     }

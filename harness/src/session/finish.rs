@@ -1,10 +1,15 @@
 //! The commands that prepare a workspace, and those that look at it when all processes are over.
 
 use super::SessionError;
-use crate::model::{Ending, Execution, Tree};
+use crate::limits::Phase;
+use crate::model::{Ending, Execution, Exit, Tree};
 use crate::oracle::CheckRun;
 use crate::scenario::Scenario;
 use crate::tracer::{Alone, Program, RunsAlone, TraceError, Tracer};
+
+/// How much is kept of what a command that fails says, in lines and in bytes.
+const MOST_LINES: usize = 10;
+const MOST_BYTES: usize = 4096;
 
 /// Which of the tracer's other programs is which, with its command.
 #[derive(Debug, Default)]
@@ -37,7 +42,7 @@ impl Afterwards {
     pub(super) fn set_up(&self, tracer: &mut Tracer) -> Result<(), SessionError> {
         let Some((number, command)) = &self.setup else { return Ok(()) };
         tracer.reset()?;
-        let alone = tracer.run_alone(*number)?;
+        let alone = run(tracer, Phase::Setup, *number, command)?;
         if !alone.exit.is_success() {
             return Err(failure("--setup", command, &alone));
         }
@@ -54,24 +59,61 @@ impl Afterwards {
         if execution.ending != Ending::Complete {
             return Ok(None);
         }
-        if let Some((number, _)) = &self.last {
-            let alone = tracer.run_alone(*number)?;
+        if let Some((number, command)) = &self.last {
+            let alone = run(tracer, Phase::Final, *number, command)?;
             execution.outcome.last = Some((alone.exit, text(&alone.stdout)));
             execution.outcome.tree = tracer.capture()?;
         }
         if let Some((number, command)) = &self.canon {
-            let alone = tracer.run_alone(*number)?;
-            if !alone.exit.is_success() {
-                return Err(failure("--canon", command, &alone));
-            }
+            let alone = run(tracer, Phase::Canon, *number, command)?;
             execution.outcome.canon = Some(text(&alone.stdout));
+            if !alone.exit.is_success() {
+                execution.outcome.canon_failed = Some((alone.exit, last_lines(&alone.stderr)));
+            }
             execution.outcome.tree = Tree::new();
         }
         let Some((number, command)) = &self.check else { return Ok(None) };
-        let alone = tracer.run_alone(*number)?;
+        let alone = run(tracer, Phase::Check, *number, command)?;
         let output = text(&[alone.stdout, alone.stderr].concat());
         Ok(Some(CheckRun { command: command.clone(), exit: alone.exit, output }))
     }
+
+    /// The error that it is if `--canon` fails in every serial order, as it did here.
+    pub(super) fn canon_fails(&self, (exit, said): &(Exit, String)) -> SessionError {
+        let command = self.canon.as_ref().map_or_else(String::new, |(_, command)| command.clone());
+        let output = said.lines().map(|line| format!("\n  {line}")).collect();
+        SessionError::Command { option: "--canon", command, exit: *exit, output }
+    }
+}
+
+/// Runs one of these commands.
+fn run(
+    tracer: &mut impl RunsAlone,
+    phase: Phase,
+    number: usize,
+    command: &str,
+) -> Result<Alone, SessionError> {
+    let limits = tracer.limits().clone();
+    let _phase = limits.during(phase);
+    let option = match phase {
+        Phase::Setup => "--setup",
+        Phase::Final => "--final",
+        Phase::Canon => "--canon",
+        _ => "--check",
+    };
+    tracer.run_alone(number).map_err(|error| match error {
+        TraceError::Endless(endless) => {
+            SessionError::EndlessCommand { option, command: command.to_owned(), does: endless.does }
+        }
+        error => error.into(),
+    })
+}
+
+/// What a command said last on its standard error: so many lines of so many bytes at most.
+fn last_lines(said: &[u8]) -> String {
+    let said = text(&said[said.len().saturating_sub(MOST_BYTES)..]);
+    let lines: Vec<&str> = said.lines().collect();
+    lines[lines.len().saturating_sub(MOST_LINES)..].join("\n")
 }
 
 fn text(bytes: &[u8]) -> String {

@@ -4,32 +4,34 @@
 pub mod ahead;
 mod basis;
 mod bench;
+mod ending;
 mod evidence;
 mod finish;
+mod record;
 mod search;
 mod serial;
 mod simpler;
 mod stress;
 mod together;
 
-use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use self::ahead::Places;
+use self::ending::{Unfinished, limits_of};
 pub use self::evidence::{Replayed, replay};
 use self::finish::Afterwards;
+pub use self::record::Keep;
 use self::search::Searched;
 pub use self::stress::{Stress, Stressed, stress};
 pub use self::together::explore_together;
 use crate::explore::Counts;
-use crate::model::{Anomaly, Cut, End, Ending, Execution, Kind, Outcome, ProcessId, Sighting, Tree, Units};
-use crate::oracle::{
-    BadGlob, Case, CheckRun, Normalize, SerialOutcomes, candidate_orders, conflict_serializable, judge,
+use crate::limits::Limits;
+use crate::model::{
+    Anomaly, Cut, Does, End, Ending, Execution, Kind, Outcome, ProcessId, Sighting, Tree, Units,
 };
-use crate::report::{Finding, Report, Shard, fingerprint};
+use crate::oracle::{BadGlob, CheckRun, Normalize, SerialOutcomes, candidate_orders, conflict_serializable};
+use crate::report::{Basis, Finding, Report, Shard, fingerprint};
 use crate::scenario::Scenario;
 use crate::tracer::{self, Program, TraceError, Tracer};
 use crate::verdict::{Facts, GateFault, conclude_with};
@@ -60,6 +62,19 @@ pub enum SessionError {
         exit: crate::model::Exit,
         /// What it printed, on lines of its own.
         output: String,
+    },
+    /// A command that prepares or looks at the workspace does not end.
+    #[error("`{option}` {}: {command}", match does {
+        Does::Computes => "computes without making a call, for longer than --cpu-limit".to_owned(),
+        Does::Sleeps(times) => format!("only sleeps: {times} times"),
+    })]
+    EndlessCommand {
+        /// The option.
+        option: &'static str,
+        /// The command.
+        command: String,
+        /// What it does.
+        does: Does,
     },
     /// No order of the processes, one after another, comes to an end: there is nothing to hold outcomes against.
     #[error("no serial order of the processes comes to an end: {0}")]
@@ -159,13 +174,23 @@ struct Session<'a> {
     by_task: BTreeSet<Vec<Vec<usize>>>,
     /// How many took part in an execution of the search, at most: processes, or their tasks.
     strands: usize,
+    /// Which process could not go on in the last serial run, and where, if one could not.
+    waits: Option<String>,
     /// Who could not go on in the first serial run that came to no end, and where.
     stuck: Option<String>,
     /// The first serial run that came to its end, where the strategy is to be shown one.
     first: Option<Execution>,
     /// Whether, in the serial runs, others go on while a process waits.
     helped: bool,
-    stop: Arc<AtomicBool>,
+    limits: Limits,
+    /// Keeps what is found.
+    keep: &'a mut dyn Keep,
+    /// The serial orders that did not come to their end.
+    unfinished: Vec<Unfinished>,
+    /// Whether in the serial runs no task came near to the limit of its processor time.
+    serial_were_far: bool,
+    /// The first process that came to no further operation, in words, if that is no anomaly.
+    why: Option<String>,
 }
 
 /// What makes an anomaly another one: kind, files, keys, processes.
@@ -176,27 +201,30 @@ fn identity(anomaly: &Anomaly) -> Identity {
 }
 
 /// What an exploration came to.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Explored {
     /// The report. Its findings name no witness files yet.
     pub report: Report,
     /// For each of its findings what replays it.
     pub witnesses: Vec<Witness>,
+    /// The error that ended it, if one did after anomalies had been found.
+    pub error: Option<SessionError>,
 }
 
-/// Explores the interleavings of a job's processes. `progress` is told of each execution. When `stop` becomes true the exploration
-/// ends with an error.
+/// Explores the interleavings of a job's processes. `keep` is given each anomaly as soon as it is found, `progress` is told of each execution.
+/// A limit (a signal, the scenario's time limit) ends the exploration, and there is a report of what was done until then.
 ///
 /// # Errors
-/// Where the machine does not let processes be traced, a command of the scenario's own fails, nothing serial comes to an end, an
-/// execution does not repeat, or the exploration is stopped.
+/// If nothing has been found, and the machine does not let processes be traced, a command of the scenario's own fails, nothing serial comes to an
+/// end, or an execution does not repeat; and if a limit is reached before anything could be run.
 pub fn explore(
     job: &Job,
-    stop: &Arc<AtomicBool>,
+    limits: impl Into<Limits>,
+    keep: &mut dyn Keep,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Explored, SessionError> {
     let all = tracer::cores();
-    let session = Session::begin(job, stop)?;
+    let session = Session::begin(job, &limits.into(), keep)?;
     let places = Places::beside(&all, &tracer::cores(), job.jobs.saturating_sub(1));
     session.conclude(&places, progress)
 }
@@ -207,9 +235,9 @@ fn tracer_of(
     programs: &[Program],
     others: &[Program],
     tree: &Tree,
-    stop: &Arc<AtomicBool>,
+    limits: &Limits,
 ) -> Result<Tracer, SessionError> {
-    let mut tracer = Tracer::with_root(scenario.root, programs, others, tree.clone(), Arc::clone(stop))?;
+    let mut tracer = Tracer::with_root(scenario.root, programs, others, tree.clone(), limits)?;
     if scenario.strands().are_tasks() {
         tracer.explore_tasks();
     }
@@ -217,13 +245,13 @@ fn tracer_of(
 }
 
 impl<'a> Session<'a> {
-    fn begin(job: &'a Job, stop: &Arc<AtomicBool>) -> Result<Self, SessionError> {
+    fn begin(job: &'a Job, limits: &Limits, keep: &'a mut dyn Keep) -> Result<Self, SessionError> {
         let begun = Instant::now();
         let scenario = &job.scenario;
         let rules = Normalize::new(&scenario.ignore, &scenario.unordered)?;
         let (afterwards, others) = Afterwards::of(scenario);
-        let mut tracer = tracer_of(scenario, &job.programs, &others, &job.tree, stop)?;
-        afterwards.set_up(&mut tracer)?;
+        let limits = limits_of(limits, scenario);
+        let tracer = tracer_of(scenario, &job.programs, &others, &job.tree, &limits)?;
         Ok(Self {
             job,
             tracer,
@@ -242,10 +270,15 @@ impl<'a> Session<'a> {
             known_serial: basis::Known::default(),
             by_task: BTreeSet::new(),
             strands: job.programs.len(),
+            waits: None,
             stuck: None,
             first: None,
             helped: false,
-            stop: Arc::clone(stop),
+            limits,
+            keep,
+            unfinished: Vec::new(),
+            serial_were_far: true,
+            why: None,
         })
     }
 
@@ -255,11 +288,18 @@ impl<'a> Session<'a> {
         places: &Places,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Explored, SessionError> {
+        let prepared = self.prepare();
+        let searched = prepared.and_then(|()| self.search(places, progress));
+        let searched = searched.and_then(|searched| self.repeat_first_serial_order().map(|()| searched));
+        let (searched, error) = self.ended(searched)?;
+        Ok(Explored { error, ..self.report(searched) })
+    }
+
+    /// Sets the workspace up, and runs the serial orders.
+    fn prepare(&mut self) -> Result<(), SessionError> {
+        self.afterwards.set_up(&mut self.tracer)?;
         self.run_serial_orders()?;
-        self.repeat_first_serial_order()?;
-        let searched = self.search(places, progress)?;
-        self.repeat_first_serial_order()?;
-        Ok(self.report(searched))
+        self.repeat_first_serial_order()
     }
 
     fn most_steps(&self) -> usize {
@@ -270,6 +310,11 @@ impl<'a> Session<'a> {
     fn judge(&mut self, execution: &Execution, check: Option<&CheckRun>) -> Result<(), SessionError> {
         if matches!(execution.ending, Ending::Cut(Cut::Redundant | Cut::Elsewhere)) {
             return Ok(());
+        }
+        if let Ending::Endless(endless) = &execution.ending
+            && !self.is_livelock(endless)
+        {
+            return self.note_endless(execution);
         }
         if execution.is_complete() {
             let normal = self.serial.rules().outcome(&execution.outcome);
@@ -282,13 +327,7 @@ impl<'a> Session<'a> {
                 return Ok(());
             }
         }
-        self.record(execution)
-    }
-
-    /// An execution as one of processes, where the search chooses among their tasks.
-    fn seen<'e>(&self, execution: &'e Execution) -> Cow<'e, Execution> {
-        let strands = self.tracer.strands();
-        if strands.are_tasks() { Cow::Owned(strands.execution(execution)) } else { Cow::Borrowed(execution) }
+        self.record(execution, check)
     }
 
     /// Whether nothing can be wrong with this outcome: some serial order gives it, and it is not one that only merges of units give.
@@ -332,48 +371,6 @@ impl<'a> Session<'a> {
         Ok(false)
     }
 
-    /// What the oracles find in an execution that was recorded with the bytes that calls moved.
-    fn judged(&self, execution: &Execution, check: Option<&CheckRun>) -> Option<Anomaly> {
-        let (commands, execution) = (self.commands(), self.seen(execution));
-        let case = Case {
-            execution: &execution,
-            serial: &self.serial,
-            initial: &self.tracer.beginning(),
-            commands: &commands,
-            check,
-        };
-        judge(&case)
-    }
-
-    /// Records an anomaly unless the same has been found: runs it again for evidence, makes its schedule simpler, and runs that again
-    /// three times.
-    fn record(&mut self, execution: &Execution) -> Result<(), SessionError> {
-        let evidence = self.gather_evidence(execution, 1)?;
-        let Some(anomaly) = self.judged(&evidence.execution, evidence.check.as_ref()) else { return Ok(()) };
-        if !self.known.insert(identity(&anomaly)) {
-            return Ok(());
-        }
-        let simpler = self.simpler(evidence.execution, &anomaly)?;
-        let evidence = self.gather_evidence(&simpler, evidence::REPLAYS)?;
-        let Some(anomaly) = self.judged(&evidence.execution, evidence.check.as_ref()) else { return Ok(()) };
-        if self.findings.iter().any(|finding| identity(&finding.anomaly) == identity(&anomaly)) {
-            return Ok(());
-        }
-        let critical = self.critical(&evidence.execution, &anomaly)?;
-        self.witnesses.push(self.witness(&evidence, &anomaly, &critical));
-        self.findings.push(Finding {
-            anomaly,
-            critical,
-            context_switches: evidence.execution.context_switches(),
-            shown: self.seen(&evidence.execution).into_owned(),
-            execution: self.counts.executions,
-            witness: None,
-            replayed: evidence::REPLAYS,
-            hits: None,
-        });
-        Ok(())
-    }
-
     fn commands(&self) -> Vec<String> {
         self.job.programs.iter().map(ToString::to_string).collect()
     }
@@ -385,7 +382,7 @@ impl<'a> Session<'a> {
 
     fn report(self, searched: Searched) -> Explored {
         let exhaustive = searched.end == End::Everything;
-        let basis = self.basis();
+        let basis = Basis { why: searched.why, ..self.basis() };
         let confirmed = self.findings.iter().any(|finding| finding.replayed > 0);
         let unconfirmed = !confirmed && !self.findings.is_empty();
         let facts = Facts { unconfirmed, ..basis.facts(searched.end, confirmed) };
@@ -421,6 +418,6 @@ impl<'a> Session<'a> {
             chance: None,
             verified: scenario.verify.map(|_| self.verified),
         };
-        Explored { report, witnesses: self.witnesses }
+        Explored { report, witnesses: self.witnesses, error: None }
     }
 }

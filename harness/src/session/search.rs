@@ -6,9 +6,11 @@ use std::sync::atomic::AtomicBool;
 
 use super::ahead::{Ahead, Beside, Place, Places};
 use super::bench::{OfItsOwn, OfTheSearch, Seen};
+use super::ending::limit;
 use super::{Progress, Session, SessionError};
 use crate::explore::{Bounded, Dfs, Dpor, Observed, Pct, Pos, RandomWalk, Reversal, Sharded, Strategy};
-use crate::model::{Kind, Strands};
+use crate::limits::Phase;
+use crate::model::{Ending, Kind, Strands};
 use crate::report::{End, Finding, words};
 use crate::scenario::{Equivalence, StrategyName};
 
@@ -24,6 +26,8 @@ pub(super) struct Searched {
     pub(super) end: End,
     /// What its executions stand for, where the strategy has a word for it.
     pub(super) covered: Option<String>,
+    /// What there is to say of why, if something is: a process that computes without end.
+    pub(super) why: Option<String>,
 }
 
 impl Session<'_> {
@@ -58,15 +62,22 @@ impl Session<'_> {
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Searched, SessionError> {
         let mut strategy = self.strategy();
-        let (job, initial, stop) = (self.job, self.tracer.beginning(), Arc::clone(&self.stop));
+        let limits = self.limits.clone();
+        let _search = limits.during(Phase::Search);
+        let (job, initial) = (self.job, self.tracer.beginning());
         let over = Arc::new(AtomicBool::new(false));
-        let make = |place: &Place<'_>| OfItsOwn::new(job, &initial, place.core(), &over);
-        let beside = Beside { places, max_steps: self.most_steps(), stop: &stop, over: &over };
-        let end = beside.search(make, |ahead| self.run(strategy.as_mut(), ahead, progress))?;
+        let theirs = limits.beside(&over);
+        let make = |place: &Place<'_>| OfItsOwn::new(job, &initial, place.core(), &theirs);
+        let beside = Beside { places, max_steps: self.most_steps(), limits: &limits, over: &over };
+        let ended = beside.search(make, |ahead| self.run(strategy.as_mut(), ahead, progress));
+        let (end, why) = match ended {
+            Ok(end) => (end, None),
+            Err(error) => limit(&error).ok_or(error)?,
+        };
         // Of a search that was broken off the strategy cannot say what was covered; of one by chance it can at any time.
         let says = end == End::Preemptions || self.job.scenario.strategy.is_by_chance();
         let covered = if says { strategy.covered(self.strands) } else { None };
-        Ok(Searched { end, covered })
+        Ok(Searched { end, covered, why })
     }
 
     fn run(
@@ -76,6 +87,7 @@ impl Session<'_> {
         progress: &mut dyn FnMut(Progress),
     ) -> Result<End, SessionError> {
         while strategy.begin() {
+            self.limits.event()?;
             if let Some(end) = self.bound_that_is_reached() {
                 return Ok(end);
             }
@@ -89,7 +101,7 @@ impl Session<'_> {
                 self.strands = self.strands.max(took_part.len());
             }
             self.not_covered.extend(seen.not_covered);
-            if self.verifies_next() {
+            if !matches!(execution.ending, Ending::Endless(_)) && self.verifies_next() {
                 self.verify(&execution)?;
                 self.verified += 1;
             }
@@ -112,7 +124,7 @@ impl Session<'_> {
         }
         Ok(if self.job.scenario.strategy.is_by_chance() {
             End::MaxExecutions
-        } else if self.counts.overlong > 0 {
+        } else if self.counts.overlong > 0 || self.counts.endless > 0 {
             End::MaxSteps
         } else if strategy.is_exhaustive() {
             End::Everything
@@ -144,11 +156,7 @@ impl Session<'_> {
     }
 
     fn bound_that_is_reached(&self) -> Option<End> {
-        let scenario = &self.job.scenario;
-        if scenario.time_limit.is_some_and(|most| self.begun.elapsed().as_secs_f64() >= most) {
-            return Some(End::TimeLimit);
-        }
-        let most = scenario.max_executions;
+        let most = self.job.scenario.max_executions;
         most.is_some_and(|most| self.counts.executions >= most).then_some(End::MaxExecutions)
     }
 }

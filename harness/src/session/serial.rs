@@ -2,14 +2,17 @@
 
 use std::collections::BTreeSet;
 
+use super::ending::{Unfinish, Unfinished, limit};
 use super::{ALL_ORDERS, Session, SessionError};
 use crate::backend::Backend;
 use crate::explore::{Merge, Picked, Serial, count_of_merges, next_merge};
+use crate::limits::Phase;
 use crate::model::gap::sentence;
 use crate::model::{Ending, Execution, Exit, Outcome, ProcessId};
 use crate::oracle::{Order, SerialRun, orders};
 use crate::report::words::pending;
 use crate::scenario::StrategyName;
+use crate::tracer::TraceError;
 
 /// How a shell ends that does not find its command.
 const NOT_FOUND: i32 = 127;
@@ -21,6 +24,8 @@ impl Session<'_> {
     /// Runs every serial order; where there are too many, the first and the last one, and of processes that are several units each
     /// order in which they run whole.
     pub(super) fn run_serial_orders(&mut self) -> Result<(), SessionError> {
+        let limits = self.limits.clone();
+        let _serial = limits.during(Phase::Serial);
         let count = self.job.programs.len();
         self.serial.complete = self.run_merges(&[])?;
         self.serial.whole = self.serial.complete;
@@ -33,10 +38,19 @@ impl Session<'_> {
             let backward: Vec<ProcessId> = (0..count).rev().map(ProcessId).collect();
             self.run_whole(&backward)?;
         }
-        if self.serial.runs().is_empty() {
+        let endless = |it: &Unfinished| matches!(it.why, Unfinish::Endless(_));
+        if self.serial.runs().is_empty() && !self.unfinished.iter().any(endless) {
             self.run_helped_orders()?;
         }
+        self.serial_were_far = limits.are_far();
         if self.serial.runs().is_empty() {
+            let mut endless = self.unfinished.iter().filter_map(|it| match &it.why {
+                Unfinish::Endless(endless) => Some(endless.clone()),
+                _ => None,
+            });
+            if let Some(endless) = endless.next() {
+                return Err(TraceError::Endless(Box::new(endless)).into());
+            }
             let mut notes: BTreeSet<String> = self.tracer.not_covered().iter().map(sentence).collect();
             if notes.is_empty() {
                 notes.extend(self.stuck.clone());
@@ -50,6 +64,13 @@ impl Session<'_> {
                 )
             };
             return Err(SessionError::NoSerialOrder(why));
+        }
+        let failures: Vec<_> =
+            self.serial.runs().iter().map(|run| run.outcome.canon_failed.as_ref()).collect();
+        if let [Some(first), rest @ ..] = failures.as_slice()
+            && rest.iter().all(Option::is_some)
+        {
+            return Err(self.afterwards.canon_fails(first));
         }
         self.refuse_what_is_not_found()
     }
@@ -168,17 +189,41 @@ impl Session<'_> {
         serial: Serial<'_>,
         left_out: &[ProcessId],
     ) -> Result<(Vec<Picked>, Execution), SessionError> {
-        let (picked, mut execution) = self.run_as(serial, left_out, &[])?;
+        let run = self.run_as(serial, left_out, &[]);
+        if let Err(error) = &run
+            && let Some((end, _)) = limit(error)
+        {
+            let (Serial::Whole(order) | Serial::Units(order)) = serial;
+            let order = Order { processes: order.to_vec(), left_out: left_out.to_vec() };
+            self.unfinished.push(Unfinished { order, why: Unfinish::Limit(end, error.to_string()) });
+        }
+        let (picked, mut execution) = run?;
         let processes = match serial {
             // Others have helped on the way: who they were follows from the order.
             Serial::Whole(order) | Serial::Units(order) if self.helped => order.to_vec(),
             _ => picked.iter().map(|picked| picked.process).collect(),
         };
         let order = Order { processes, left_out: left_out.to_vec() };
+        self.note_unfinished(&order, &execution);
+        if let Err(endless) = self.note_endless(&execution) {
+            self.serial_were_far = false;
+            return Err(endless);
+        }
         if !self.serial.has_run(&order) {
             self.keep_serial(order, &mut execution)?;
         }
         Ok((picked, execution))
+    }
+
+    /// Takes note of a serial order that did not come to its end.
+    fn note_unfinished(&mut self, order: &Order, execution: &Execution) {
+        let why = match &execution.ending {
+            Ending::Complete => return,
+            Ending::Endless(endless) => Unfinish::Endless(endless.clone()),
+            _ if execution.trace.len() >= self.most_steps() => Unfinish::Steps,
+            _ => Unfinish::Waits(self.waits.clone().unwrap_or_default()),
+        };
+        self.unfinished.push(Unfinished { order: order.clone(), why });
     }
 
     /// Adds the outcome of a serial run, if it came to its end.
@@ -211,12 +256,9 @@ impl Session<'_> {
             Ending::Blocked(waiting) => waiting.first().map(|at| (at.process, at.operation.call.clone())),
             _ => merge.stuck().cloned(),
         };
-        let stuck = at_last.map(|(process, call)| format!("{process} waits to {}", pending(&call)));
-        if execution.ending != Ending::Complete && tasks.is_empty() {
-            let order: Vec<ProcessId> = picked.iter().map(|picked| picked.process).collect();
-            self.note_unfinished(&order, &execution, stuck.clone());
-        }
-        self.stuck = self.stuck.take().or(stuck);
+        // Of the order that was run last, for who takes note of it; of all, the first is told.
+        self.waits = at_last.map(|(process, call)| format!("{process} waits to {}", pending(&call)));
+        self.stuck = self.stuck.take().or_else(|| self.waits.clone());
         Ok((picked, execution))
     }
 }

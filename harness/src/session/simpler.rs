@@ -21,6 +21,7 @@ impl Trial for Trials<'_, '_> {
 
     fn run(&mut self, chooser: &mut dyn Chooser) -> Result<(Execution, Shows), SessionError> {
         let session = &mut *self.session;
+        session.limits.event()?;
         let mut execution = session.tracer.execute(chooser, Detail::Evidence)?;
         let check = session.afterwards.finish(&mut session.tracer, &mut execution)?;
         let found = session.judged(&execution, check.as_ref());

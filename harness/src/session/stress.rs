@@ -10,12 +10,14 @@ use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
 use super::finish::Afterwards;
+use super::search::Searched;
 use super::{ALL_ORDERS, Identity, Job, Session, SessionError, identity};
 use crate::explore::SplitMix64;
+use crate::limits::{Limits, Phase};
 use crate::model::{Anomaly, Ending, Execution, Outcome, ProcessId, Tree};
 use crate::oracle::{Case, CheckRun, Order, SerialRun, judge_untraced, orders};
-use crate::report::{Chance, End, Finding, Report};
-use crate::tracer::{self, Free, Start, TraceError};
+use crate::report::{Basis, Chance, End, Finding, Report};
+use crate::tracer::{self, Free, Start};
 use crate::verdict::Conclusion;
 
 /// Up to this number of processes it is looked what each selection of them leaves.
@@ -51,44 +53,61 @@ type Ended = Option<(Outcome, Option<CheckRun>)>;
 /// Runs the processes of a job free and side by side.
 ///
 /// # Errors
-/// Where the machine does not let it, a command of the scenario's own fails, nothing serial comes to an end, the commands do not
-/// leave the same each time that they run one after another, or it is to stop.
+/// Where the machine does not let it, a command of the scenario's own fails, nothing serial comes to an end, or the commands do not
+/// leave the same each time that they run one after another. A limit ends it, and there is a report of the runs until then.
 pub fn stress(
     job: &Job,
     how: &Stress,
-    stop: &Arc<AtomicBool>,
+    limits: impl Into<Limits>,
     progress: &mut dyn FnMut(Stressed),
 ) -> Result<Report, SessionError> {
     // Who traces stays on one core; who runs free has all of them.
     let cores = tracer::cores();
-    let mut session = Session::begin(job, stop)?;
-    session.run_serial_orders()?;
+    let mut nothing = ();
+    let mut session = Session::begin(job, &limits.into(), &mut nothing)?;
+    let mut tally = Tally::default();
+    let end = session.prepare().and_then(|()| run_free(&mut session, how, &cores, &mut tally, progress));
+    let searched = end.map(|end| Searched { end, covered: None, why: None });
+    let (searched, _) = session.ended(searched)?;
+    Ok(session.report_of(tally, how, searched))
+}
+
+/// Runs the processes free until there were as many runs as wanted.
+fn run_free(
+    session: &mut Session<'_>,
+    how: &Stress,
+    cores: &[usize],
+    tally: &mut Tally,
+    progress: &mut dyn FnMut(Stressed),
+) -> Result<End, SessionError> {
+    let (job, limits) = (session.job, session.limits.clone());
+    let _search = limits.during(Phase::Search);
     let initial = session.tracer.initial().clone();
     let over = Arc::new(AtomicBool::new(false));
-    let make = |stop: &Arc<AtomicBool>| {
-        tracer::move_to(&cores);
-        Bench { job, how, initial: &initial, stop: Arc::clone(stop), made: None }
+    let theirs = limits.beside(&over);
+    let make = |limits: &Limits| {
+        tracer::move_to(cores);
+        Bench { job, how, initial: &initial, limits: limits.clone(), made: None }
     };
     let apart = |work: &(dyn Fn(&mut Bench<'_>) -> Result<Vec<SerialRun>, SessionError> + Sync)| {
         std::thread::scope(|scope| {
-            let worker = scope.spawn(|| work(&mut make(stop)));
+            let worker = scope.spawn(|| work(&mut make(&limits)));
             worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         })
     };
     for run in apart(&|bench: &mut Bench<'_>| bench.serial_runs(&session.serial))? {
         session.serial.push(run);
     }
-    let mut tally = Tally::default();
     let mut selections: Option<Vec<SerialRun>> = None;
-    let end = std::thread::scope(|scope| -> Result<End, SessionError> {
+    std::thread::scope(|scope| -> Result<End, SessionError> {
         let _over = Over(&over);
         let (tell, told) = sync_channel::<(u64, Result<Ended, SessionError>)>(how.at_once);
         let next = AtomicU64::new(1);
-        let (next, make, over) = (Arc::new(next), &make, &over);
+        let (next, make, theirs) = (Arc::new(next), &make, &theirs);
         for _ in 0..how.at_once.max(1) {
             let (tell, next) = (tell.clone(), Arc::clone(&next));
             scope.spawn(move || {
-                let mut bench = make(over);
+                let mut bench = make(theirs);
                 loop {
                     let number = next.fetch_add(1, Ordering::Relaxed);
                     if number > how.runs || tell.send((number, bench.run(number))).is_err() {
@@ -99,13 +118,7 @@ pub fn stress(
         }
         drop(tell);
         loop {
-            if stop.load(Ordering::Relaxed) {
-                return Err(TraceError::Interrupted.into());
-            }
-            let limit = job.scenario.time_limit;
-            if limit.is_some_and(|most| session.begun.elapsed().as_secs_f64() >= most) {
-                return Ok(End::TimeLimit);
-            }
+            limits.check()?;
             let (number, ended) = match told.recv_timeout(Duration::from_millis(20)) {
                 Ok(told) => told,
                 Err(std::sync::mpsc::RecvTimeoutError::Timeout) => continue,
@@ -136,8 +149,7 @@ pub fn stress(
             }
             progress(Stressed { runs: tally.runs, hits: tally.hits() });
         }
-    })?;
-    Ok(session.report_of(tally, how, end))
+    })
 }
 
 /// Ends what runs free when the stress is over, however it is.
@@ -171,7 +183,7 @@ struct Bench<'a> {
     job: &'a Job,
     how: &'a Stress,
     initial: &'a Tree,
-    stop: Arc<AtomicBool>,
+    limits: Limits,
     made: Option<(Free, Afterwards)>,
 }
 
@@ -180,8 +192,7 @@ impl Bench<'_> {
     fn in_turn(&mut self, turns: &[Vec<Start>]) -> Result<Ended, SessionError> {
         if self.made.is_none() {
             let (afterwards, others) = Afterwards::of(&self.job.scenario);
-            let stop = Arc::clone(&self.stop);
-            let free = Free::new(&self.job.programs, &others, self.how.patience, stop)?;
+            let free = Free::new(&self.job.programs, &others, self.how.patience, &self.limits)?;
             self.made = Some((free, afterwards));
         }
         let Some((free, afterwards)) = &mut self.made else { return Ok(None) };
@@ -305,7 +316,7 @@ impl Session<'_> {
         Ok(judge_untraced(&case, &without))
     }
 
-    fn report_of(self, tally: Tally, how: &Stress, end: End) -> Report {
+    fn report_of(self, tally: Tally, how: &Stress, searched: Searched) -> Report {
         let scenario = &self.job.scenario;
         let conclusion = Conclusion::of_a_part(!tally.found.is_empty());
         let mut chance = Chance {
@@ -316,7 +327,7 @@ impl Session<'_> {
             patience_s: how.patience.as_secs_f64(),
             kinds: BTreeMap::new(),
         };
-        let mut basis = self.basis();
+        let mut basis = Basis { why: searched.why, ..self.basis() };
         if !self.serial.complete {
             basis
                 .remarks
@@ -336,7 +347,7 @@ impl Session<'_> {
             scenario: scenario.name.clone(),
             conclusion,
             exhaustive: false,
-            end,
+            end: searched.end,
             covered: None,
             basis,
             strategy: crate::report::STRESS.into(),

@@ -1,32 +1,34 @@
 //! Several explorations side by side, each on a core of its own.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use super::ahead::Places;
-use super::{Explored, Job, Progress, Session, SessionError};
-use crate::tracer::{self, TraceError};
+use super::{Explored, Job, Keep, Progress, Session, SessionError};
+use crate::limits::Limits;
+use crate::tracer;
 
 /// Explores several jobs, so many at once, each by one search on a core of its own. The cores that find no further job run executions ahead of
 /// the searches that still go on. What each job comes to is what it comes to alone, whatever its own number of jobs; what `finish` makes of it, in
-/// the thread that explored it, is given in the order of the jobs. `progress` is told of each execution, with the number of its job. When `stop`
-/// becomes true, those that are not over end with an error.
+/// the thread that explored it, is given in the order of the jobs. `progress` is told of each execution, with the number of its job; `keep`
+/// makes what keeps the anomalies of a job. When a signal comes, those that are under way end with what they have come to, and those that have not
+/// begun with an error.
 pub fn explore_together<R: Send>(
     jobs: &[Job],
     at_once: usize,
-    stop: &Arc<AtomicBool>,
+    limits: impl Into<Limits>,
+    keep: &(dyn Fn(usize) -> Box<dyn Keep> + Sync),
     progress: &(dyn Fn(usize, Progress) + Sync),
     finish: &(dyn Fn(usize, Result<Explored, SessionError>) -> R + Sync),
 ) -> Vec<R> {
-    let cores = tracer::cores();
+    let (cores, limits) = (tracer::cores(), limits.into());
     let core = |number: usize| (!cores.is_empty()).then(|| cores[number % cores.len()]);
     let (places, next) = (Places::default(), AtomicUsize::new(0));
     let results: Mutex<Vec<(usize, R)>> = Mutex::new(Vec::with_capacity(jobs.len()));
     let explore = |number: usize, job: &Job| {
-        if stop.load(Ordering::Relaxed) {
-            return Err(TraceError::Interrupted.into());
-        }
-        Session::begin(job, stop)?.conclude(&places, &mut |made| progress(number, made))
+        limits.check()?;
+        let mut keep = keep(number);
+        Session::begin(job, &limits, keep.as_mut())?.conclude(&places, &mut |made| progress(number, made))
     };
     let work = |core: Option<usize>| {
         if let Some(core) = core {

@@ -9,7 +9,7 @@ use super::execution::Running;
 use super::files::What;
 use super::sleep;
 use super::sys;
-use super::task::{Name, State, Task};
+use super::task::{Name, Pauses, State, Task};
 use super::timers::{Effect, Owner, Timer};
 use crate::model::{Access, Call, CallResult, Event, Operation, ProcessId, Status};
 
@@ -159,6 +159,7 @@ impl Running<'_> {
         self.processes[process].end_prefix();
         let time = self.processes[process].clock;
         self.processes[process].timers = 0;
+        self.processes[process].pauses = Pauses::default();
         let mut any = true;
         while any && self.held_turns(process) == held && self.of(process).next().is_some() {
             any = sleep::end_earliest(self, process)?;

@@ -1,6 +1,7 @@
 //! Commands that run alone, in the workspace that processes have left.
 
 use super::{Free, TraceError, Tracer};
+use crate::limits::Limits;
 use crate::model::{Exit, Tree};
 
 /// What a command that ran alone did.
@@ -27,6 +28,9 @@ pub trait RunsAlone {
     /// # Errors
     /// Where it cannot be read.
     fn capture(&self) -> Result<Tree, TraceError>;
+
+    /// What ends them.
+    fn limits(&self) -> &Limits;
 }
 
 impl RunsAlone for Tracer {
@@ -37,6 +41,10 @@ impl RunsAlone for Tracer {
     fn capture(&self) -> Result<Tree, TraceError> {
         Self::capture(self)
     }
+
+    fn limits(&self) -> &Limits {
+        Self::limits(self)
+    }
 }
 
 impl RunsAlone for Free {
@@ -46,5 +54,9 @@ impl RunsAlone for Free {
 
     fn capture(&self) -> Result<Tree, TraceError> {
         Self::capture(self)
+    }
+
+    fn limits(&self) -> &Limits {
+        Self::limits(self)
     }
 }

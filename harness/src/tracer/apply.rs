@@ -20,7 +20,7 @@ use super::told;
 use super::tracee::{Registers, Resume, Stop, Waited};
 use crate::backend::Detail;
 use crate::model::{
-    Access, AccessKind, CallResult, Event, GapKind, Location, ObjectId, Operation, Payload, ProcessId,
+    Access, AccessKind, CallResult, Does, Event, GapKind, Location, ObjectId, Operation, Payload, ProcessId,
     Sighting, Way,
 };
 
@@ -162,9 +162,10 @@ impl Running<'_> {
         loop {
             self.task(name)?.tracee.resume(Resume::ToCallExit, 0)?;
             let task = self.task(name)?;
-            match task.tracee.wait(&|| false)? {
+            match task.tracee.wait()? {
                 Waited::Stopped(Stop::CallExit) => return Ok(Some(task.tracee.registers()?)),
                 Waited::Asleep => return Ok(None),
+                Waited::Computes => return Err(self.endless(name, Does::Computes)),
                 Waited::Stopped(Stop::Exec) => self.on_exec(name)?,
                 Waited::Stopped(Stop::Signal(signal)) => task.signal = signal,
                 Waited::Stopped(Stop::Gone(exit)) => {

@@ -6,8 +6,6 @@
 
 use std::io;
 
-use nix::unistd::Pid;
-
 use super::tracee::{Registers, Resume, Stop, Tracee};
 
 /// A copy of a task that is held at this entry: held at the same entry, with the same parent.
@@ -18,9 +16,8 @@ pub fn copy(of: &Tracee, entry: &Registers) -> io::Result<Tracee> {
     let flags = (libc::CLONE_PARENT | libc::SIGCHLD) as u64;
     let (result, child) = of.call(entry, libc::SYS_clone, [flags, 0, 0])?;
     let error = || io::Error::from_raw_os_error(i32::try_from(-result).unwrap_or(libc::EAGAIN));
-    let copy = Tracee::new(child.ok_or_else(error)?);
-    copy.wait_for_stop()?;
-    copy.back_to(entry)?;
+    let copy = of.another(child.ok_or_else(error)?);
+    copy.wait_for_stop().and_then(|_| copy.back_to(entry)).inspect_err(|_| copy.kill())?;
     Ok(copy)
 }
 
@@ -37,10 +34,9 @@ impl Template {
     ///
     /// # Errors
     /// Where the machine fails.
-    pub fn make(task: Pid) -> io::Result<Option<Self>> {
-        let tracee = Tracee::new(task);
+    pub fn make(tracee: Tracee) -> io::Result<Option<Self>> {
         loop {
-            match tracee.wait_for_stop()? {
+            match tracee.wait_for_stop().inspect_err(|_| tracee.kill())? {
                 Stop::CallEntry => break,
                 Stop::Gone(_) => return Ok(None),
                 _ => tracee.resume(Resume::Freely, 0)?,

@@ -1,14 +1,15 @@
 use std::io;
 
 use super::sandbox::SandboxError;
-use crate::model::{GapKind, ProcessId, Sighting};
+use crate::limits::Reached;
+use crate::model::{Endless, GapKind, ProcessId, Sighting};
 
 /// Why an execution could not be run.
 #[derive(Debug, thiserror::Error)]
 pub enum TraceError {
     /// The machine does not let processes be set apart.
     #[error("this machine cannot set processes apart: {0}")]
-    Sandbox(#[from] SandboxError),
+    Sandbox(SandboxError),
     /// The machine does not let processes be traced.
     #[error("this machine cannot trace processes: ptrace: {0}")]
     Forbidden(String),
@@ -46,9 +47,49 @@ pub enum TraceError {
     /// The tracer has lost track of a process.
     #[error("lost track of a process: {0}")]
     Lost(String),
+    /// A process comes to no further operation and does not end. Of an execution this is an ending, not an error.
+    #[error("{0}")]
+    Endless(Box<Endless>),
     /// The exploration was told to stop.
     #[error("interrupted")]
     Interrupted,
+    /// The time for it is over.
+    #[error("the time limit was reached")]
+    TimeLimit,
+}
+
+impl From<Reached> for TraceError {
+    fn from(reached: Reached) -> Self {
+        match reached {
+            Reached::Interrupted => Self::Interrupted,
+            Reached::TimeLimit => Self::TimeLimit,
+        }
+    }
+}
+
+impl From<SandboxError> for TraceError {
+    fn from(error: SandboxError) -> Self {
+        match error {
+            SandboxError::Ended(reached) => reached.into(),
+            SandboxError::Ptrace(error) => Self::Forbidden(error),
+            error => Self::Sandbox(error),
+        }
+    }
+}
+
+impl From<io::Error> for TraceError {
+    fn from(error: io::Error) -> Self {
+        match reached(&error) {
+            Some(reached) => reached.into(),
+            None if error.kind() == io::ErrorKind::Interrupted => Self::Interrupted,
+            None => Self::System(error),
+        }
+    }
+}
+
+/// The limit that made a wait fail, if one did.
+pub fn reached(error: &io::Error) -> Option<Reached> {
+    error.get_ref().and_then(|inner| inner.downcast_ref()).copied()
 }
 
 impl TraceError {

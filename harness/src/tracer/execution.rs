@@ -2,10 +2,9 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::io;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::arch::name_of;
 use super::chance::TICK;
 use super::checkpoint::Beginning;
 use super::decode::{Decision, World};
@@ -14,11 +13,15 @@ use super::ids::first_pid;
 use super::known::{Known, Past, past};
 use super::sandbox::Sandbox;
 use super::streams::Streams;
-use super::task::{Name, Process, State, Task};
+use super::task::{Name, Pauses, Process, State, Task};
 use super::tracee::{Registers, Resume, Stop, Tracee, Waited, give_way};
 use super::{TraceError, sleep};
 use crate::backend::Detail;
-use crate::model::{Event, Exit, GapKind, HappensBefore, Operation, ProcessId, Reach, Sighting, Status};
+use crate::limits::Limits;
+use crate::model::{
+    CallResult, Does, Endless, Event, Exit, GapKind, HappensBefore, Operation, ProcessId, Reach, Sighting,
+    Status,
+};
 
 /// An execution in progress. Between calls every task is held, asleep or gone; when this is dropped, all are gone.
 #[derive(Debug)]
@@ -48,7 +51,10 @@ pub struct Running<'a> {
     pub(super) preferred: Vec<Vec<usize>>,
     pub(super) descriptions: u32,
     pub(super) turns: u64,
-    stop: &'a AtomicBool,
+    /// What ends it before its end.
+    pub(super) limits: &'a Limits,
+    /// The operation that was done last, while what follows it is under way.
+    pub(super) under_way: Option<Event>,
 }
 
 impl<'a> Running<'a> {
@@ -63,7 +69,7 @@ impl<'a> Running<'a> {
         (beginnings, known, all_covered): (&'a mut [Beginning], &'a mut Known, bool),
         world: World,
         detail: Detail,
-        stop: &'a AtomicBool,
+        limits: &'a Limits,
     ) -> Result<Self, TraceError> {
         let mut running = Self {
             sandbox,
@@ -82,7 +88,8 @@ impl<'a> Running<'a> {
             preferred: Vec::new(),
             descriptions: 0,
             turns: 0,
-            stop,
+            limits,
+            under_way: None,
         };
         for process in 0..running.programs.len() {
             running.processes.push(Process::default());
@@ -160,8 +167,6 @@ impl<'a> Running<'a> {
 
     /// Runs one task until it is held, asleep or gone.
     fn run(&mut self, name: &Name) -> Result<(), TraceError> {
-        let stop = self.stop;
-        let stopping = move || stop.load(Ordering::Relaxed);
         let task = self.task(name)?;
         let slept_in = match &task.state {
             State::Asleep { call, .. } => Some(*call),
@@ -177,8 +182,9 @@ impl<'a> Running<'a> {
             let how = if task.watched.is_some() { Resume::ToCallExit } else { Resume::Freely };
             let signal = std::mem::take(&mut task.signal);
             task.tracee.resume(how, signal)?;
-            let stop = match task.tracee.wait(&stopping)? {
+            let stop = match task.tracee.wait()? {
                 Waited::Stopped(stop) => stop,
+                Waited::Computes => return Err(self.endless(name, Does::Computes)),
                 Waited::Asleep => {
                     task.tracee.interrupt()?;
                     let mut stop = task.tracee.wait_for_stop()?;
@@ -201,6 +207,7 @@ impl<'a> Running<'a> {
                 }
             };
             stops += 1;
+            self.limits.event()?;
             if !self.on_stop(name, stop)? {
                 self.processes[name.process].moved += 1;
                 return Ok(());
@@ -231,6 +238,7 @@ impl<'a> Running<'a> {
     /// # Errors
     /// Where the machine fails, or the exploration is to stop.
     pub fn step(&mut self, process: ProcessId) -> Result<Event, TraceError> {
+        self.under_way = None;
         let mut event = match self.next_look(process.0).cloned() {
             Some(look) => self.look_again(process.0, look)?,
             None if self.stands_for_signal(process.0).is_some() => self.take_signal(process.0)?,
@@ -246,6 +254,7 @@ impl<'a> Running<'a> {
 
     /// Does what a task is held at, and runs its process on.
     pub(super) fn step_task(&mut self, name: &Name) -> Result<Event, TraceError> {
+        self.under_way = None;
         let mut event = self.do_pending(ProcessId(name.process), Some(name.clone()))?;
         self.without_evidence(&mut event);
         Ok(event)
@@ -282,6 +291,7 @@ impl<'a> Running<'a> {
             return Err(TraceError::Lost(format!("{process} has no operation to do")));
         };
         self.may_time_out(process.0, &mut event.operation);
+        self.under_way = Some(event.clone());
         let after_others = self.is_recording(process.0) && self.depends_on_others(&event);
         self.record(process.0, &event.operation);
         self.processes[process.0].polling.note(&event);
@@ -318,6 +328,7 @@ impl<'a> Running<'a> {
     pub(super) fn settle_after(&mut self, process: usize) -> Result<(), TraceError> {
         self.processes[process].moved += 1;
         self.processes[process].timers = 0;
+        self.processes[process].pauses = Pauses::default();
         self.settle(process)
     }
 
@@ -447,8 +458,20 @@ impl<'a> Running<'a> {
         Ok(())
     }
 
-    pub(super) fn interrupted(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
+    /// The event of a step that was not completed, in which this process did what it was held at: with its result if it is known.
+    pub(super) fn take_under_way(&mut self, process: ProcessId, status: &Status) -> Event {
+        let operation = status.operation().cloned().unwrap_or_default();
+        let (result, task) = (CallResult::Value(0), String::new());
+        let whole = self.under_way.take().filter(|event| event.operation.call == operation.call);
+        let held = Event { process, task, operation, result, exit: None, payload: None };
+        whole.map_or(held, |event| Event { process, ..event })
+    }
+
+    /// A process of which a task comes to no further operation.
+    pub(super) fn endless(&self, name: &Name, does: Does) -> TraceError {
+        let last = self.tasks.get(name).and_then(|task| task.last_call);
+        let call = last.map_or_else(String::new, |call| name_of(call).to_owned());
+        TraceError::Endless(Box::new(Endless { process: ProcessId(name.process), does, call }))
     }
 }
 
@@ -474,15 +497,6 @@ impl Drop for Running<'_> {
                 Ok(Some(_)) => tracee.resume(Resume::Freely, 0).is_ok(),
             });
             give_way(looks);
-        }
-    }
-}
-
-impl From<io::Error> for TraceError {
-    fn from(error: io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::Interrupted => Self::Interrupted,
-            _ => Self::System(error),
         }
     }
 }

@@ -21,7 +21,7 @@ impl Backend for Tracer {
 
     fn execute(&mut self, chooser: &mut dyn Chooser, detail: Detail) -> Result<Execution, TraceError> {
         let mut execution = self.run(chooser, self.strands, &[], detail)?;
-        if let Ending::Cut(_) = execution.ending {
+        if let Ending::Cut(_) | Ending::Endless(_) = execution.ending {
             execution.outcome = Outcome::default();
         }
         Ok(execution)
@@ -109,11 +109,23 @@ impl Tracer {
             let mut world = self.world(&survey)?;
             world.inputs = self.inputs()?;
             let known = (&mut self.beginnings[..], &mut self.known, self.all_covered);
-            let mut running = Running::start(&self.sandbox, programs, known, world, detail, &self.stop)?;
-            running.preferred = preferred.to_vec();
-            let ending = follow(&mut running, chooser, (schedule, before), &mut trace, strands)?;
-            running.keep_records();
-            (ending, running.ends(), Learned::of(&mut running))
+            match Running::start(&self.sandbox, programs, known, world, detail, &self.limits) {
+                Ok(mut running) => {
+                    running.preferred = preferred.to_vec();
+                    let ending = follow(&mut running, chooser, (schedule, before), &mut trace, strands)?;
+                    if !matches!(ending, Some(Ending::Endless(_))) {
+                        running.keep_records();
+                    }
+                    (ending, running.ends(), Learned::of(&mut running))
+                }
+                // Before its first operation: nobody has done anything that others see.
+                Err(TraceError::Endless(endless)) => (
+                    Some(Ending::Endless(*endless)),
+                    (vec![None; self.processes], Vec::new()),
+                    Learned::default(),
+                ),
+                Err(error) => return Err(error),
+            }
         };
         self.learn(&survey, laid, learned);
         let Some(ending) = ending else { return Ok(None) };
@@ -135,7 +147,7 @@ impl Tracer {
     fn outcome(&self, (exits, earlier): (Vec<Option<Exit>>, Vec<Vec<Exit>>)) -> Result<Outcome, TraceError> {
         let output = |process| Ok(self.sandbox.output(process)?.0);
         let stdout: Result<Vec<Vec<u8>>, TraceError> = (0..self.processes).map(output).collect();
-        Ok(Outcome { tree: self.capture()?, exits, earlier, stdout: stdout?, canon: None, last: None })
+        Ok(Outcome { tree: self.capture()?, exits, earlier, stdout: stdout?, ..Outcome::default() })
     }
 }
 
@@ -165,7 +177,13 @@ fn follow(
         if is_repeated && !statuses[process.0].is_enabled() {
             return Err(differs);
         }
-        let event = running.step_of(strands, process)?;
+        let event = match running.step_of(strands, process) {
+            Err(TraceError::Endless(endless)) => {
+                trace.push(running.take_under_way(process, &statuses[process.0]));
+                return Ok(Some(Ending::Endless(*endless)));
+            }
+            event => event?,
+        };
         if before.get(trace.len()).is_some_and(|before| *before != event) {
             return Err(differs);
         }

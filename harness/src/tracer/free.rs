@@ -8,7 +8,6 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::fcntl::OFlag;
@@ -22,11 +21,10 @@ use super::program::Program;
 use super::sandbox::{self, Inside};
 use super::start::{Control, Prepared, begin, environment};
 use super::{Alone, TraceError, sys};
+use crate::limits::Limits;
 use crate::model::{Exit, Outcome, Root, Tree};
 use crate::workspace;
 
-/// How long the controller waits at most before it looks whether it is to stop.
-const LOOK: u16 = 20;
 /// Bytes of a record of how a command ended: process, command, raw status.
 const RECORD: usize = 12;
 
@@ -39,7 +37,7 @@ pub struct Free {
     commands: Vec<usize>,
     processes: usize,
     patience: Duration,
-    stop: Arc<AtomicBool>,
+    limits: Limits,
 }
 
 /// What an init is to start: a program, by its number, so long after the others are let go.
@@ -53,7 +51,7 @@ pub struct Start {
 
 impl Free {
     /// Prepares to run `programs` side by side, and `others` alone. Who has not ended after `patience` is ended, with everything that it
-    /// started. When `stop` becomes true, what goes on ends with [`TraceError::Interrupted`].
+    /// started. When a limit is reached, what goes on ends with that.
     ///
     /// # Errors
     /// Where the machine does not let processes be set apart.
@@ -61,7 +59,7 @@ impl Free {
         programs: &[Program],
         others: &[Program],
         patience: Duration,
-        stop: Arc<AtomicBool>,
+        limits: &Limits,
     ) -> Result<Self, TraceError> {
         let all = [programs, others].concat();
         let (prepared, outputs) = sandbox::prepare(&all)?;
@@ -74,8 +72,9 @@ impl Free {
             requests,
         };
         let minded: Vec<Minded> = commands.iter().zip(requests).map(of).collect();
-        let inside = Inside::start(Root::Host, |gate| init(gate, &minded))?;
-        Ok(Self { inside, outputs, commands, processes: programs.len(), patience, stop })
+        let inside = Inside::start(Root::Host, limits, |gate| init(gate, &minded))?;
+        let limits = limits.clone();
+        Ok(Self { inside, outputs, commands, processes: programs.len(), patience, limits })
     }
 
     /// Makes the workspace as it is at the beginning, with nothing printed yet.
@@ -106,15 +105,13 @@ impl Free {
         send(self.inside.gate().as_raw_fd(), &request, MsgFlags::MSG_NOSIGNAL).map_err(io::Error::from)?;
         let begun = Instant::now();
         loop {
-            if self.stop.load(Ordering::Relaxed) {
-                return Err(TraceError::Interrupted);
-            }
+            self.limits.event()?;
             if begun.elapsed() >= self.patience {
                 self.inside.kill();
                 return Ok(None);
             }
             let mut gate = [PollFd::new(self.inside.gate().as_fd(), PollFlags::POLLIN)];
-            match poll(&mut gate, PollTimeout::from(LOOK)) {
+            match poll(&mut gate, PollTimeout::from(sandbox::LOOK)) {
                 Ok(0) | Err(nix::errno::Errno::EINTR) => {}
                 Ok(_) => return Ok(Some(self.exits(&sandbox::receive(self.inside.gate())?)?)),
                 Err(error) => return Err(io::Error::from(error).into()),
@@ -148,7 +145,7 @@ impl Free {
         let earlier = if exits.iter().all(Vec::is_empty) { Vec::new() } else { exits };
         let stdout = self.outputs[..self.processes].iter().map(|output| Ok(output.kept()?.0));
         let stdout = stdout.collect::<Result<_, TraceError>>()?;
-        Ok(Outcome { tree: self.capture()?, exits: last, earlier, stdout, canon: None, last: None })
+        Ok(Outcome { tree: self.capture()?, exits: last, earlier, stdout, ..Outcome::default() })
     }
 
     /// What the workspace holds now.
@@ -157,6 +154,12 @@ impl Free {
     /// Where it cannot be read.
     pub fn capture(&self) -> Result<Tree, TraceError> {
         Ok(workspace::capture_own(&self.inside.workspace())?)
+    }
+
+    /// What ends it.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     /// Runs number `other` of the other programs alone, in the workspace as it is.

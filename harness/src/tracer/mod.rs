@@ -58,11 +58,11 @@ mod tries;
 mod units;
 mod vdso;
 mod waits;
+mod zygote;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
@@ -89,6 +89,7 @@ use self::streams::Streams;
 use self::timers::Timers;
 pub use self::units::unit;
 use crate::backend::Detail;
+use crate::limits::Limits;
 use crate::model::{ProcessId, Root, Sighting, Status, Strands, Tree};
 use crate::workspace;
 
@@ -113,7 +114,7 @@ pub struct Tracer {
     not_covered: BTreeSet<Sighting>,
     /// Whether nothing has ever been in there.
     all_covered: bool,
-    stop: Arc<AtomicBool>,
+    limits: Limits,
     cores: Option<CpuSet>,
 }
 
@@ -126,14 +127,15 @@ impl Tracer {
         programs: &[Program],
         others: &[Program],
         initial: Tree,
-        stop: Arc<AtomicBool>,
+        limits: impl Into<Limits>,
     ) -> Result<Self, TraceError> {
-        Self::with_root(Root::Host, programs, others, initial, stop)
+        Self::with_root(Root::Host, programs, others, initial, limits)
     }
 
     /// Prepares to run `programs` against each other, and `others` alone, each in a workspace that begins as `initial`; absolute paths
     /// in that are laid on the overlay, where the root is one.
-    /// When `stop` becomes true, the execution that is going on ends with [`TraceError::Interrupted`].
+    /// When a limit is reached, what is under way ends with that: [`TraceError::Interrupted`], [`TraceError::TimeLimit`], or, of a command that
+    /// runs alone, [`TraceError::Endless`].
     ///
     /// # Errors
     /// Where the machine does not let processes be set apart.
@@ -142,13 +144,10 @@ impl Tracer {
         programs: &[Program],
         others: &[Program],
         initial: Tree,
-        stop: Arc<AtomicBool>,
+        limits: impl Into<Limits>,
     ) -> Result<Self, TraceError> {
-        let cores = bind_to_one_core();
-        let sandbox = Sandbox::start(&[programs, others].concat(), root).map_err(|error| match error {
-            SandboxError::Ptrace(error) => TraceError::Forbidden(error),
-            error => TraceError::Sandbox(error),
-        })?;
+        let (cores, limits) = (bind_to_one_core(), limits.into());
+        let sandbox = Sandbox::start(&[programs, others].concat(), root, &limits)?;
         let beginnings = programs.iter().map(|_| Beginning::default()).collect();
         let (outside_tree, initial) = initial.into_iter().partition(|(path, _)| path.starts_with('/'));
         let outside = match root {
@@ -171,7 +170,7 @@ impl Tracer {
             laid: None,
             not_covered: BTreeSet::new(),
             all_covered: true,
-            stop,
+            limits,
             cores,
         })
     }
@@ -179,6 +178,12 @@ impl Tracer {
     /// Has the chooser choose among the tasks of processes from now on. Executions are those of strands then: see [`Strands`].
     pub fn explore_tasks(&mut self) {
         self.strands = Strands::of_tasks(self.processes);
+    }
+
+    /// What ends what is under way.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     /// What is scheduled by itself.
@@ -264,7 +269,7 @@ impl Tracer {
             let (programs, mut known) = (vec![program], Known::default());
             let known = (&mut [][..], &mut known, false);
             let mut running =
-                Running::start(&self.sandbox, programs, known, world, Detail::Search, &self.stop)?;
+                Running::start(&self.sandbox, programs, known, world, Detail::Search, &self.limits)?;
             let exit = loop {
                 match running.statuses().remove(0) {
                     Status::Enabled(_) => running.step(ProcessId(0))?,
@@ -349,6 +354,7 @@ impl Tracer {
 }
 
 /// What is known when processes have run.
+#[derive(Default)]
 struct Learned {
     changes: Changes,
     strangers: bool,

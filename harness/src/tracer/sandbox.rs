@@ -6,29 +6,29 @@
 //! exploration, whatever ends it.
 
 use std::cell::OnceCell;
-use std::ffi::CString;
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::FileExt;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::PathBuf;
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, send, socketpair};
 use nix::sys::stat::fstat;
-use nix::sys::wait::{WaitPidFlag, waitpid};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid};
 
 use super::copies::Template;
-use super::ids::{is_of_child, template_pid};
+use super::error::reached;
+use super::ids::template_pid;
 use super::input::{Feeding, Pipe};
 use super::output::Output;
 use super::program::Program;
-use super::root;
-use super::start::{Control, Prepared, begin, environment};
+use super::start::{Prepared, environment};
 use super::sys;
-use super::tracee::{Resume, Stop, Tracee};
+use super::tracee::{Resume, Stop, Tracee, give_way};
+use super::zygote::{init, zygote};
+use crate::limits::{Limits, Reached};
 use crate::model::Root;
 
 /// Where the private tmpfs is mounted: a directory that every Linux system has and no program keeps anything lasting in.
@@ -36,10 +36,8 @@ pub const MOUNT_POINT: &str = "/dev/shm";
 /// The workspace's path as the processes see it, the same in each execution and on each machine.
 pub const WORKSPACE: &str = "/dev/shm/workspace";
 
-/// How often it is looked whether an id is free again. It is not where somebody has it for good: then the next free one is given.
-const MOST_LOOKS: u32 = 10_000;
 /// How long an answer of the init is at most, in bytes: that it is done, or an error of the kernel in words.
-const LONGEST_ANSWER: usize = 256;
+pub(super) const LONGEST_ANSWER: usize = 256;
 /// Why the processes cannot be set apart from the machine.
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
@@ -60,6 +58,9 @@ pub enum SandboxError {
     /// The zygote does not answer.
     #[error("the process that starts the others is gone: {0}")]
     Gone(io::Error),
+    /// A limit was reached while somebody was waited for.
+    #[error("{0}")]
+    Ended(Reached),
 }
 
 /// A zygote and its init, seen from the controller: a place apart, for whatever the init is to do.
@@ -73,6 +74,8 @@ pub struct Inside {
     around: OwnedFd,
     empty_around: i64,
     hidden: Vec<String>,
+    /// What ends a wait for the init.
+    limits: Limits,
 }
 
 /// The sandbox of what is traced.
@@ -120,7 +123,11 @@ impl Inside {
     ///
     /// # Errors
     /// Where the machine refuses a namespace or mount.
-    pub fn start(root: Root, init: impl FnOnce(&OwnedFd) -> i32) -> Result<Self, SandboxError> {
+    pub fn start(
+        root: Root,
+        limits: &Limits,
+        init: impl FnOnce(&OwnedFd) -> i32,
+    ) -> Result<Self, SandboxError> {
         let pair = || socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC);
         let (gate, theirs) = pair().map_err(|error| refused("making a socket")(error.into()))?;
         // Each process under test is a copy of a copy of this one: an earlier exploration may have left much.
@@ -140,14 +147,14 @@ impl Inside {
             }
             ForkResult::Parent { child } => {
                 drop((theirs, feeding));
-                Self::greet(child, gate).inspect_err(|_| end(child))
+                Self::greet(child, gate, limits).inspect_err(|_| end(child))
             }
         }
     }
 
     /// Waits until the zygote has set itself up.
-    fn greet(zygote: Pid, gate: OwnedFd) -> Result<Self, SandboxError> {
-        let greeting = receive(&gate).map_err(SandboxError::Gone)?;
+    fn greet(zygote: Pid, gate: OwnedFd, limits: &Limits) -> Result<Self, SandboxError> {
+        let greeting = await_answer(&gate, limits).and_then(|()| receive(&gate)).map_err(gone)?;
         let (init, hidden) = match greeting.strip_prefix(b"\0").and_then(|rest| rest.split_first_chunk()) {
             Some((init, hidden)) => (Pid::from_raw(i32::from_le_bytes(*init)), hidden),
             None if greeting.is_empty() => {
@@ -174,7 +181,8 @@ impl Inside {
             error: error.to_string(),
         })?;
         let hidden = String::from_utf8_lossy(hidden).split_terminator('\0').map(str::to_owned).collect();
-        Ok(Self { zygote, init, gate, root, around, empty_around, hidden })
+        let limits = limits.clone();
+        Ok(Self { zygote, init, gate, root, around, empty_around, hidden, limits })
     }
 
     /// The way to the init.
@@ -223,7 +231,32 @@ impl Drop for Inside {
     fn drop(&mut self) {
         // The zygote goes when its init is gone, and that when everything in its namespace is.
         self.kill();
-        while waitpid(self.zygote, Some(WaitPidFlag::__WALL)) == Err(nix::errno::Errno::EINTR) {}
+        let gone = || {
+            let waited = waitpid(self.zygote, Some(WaitPidFlag::__WALL | WaitPidFlag::WNOHANG));
+            !matches!(waited, Ok(WaitStatus::StillAlive) | Err(nix::errno::Errno::EINTR))
+        };
+        await_end(gone);
+    }
+}
+
+/// So many times it is looked whether what was killed is gone, some 40 ms, before what nobody waits for is let go.
+const PATIENCE: u32 = 100;
+
+/// Waits until something that was killed is gone. The init is gone when all is that it was the init of; if a limit ended a wait for a new task,
+/// that task is known to nobody: it is let go here.
+fn await_end(mut is_gone: impl FnMut() -> bool) {
+    for looks in 0u32.. {
+        if is_gone() {
+            break;
+        }
+        while looks > PATIENCE
+            && let Ok(Some((task, status))) = sys::poll_any()
+        {
+            if libc::WIFSTOPPED(status) {
+                let _ = sys::resume(task, Resume::Freely, 0);
+            }
+        }
+        give_way(looks);
     }
 }
 
@@ -232,7 +265,7 @@ impl Sandbox {
     ///
     /// # Errors
     /// Where the machine refuses a namespace or mount, or a command cannot be run.
-    pub fn start(programs: &[Program], root: Root) -> Result<Self, SandboxError> {
+    pub fn start(programs: &[Program], root: Root, limits: &Limits) -> Result<Self, SandboxError> {
         let (prepared, outputs) = prepare(programs)?;
         let mut parts = Vec::new();
         let mut place = 0;
@@ -242,11 +275,11 @@ impl Sandbox {
             place += commands.len();
             parts.push((first, commands));
         }
-        let inside = Inside::start(root, |gate| init(gate, &prepared, &environment()))?;
+        let inside = Inside::start(root, limits, |gate| init(gate, &prepared, &environment()))?;
         drop(prepared);
         nix::sys::ptrace::seize(inside.init, options())
             .map_err(|error| SandboxError::Ptrace(error.to_string()))?;
-        let init = Tracee::new(inside.init);
+        let init = Tracee::new(inside.init, limits);
         let templates = std::iter::repeat_with(OnceCell::new).take(place).collect();
         Ok(Self { init, inside, outputs, parts, templates })
     }
@@ -279,7 +312,7 @@ impl Sandbox {
     /// # Errors
     /// Where the init is gone or the machine does not let a process be set up.
     pub fn spawn(&self, program: usize, id: u32) -> Result<Tracee, SandboxError> {
-        self.set_output(program, &[], &[]).map_err(SandboxError::Gone)?;
+        self.set_output(program, &[], &[]).map_err(gone)?;
         self.spawn_part(program, 0, id)
     }
 
@@ -302,7 +335,7 @@ impl Sandbox {
     fn make_template(&self, program: usize, part: usize) -> Result<Template, SandboxError> {
         let id = template_pid(part).ok_or_else(|| refused("fork")(io::ErrorKind::QuotaExceeded.into()))?;
         let task = self.fork(part, id)?;
-        let made = Template::make(task).map_err(SandboxError::Gone)?;
+        let made = Template::make(self.init.another(task)).map_err(gone)?;
         made.ok_or_else(|| {
             let said = self.output(program).unwrap_or_default().1;
             let error = String::from_utf8_lossy(&said).trim_end().to_owned();
@@ -312,14 +345,14 @@ impl Sandbox {
 
     /// Has the init fork a process for a part of a program, with the process id `id`. It is held at its first instruction.
     fn fork(&self, part: usize, id: u32) -> Result<Pid, SandboxError> {
-        self.ask(Some(part), id).map_err(SandboxError::Gone)?;
+        self.ask(Some(part), id).map_err(gone)?;
         loop {
-            let stop = self.init.wait_for_stop().map_err(SandboxError::Gone)?;
+            let stop = self.init.wait_for_stop().map_err(gone)?;
             if let Stop::Gone(exit) = stop {
                 let error = format!("the init process ended: {exit}");
                 return Err(SandboxError::Refused { step: "fork".into(), error });
             }
-            self.init.resume(Resume::Freely, 0).map_err(SandboxError::Gone)?;
+            self.init.resume(Resume::Freely, 0).map_err(gone)?;
             if let Stop::Child { task, .. } = stop {
                 return Ok(task);
             }
@@ -332,6 +365,7 @@ impl Sandbox {
     /// Where the init is gone or the kernel does not let it.
     pub fn set_next_pid(&self, next: u32) -> io::Result<()> {
         self.ask(None, next)?;
+        await_answer(&self.inside.gate, &self.inside.limits)?;
         match receive_up_to(&self.inside.gate, LONGEST_ANSWER)?.as_slice() {
             b"ok" => Ok(()),
             problem => Err(io::Error::other(String::from_utf8_lossy(problem).into_owned())),
@@ -374,13 +408,27 @@ impl Drop for Sandbox {
     fn drop(&mut self) {
         // Everything else in the namespace has been collected by then: executions and checkpoints do not outlive their tracer.
         self.templates.clear();
-        self.init.kill();
+        self.inside.kill();
+        // It may stand in a stop that was told of already.
+        let _ = self.init.resume(Resume::Freely, 0);
+        await_end(|| match self.init.poll() {
+            Ok(Some(Stop::Gone(_))) | Err(_) => true,
+            Ok(Some(_)) => self.init.resume(Resume::Freely, 0).is_err(),
+            Ok(None) => false,
+        });
     }
 }
 
 fn refused(step: &str) -> impl FnOnce(io::Error) -> SandboxError {
     let step = step.to_owned();
-    move |error: io::Error| SandboxError::Refused { step, error: error.to_string() }
+    move |error: io::Error| match reached(&error) {
+        Some(reached) => SandboxError::Ended(reached),
+        None => SandboxError::Refused { step, error: error.to_string() },
+    }
+}
+
+fn gone(error: io::Error) -> SandboxError {
+    reached(&error).map_or(SandboxError::Gone(error), SandboxError::Ended)
 }
 
 /// What everything in the namespace is traced with.
@@ -403,97 +451,31 @@ fn end(zygote: Pid) {
     while waitpid(zygote, Some(WaitPidFlag::__WALL)) == Err(nix::errno::Errno::EINTR) {}
 }
 
+/// How long the controller waits at most before it looks at its limits, in milliseconds.
+pub(super) const LOOK: u16 = 20;
+
+/// Waits until the other end has sent something, or is gone.
+fn await_answer(socket: &OwnedFd, limits: &Limits) -> io::Result<()> {
+    loop {
+        match poll(&mut [PollFd::new(socket.as_fd(), PollFlags::POLLIN)], PollTimeout::from(LOOK)) {
+            Ok(0) | Err(nix::errno::Errno::EINTR) => limits.check()?,
+            Ok(_) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
 pub(super) fn receive(socket: &OwnedFd) -> io::Result<Vec<u8>> {
     receive_up_to(socket, 1 << 16)
 }
 
-fn receive_up_to(socket: &OwnedFd, most: usize) -> io::Result<Vec<u8>> {
+pub(super) fn receive_up_to(socket: &OwnedFd, most: usize) -> io::Result<Vec<u8>> {
     let mut buffer = vec![0; most];
     loop {
         match recv(socket.as_raw_fd(), &mut buffer, MsgFlags::empty()) {
             Ok(length) => return Ok(buffer[..length].to_vec()),
             Err(nix::errno::Errno::EINTR) => {}
             Err(error) => return Err(error.into()),
-        }
-    }
-}
-
-/// The life of the zygote: sets up the namespaces, forks the init, and waits.
-fn zygote(gate: &OwnedFd, root: Root, init: impl FnOnce(&OwnedFd) -> i32) -> i32 {
-    let tell = |message: &[u8]| send(gate.as_raw_fd(), message, MsgFlags::MSG_NOSIGNAL).is_ok();
-    let hidden = match root::enter(root) {
-        Ok(hidden) => hidden,
-        Err((step, error)) => {
-            tell(format!("{step}\0{error}").as_bytes());
-            return 1;
-        }
-    };
-    match sys::fork_into_new_pid_namespace() {
-        Ok(None) => init(gate),
-        Ok(Some(init)) => {
-            // No step is called nothing.
-            let hidden = hidden.iter().flat_map(|path| [path.as_os_str().as_bytes(), b"\0"]);
-            tell(
-                &[b"\0", &init.as_raw().to_le_bytes()[..]]
-                    .into_iter()
-                    .chain(hidden)
-                    .collect::<Vec<_>>()
-                    .concat(),
-            );
-            let _ = waitpid(init, Some(WaitPidFlag::__WALL));
-            0
-        }
-        Err(error) => {
-            tell(format!("making a process-id namespace\0{error}").as_bytes());
-            1
-        }
-    }
-}
-
-/// Waits until an id can be given. That of a process whose parent has ended is given back by the parent, a moment after the
-/// controller has been told that this one ended.
-fn await_free(id: u32) {
-    for _ in 0..MOST_LOOKS {
-        if sys::is_free(id) {
-            return;
-        }
-        let _ = nix::sched::sched_yield();
-    }
-}
-
-/// The life of the init: forks a process for each request, or sees to the id of the next one. Its dead children are reaped by the
-/// kernel.
-fn init(gate: &OwnedFd, programs: &[Prepared], environment: &[CString]) -> i32 {
-    let reaping = sys::let_children_be_reaped(true).and_then(|()| sys::die_with_parent());
-    if reaping.is_err() {
-        return 1;
-    }
-    let last_id = File::options().write(true).open("/proc/sys/kernel/ns_last_pid");
-    // Whether a process under test has had children: only then can an id be taken still.
-    let mut families = false;
-    loop {
-        let Ok(request) = receive_up_to(gate, LONGEST_ANSWER) else { return 1 };
-        let ([program, id], []) = request.as_chunks::<4>() else { return 1 };
-        let id = u32::from_le_bytes(*id);
-        families |= is_of_child(id);
-        if families {
-            await_free(id);
-        }
-        let last = (id - 1).to_string();
-        let answer = match &last_id {
-            Ok(file) => file.write_all_at(last.as_bytes(), 0).map_err(|error| error.to_string()),
-            Err(error) => Err(error.to_string()),
-        };
-        if let Some(prepared) = programs.get(u32::from_le_bytes(*program) as usize) {
-            match sys::fork() {
-                Ok(ForkResult::Child) => sys::exit_now(begin(prepared, environment, Control::Traced)),
-                Ok(ForkResult::Parent { .. }) => continue,
-                Err(_) => return 1,
-            }
-        }
-        let answer = answer.map_or_else(String::into_bytes, |()| b"ok".to_vec());
-        if send(gate.as_raw_fd(), &answer, MsgFlags::MSG_NOSIGNAL).is_err() {
-            return 1;
         }
     }
 }

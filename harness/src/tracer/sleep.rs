@@ -5,8 +5,9 @@ use super::arch::name_of;
 use super::chance::{EPOCH, UPTIME};
 use super::execution::Running;
 use super::polling::Pause;
-use super::task::{Name, State};
+use super::task::{Name, State, Task};
 use super::tracee::{Registers, Tracee};
+use crate::model::Does;
 
 /// How many timers may run out in a process between two of its operations: a program that does nothing but wait for time to pass
 /// will not do anything else.
@@ -76,10 +77,39 @@ fn earliest(running: &Running<'_>, process: usize) -> Option<Timer> {
     earliest
 }
 
+/// Whether a call waits for what only a task of the same process can do.
+fn is_private_futex(call: &Registers) -> bool {
+    let [_, second, ..] = call.arguments();
+    name_of(call.call()) == "futex" && second as i32 & libc::FUTEX_PRIVATE_FLAG != 0
+}
+
+/// If a process does nothing but sleep, or wait for children of its own that do: one of its tasks that sleep. A task that waits for
+/// something else for some time may still be woken by another process.
+fn only_sleeps(running: &Running<'_>, process: usize) -> Option<Name> {
+    let waits_for_own = |task: &Task| match &task.state {
+        State::Asleep { call, .. } => is_private_futex(call),
+        _ => false,
+    };
+    let sleeps = |task: &Task| task.sleeps_until.is_some() || waits_for_own(task);
+    let waits_for_children = |task: &Task| match &task.state {
+        State::Asleep { call, .. } => matches!(name_of(call.call()), "wait4" | "waitid"),
+        state => matches!(state, State::AwaitsChild),
+    };
+    let all = running.of(process).all(|(_, task)| sleeps(task) || waits_for_children(task));
+    running.of(process).find(|(_, task)| all && sleeps(task)).map(|(name, _)| name.clone())
+}
+
 /// Lets the earliest timer of a process run out; whether there was one.
 pub fn end_earliest(running: &mut Running<'_>, process: usize) -> Result<bool, TraceError> {
     let Some(next) = until_next(running, process) else { return Ok(false) };
-    if running.processes[process].timers == MOST_TIMERS || running.interrupted() {
+    running.limits.event()?;
+    let pauses = running.processes[process].pauses;
+    if pauses.cost >= running.limits.most_sleeps()
+        && let Some(name) = only_sleeps(running, process)
+    {
+        return Err(running.endless(&name, Does::Sleeps(pauses.count)));
+    }
+    if running.processes[process].timers >= MOST_TIMERS {
         return Ok(false);
     }
     let state = &mut running.processes[process];
@@ -93,11 +123,14 @@ pub fn end_earliest(running: &mut Running<'_>, process: usize) -> Result<bool, T
     }
     let Some(Timer { name, result, call: mut registers, .. }) = first else { return Ok(false) };
     let task = running.task(&name)?;
-    task.sleeps_until = None;
+    let slept = task.sleeps_until.take().is_some() || is_private_futex(&registers);
     tell_of_nothing(&task.tracee, &registers)?;
     registers.skip_with(result);
     task.tracee.set_registers(registers)?;
     task.state = State::Ready;
+    if slept {
+        running.processes[process].pauses.note();
+    }
     Ok(true)
 }
 

@@ -13,8 +13,8 @@ use super::execution::Running;
 use super::ids::id_of;
 use super::streams::Streams;
 use super::task::{Name, State, Task};
-use super::tracee::{Registers, Resume, Stop, Tracee};
-use crate::model::{Call, Exit, GapKind, Operation, ProcessId, Sighting};
+use super::tracee::{Registers, Resume, Stop};
+use crate::model::{Call, Does, Exit, GapKind, Operation, ProcessId, Sighting};
 
 /// How many tasks (children and threads) a process may have at once: as many as the descriptors of the controller allow with which
 /// it watches them.
@@ -104,7 +104,9 @@ impl Running<'_> {
     }
 
     pub(super) fn on_entry(&mut self, name: &Name) -> Result<bool, TraceError> {
-        let entry = self.task(name)?.tracee.registers()?;
+        let task = self.task(name)?;
+        let entry = task.tracee.registers()?;
+        task.last_call = Some(entry.call());
         let decision = self.meaning(name, &entry)?;
         let private = match &decision {
             Decision::Pass => is_private(entry.call()),
@@ -156,6 +158,12 @@ impl Running<'_> {
             }
             Decision::Sleep(time) => {
                 process.sleeps();
+                process.pauses.note();
+                let pauses = process.pauses;
+                if pauses.cost >= self.limits.most_sleeps() {
+                    return Err(self.endless(name, Does::Sleeps(pauses.count)));
+                }
+                let process = &mut self.processes[name.process];
                 process.clock += time.max(TICK);
                 skip(0, task)?;
             }
@@ -164,6 +172,7 @@ impl Running<'_> {
             }
             Decision::Fork => {
                 let next = id_of(name.process, process.tasks);
+                process.pauses.made = true;
                 process.tasks += 1;
                 if self.world.by_task {
                     // What is recorded would be done again in one order of the tasks.
@@ -197,9 +206,11 @@ impl Running<'_> {
             Ok(libc::SYS_clone3) => task.tracee.read_numbers(first, 1)?[0],
             _ => 0,
         };
-        let child = Tracee::new(child);
-        child.wait_for_stop()?;
+        let child = task.tracee.another(child);
+        let held = child.wait_for_stop();
+        // Whatever ends the wait: all tasks that are known are ended with the execution.
         self.adopt(child, child_name.clone(), Some((name, flags)));
+        held?;
         if parent_waits {
             self.task(&child_name)?.awaited_by = Some(name.clone());
             let task = self.task(name)?;

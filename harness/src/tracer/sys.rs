@@ -261,6 +261,18 @@ pub fn wait_for_any() -> io::Result<Option<(Pid, i32)>> {
     }
 }
 
+/// A child or a traced task of this thread that has changed state, and its raw status; `None` if none has.
+pub fn poll_any() -> io::Result<Option<(Pid, i32)>> {
+    let mut status = 0;
+    let flags = libc::__WALL | libc::__WNOTHREAD | libc::WNOHANG;
+    // SAFETY: `status` is valid for writing across the call.
+    match unsafe { libc::waitpid(-1, &raw mut status, flags) } {
+        0 => Ok(None),
+        -1 => Err(io::Error::last_os_error()),
+        task => Ok(Some((Pid::from_raw(task), status))),
+    }
+}
+
 /// Sends a signal to a process.
 pub fn send_signal(process: Pid, signal: i32) -> io::Result<()> {
     // SAFETY: kill takes numbers.

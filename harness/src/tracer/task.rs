@@ -11,7 +11,7 @@ use super::checkpoint::Recorder;
 use super::decode::{Action, Held};
 use super::endings::Segment;
 use super::files::Descriptors;
-use super::polling::Polling;
+use super::polling::{Polling, TASK_COST};
 use super::signals::Signal;
 use super::tracee::{Registers, Tracee};
 use crate::model::{Exit, Operation};
@@ -114,6 +114,8 @@ pub struct Task {
     pub waits_since: u32,
     /// The call that it makes in parts.
     pub parts: Option<Parts>,
+    /// The number of the last call that it was stopped at.
+    pub last_call: Option<u64>,
 }
 
 /// A call that is made in parts, as it waits in between.
@@ -152,6 +154,7 @@ impl Task {
             looked: 0,
             waits_since: 0,
             parts: None,
+            last_call: None,
         }
     }
 
@@ -184,6 +187,8 @@ pub struct Process {
     pub has_slept: bool,
     /// Timers that were let run out since its last operation.
     pub timers: u32,
+    /// Its sleeps since its last operation.
+    pub pauses: Pauses,
     /// What it has done since its last operation.
     pub segment: Segment,
     /// Where it is not started yet: how many of the looks of its checkpoint it has done.
@@ -212,6 +217,25 @@ pub struct Process {
     pub has_timer: bool,
     /// How many bytes it can write before its standard streams need to be looked at: more than they are kept, it may be, then.
     pub surely_kept: u64,
+}
+
+/// The sleeps of a process between two operations.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Pauses {
+    /// How many there were.
+    pub count: u64,
+    /// What they count for: one with a task that was made before it counts as several, since a shell starts a program to sleep.
+    pub cost: u64,
+    /// Whether a task was made since the last one.
+    pub made: bool,
+}
+
+impl Pauses {
+    /// Takes note of a sleep.
+    pub fn note(&mut self) {
+        self.count += 1;
+        self.cost += if std::mem::take(&mut self.made) { TASK_COST } else { 1 };
+    }
 }
 
 impl Process {

@@ -13,6 +13,7 @@ use nix::unistd::Pid;
 pub use super::arch::Registers;
 use super::sys;
 pub use super::sys::Resume;
+use crate::limits::Limits;
 use crate::model::Exit;
 
 /// What a task under ptrace has come to.
@@ -52,10 +53,14 @@ pub enum Waited {
     Stopped(Stop),
     /// It sleeps in a system call that something else must end.
     Asleep,
+    /// It has computed for as long as it may, and still does.
+    Computes,
 }
 
 /// How often the controller gives way before it sleeps.
 const YIELDS: u32 = 4;
+/// From so many rounds of waiting on, some 3 ms, the processor time of the task is read in every eighth of them, each of some 0.6 ms.
+const UNWATCHED: u32 = 32;
 
 /// Lets others have the core, for longer the more often it was looked in vain whether they are done.
 pub fn give_way(looks: u32) {
@@ -66,10 +71,37 @@ pub fn give_way(looks: u32) {
     }
 }
 
+/// Watches over the processor time of a task that runs for long.
+#[derive(Default)]
+struct Watch {
+    /// What it had used when it was first read.
+    first: Option<Duration>,
+}
+
+impl Watch {
+    /// Whether the task has used as much as it may since this was first asked.
+    fn is_over(&mut self, task: &Tracee) -> bool {
+        let Some(now) = task.limits.processor_time(task.task.as_raw()) else { return false };
+        let first = *self.first.get_or_insert(now);
+        now.saturating_sub(first) >= task.limits.processor()
+    }
+
+    /// The task has stopped: takes note of how much it has used.
+    fn ends(&self, task: &Tracee) {
+        if let Some(first) = self.first
+            && let Some(now) = task.limits.processor_time(task.task.as_raw())
+        {
+            task.limits.note_stretch(now.saturating_sub(first));
+        }
+    }
+}
+
 /// A task under ptrace.
 #[derive(Debug)]
 pub struct Tracee {
     task: Pid,
+    /// What ends a wait for it.
+    limits: Limits,
     /// `/proc/TASK/syscall`: "running", or the call that it sleeps in. Opened when it is first asked: most tasks are never asked.
     call: OnceCell<File>,
     /// `/proc/TASK/stat`, likewise.
@@ -79,8 +111,14 @@ pub struct Tracee {
 impl Tracee {
     /// A task that is traced already.
     #[must_use]
-    pub fn new(task: Pid) -> Self {
-        Self { task, call: OnceCell::new(), state: OnceCell::new() }
+    pub fn new(task: Pid, limits: &Limits) -> Self {
+        Self { task, limits: limits.clone(), call: OnceCell::new(), state: OnceCell::new() }
+    }
+
+    /// A further task that is traced already, with the same limits.
+    #[must_use]
+    pub fn another(&self, task: Pid) -> Self {
+        Self::new(task, &self.limits)
     }
 
     /// Its id, as the controller sees it.
@@ -102,7 +140,8 @@ impl Tracee {
         let _ = nix::sys::signal::kill(self.task, nix::sys::signal::Signal::SIGKILL);
         // It may be in the stop before its end already, which was told of.
         let _ = self.resume(Resume::Freely, 0);
-        while let Ok(stop) = self.wait_for_stop() {
+        // Nothing but its end can keep this waiting: no limit is looked at.
+        while let Ok(stop) = sys::wait_status(self.task).and_then(|status| self.stop(status)) {
             if matches!(stop, Stop::Gone(_)) {
                 break;
             }
@@ -176,16 +215,19 @@ impl Tracee {
     /// long, or has to share the core with others, gets it for longer and longer.
     ///
     /// # Errors
-    /// Where the task is unknown or `stopping` says that the exploration is to end.
-    pub fn wait(&self, stopping: &dyn Fn() -> bool) -> io::Result<Waited> {
+    /// If the task is unknown, or a limit is reached.
+    pub fn wait(&self) -> io::Result<Waited> {
         let mut looks = 0u32;
+        let mut watch = Watch::default();
         loop {
             if let Some(stop) = self.poll()? {
+                watch.ends(self);
                 return Ok(Waited::Stopped(stop));
             }
             if looks > 1 {
-                if stopping() {
-                    return Err(ErrorKind::Interrupted.into());
+                self.limits.check()?;
+                if looks >= UNWATCHED && looks.is_multiple_of(8) && watch.is_over(self) {
+                    return Ok(Waited::Computes);
                 }
                 if self.sleeps()? {
                     // It may have stopped between the two looks.
@@ -205,18 +247,22 @@ impl Tracee {
         sys::poll_status(self.task)?.map(|status| self.stop(status)).transpose()
     }
 
-    /// Waits for a stop that is certain to come.
+    /// Waits for a stop that is certain to come, though a machine that is busy may keep it.
     ///
     /// # Errors
-    /// Where the task is unknown.
+    /// If the task is unknown, or a limit is reached.
     pub fn wait_for_stop(&self) -> io::Result<Stop> {
-        for looks in 0..YIELDS {
+        let mut looks = 0u32;
+        loop {
             if let Some(stop) = self.poll()? {
                 return Ok(stop);
             }
+            if looks > YIELDS {
+                self.limits.check()?;
+            }
             give_way(looks);
+            looks = looks.saturating_add(1);
         }
-        self.stop(sys::wait_status(self.task)?)
     }
 
     /// Whether it sleeps, interruptibly, in a system call. Page faults and disk reads do not count: they end by themselves.
@@ -278,7 +324,10 @@ impl Tracee {
                 Some(Stop::JobControl) => self.resume(Resume::Listening, 0)?,
                 Some(_) => return Ok(true),
                 None if held => break,
-                None => give_way(looks),
+                None => {
+                    self.limits.check()?;
+                    give_way(looks);
+                }
             }
         }
         Ok(false)

@@ -201,9 +201,7 @@ impl Running<'_> {
             } else {
                 break;
             }
-            if self.interrupted() {
-                return Err(TraceError::Interrupted);
-            }
+            self.limits.event()?;
         }
         Ok(looks)
     }

@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use cooks_harness::backend::Backend;
 use cooks_harness::explore::{Counts, Dpor, Sharded, Strategy, explore};
+use cooks_harness::limits::Limits;
 use cooks_harness::model::{Ending, Execution, Outcome};
 use cooks_harness::session::ahead::{Bare, Beside, Places};
 
@@ -69,11 +70,11 @@ pub fn exhaust<B: Backend>(strategy: &mut dyn Strategy, backend: &mut B) -> Seen
 
 /// Explores to the end, with another that runs ahead.
 fn with_another<B: Backend<Error: Send>>(begin: &(dyn Fn() -> B + Sync)) -> Seen {
-    let stop = AtomicBool::new(false);
+    let limits = Limits::default();
     let beside = Beside {
         places: &Places::anywhere(1),
         max_steps: MAX_STEPS,
-        stop: &stop,
+        limits: &limits,
         over: &AtomicBool::new(false),
     };
     let seen = beside.search(

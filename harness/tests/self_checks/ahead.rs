@@ -8,6 +8,7 @@ use cooks_harness::backend::{Backend, Chooser, Detail};
 use cooks_harness::explore::{
     Bounded, Dfs, Dpor, Fault, Observed, Pct, Pos, RandomWalk, Sharded, SplitMix64, Strategy, explore,
 };
+use cooks_harness::limits::Limits;
 use cooks_harness::model::Execution;
 use cooks_harness::session::ahead::{Ahead, AheadFault, Bench, Beside, Place, Places};
 use cooks_harness::simulated::{Error, Simulation};
@@ -88,11 +89,11 @@ fn guessed(
     seed: u64,
     fault: Option<AheadFault>,
 ) -> (Result<Vec<Execution>, Error>, [u64; 2]) {
-    let stop = AtomicBool::new(false);
+    let limits = Limits::default();
     let beside = Beside {
         places: &Places::anywhere(0),
         max_steps: MAX_STEPS,
-        stop: &stop,
+        limits: &limits,
         over: &AtomicBool::new(false),
     };
     let nobody = |_: &Place<'_>| -> Result<Simulated, Error> {
@@ -147,7 +148,7 @@ fn a_search_comes_to_the_same_whatever_is_run_ahead() {
 /// The same with threads, which are as fast as they happen to be.
 #[test]
 fn a_search_comes_to_the_same_whoever_is_faster() {
-    let stop = AtomicBool::new(false);
+    let limits = Limits::default();
     for (name, make) in STRATEGIES {
         for seed in 0..PROGRAMS / 100 {
             let mut program = simulation(seed, Theme::Mixed);
@@ -155,7 +156,7 @@ fn a_search_comes_to_the_same_whoever_is_faster() {
             // One is there from the beginning, another comes later.
             let (places, mut made) = (Places::anywhere(1), 0);
             let over = AtomicBool::new(false);
-            let beside = Beside { places: &places, max_steps: MAX_STEPS, stop: &stop, over: &over };
+            let beside = Beside { places: &places, max_steps: MAX_STEPS, limits: &limits, over: &over };
             let mut come = |_: &Ahead<'_, usize, Error>| {
                 made += 1;
                 if made == 4 {

@@ -236,7 +236,7 @@ impl Dpor {
 
     /// What tasks are held at that an event of another task of their process takes away from them, as by the end of the process.
     fn taken_away(&self, execution: &Execution, held: &[(ProcessId, Operation)]) -> Vec<TakenAway> {
-        let is_cut = matches!(execution.ending, Ending::Cut(_));
+        let is_cut = matches!(execution.ending, Ending::Cut(_) | Ending::Endless(_));
         let is_held_after = |event: usize, strand: ProcessId| match self.stack.get(event + 1) {
             Some(node) => node.may_do(strand).is_some(),
             None => is_cut || held.iter().any(|(other, _)| *other == strand),
@@ -264,7 +264,9 @@ impl Dpor {
                 .map(|at| (at.process, at.operation.clone()))
                 .collect(),
             Ending::Cut(Cut::Redundant | Cut::Elsewhere) => self.waiting.clone(),
-            Ending::Cut(Cut::Steps) => self.stack.last().map_or_else(Vec::new, Node::others),
+            Ending::Cut(Cut::Steps) | Ending::Endless(_) => {
+                self.stack.last().map_or_else(Vec::new, Node::others)
+            }
             Ending::Complete => Vec::new(),
         }
     }
@@ -342,7 +344,7 @@ impl Strategy for Dpor {
     }
 
     fn owns(&self, execution: &Execution) -> bool {
-        matches!(execution.ending, Ending::Cut(_)) || self.part.has(execution)
+        matches!(execution.ending, Ending::Cut(_) | Ending::Endless(_)) || self.part.has(execution)
     }
 
     fn name(&self) -> Vec<usize> {

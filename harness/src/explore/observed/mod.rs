@@ -193,7 +193,7 @@ impl Strategy for Observed {
                 self.known.learn_held(&self.at, *process, &status);
             }
         }
-        if !matches!(execution.ending, Ending::Cut(_)) {
+        if !matches!(execution.ending, Ending::Cut(_) | Ending::Endless(_)) {
             self.known.learn_end(&self.at);
         }
         self.search.end(execution);

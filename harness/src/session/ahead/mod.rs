@@ -23,6 +23,7 @@ use self::record::{GoingOn, Keeping, Record, Views};
 use self::shared::{Found, Offer, Shared};
 use crate::backend::{Backend, Chooser, Detail};
 use crate::explore::{Steering, Strategy};
+use crate::limits::Limits;
 use crate::model::{Choice, Cut, Ending, Execution};
 
 /// Runs executions with all that belongs to them, in one thread.
@@ -80,8 +81,8 @@ pub struct Ahead<'s, T, E> {
     /// How many run ahead.
     others: usize,
     max_steps: usize,
-    /// Whether the search is to stop.
-    stop: &'s AtomicBool,
+    /// What ends the search before its end.
+    limits: &'s Limits,
     fault: Option<AheadFault>,
     /// How many records were used, and how many were not what the search wanted.
     used: [u64; 2],
@@ -107,8 +108,8 @@ pub struct Beside<'a> {
     pub places: &'a Places,
     /// How many steps an execution may have.
     pub max_steps: usize,
-    /// Set from outside where the search is to stop.
-    pub stop: &'a AtomicBool,
+    /// What ends the search before its end.
+    pub limits: &'a Limits,
     /// Set here when the search has ended: the others are to stop.
     pub over: &'a AtomicBool,
 }
@@ -142,7 +143,7 @@ impl Beside<'_> {
                 hire: &hire,
                 others: 0,
                 max_steps: self.max_steps,
-                stop: self.stop,
+                limits: self.limits,
                 fault: None,
                 used: [0, 0],
             })
@@ -230,7 +231,7 @@ impl<T: Send, E: Send> Ahead<'_, T, E> {
             }
             match self.shared.find(&name) {
                 Found::Run(record) => return self.take(strategy, bench, (*record)?),
-                Found::Runs if self.stop.load(Ordering::Relaxed) => break,
+                Found::Runs if self.limits.check().is_err() => break,
                 Found::Runs if self.help(bench) => {}
                 Found::Runs => self.shared.wait_for(&name),
                 Found::Nobody => break,
