@@ -89,7 +89,7 @@ use self::streams::Streams;
 use self::timers::Timers;
 pub use self::units::unit;
 use crate::backend::Detail;
-use crate::model::{ProcessId, Root, Status, Strands, Tree};
+use crate::model::{ProcessId, Root, Status, Strands, Tree, check_tree};
 use crate::workspace;
 
 /// The backend of real processes.
@@ -144,6 +144,9 @@ impl Tracer {
         initial: Tree,
         stop: Arc<AtomicBool>,
     ) -> Result<Self, TraceError> {
+        // Whoever the tree is from has checked it: this is the last door before it is written.
+        check_tree(&initial, root)?;
+        outside::check_places(&initial)?;
         let cores = bind_to_one_core();
         let sandbox = Sandbox::start(&[programs, others].concat(), root).map_err(|error| match error {
             SandboxError::Ptrace(error) => TraceError::Forbidden(error),
@@ -174,6 +177,12 @@ impl Tracer {
             stop,
             cores,
         })
+    }
+
+    /// What the processes do outside of the workspace is not watched from now on, whatever the root is: operations on it are local, as on
+    /// the machine itself, and what is written there goes with the tracer.
+    pub fn leave_outside_alone(&mut self) {
+        self.outside = None;
     }
 
     /// Has the chooser choose among the tasks of processes from now on. Executions are those of strands then: see [`Strands`].
