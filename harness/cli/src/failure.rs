@@ -8,6 +8,8 @@ use cooks_harness::session::SessionError;
 use cooks_harness::tracer::TraceError;
 use cooks_harness::witness::{Divergence, WitnessError};
 
+use crate::say;
+
 /// Every interleaving is fine; or every scenario is as expected; or nothing is wrong with a directory.
 pub const CLEAN: u8 = 0;
 /// An anomaly; or a scenario that is not as expected; or findings in a directory.
@@ -76,7 +78,7 @@ impl Failure {
     /// Prints the message; gives the exit code.
     pub fn tell(&self) -> ExitCode {
         if !self.message.is_empty() {
-            eprintln!("cooks: {}", self.message);
+            say::aloud(&format!("cooks: {}", self.message));
         }
         ExitCode::from(self.code)
     }
@@ -87,7 +89,9 @@ impl From<SessionError> for Failure {
         let code = match &error {
             SessionError::Trace(TraceError::Interrupted) => INTERRUPTED,
             SessionError::Trace(TraceError::Sandbox(_) | TraceError::Forbidden(_)) => CANNOT_TRACE,
-            SessionError::Trace(TraceError::NotUnderstood { .. } | TraceError::TooManyTasks { .. }) => USAGE,
+            SessionError::Trace(
+                TraceError::NotUnderstood { .. } | TraceError::TooManyTasks { .. } | TraceError::Tree(_),
+            ) => USAGE,
             SessionError::Divergence(_) | SessionError::Trace(TraceError::NotRepeated { .. }) => DIVERGENCE,
             SessionError::Trace(_) => INTERNAL,
             _ => USAGE,

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use cooks_harness::report::{self, Report, Style, Suite};
+use cooks_harness::report::{self, Report, Style, Suite, visible};
 use cooks_harness::session::{Explored, Job, Progress, SessionError, explore, explore_together};
 use cooks_harness::witness;
 
@@ -44,10 +44,9 @@ pub fn explored_together(
 fn kept(job: &Job, explored: Explored, output: &Output) -> Result<Report, Failure> {
     let Explored { mut report, witnesses } = explored;
     for (number, (finding, witness)) in report.anomalies.iter_mut().zip(&witnesses).enumerate() {
-        let name = format!("{}-{}-{}.json", job.scenario.name, number + 1, finding.anomaly.kind);
-        let path = output.output.join(name);
-        witness::write(witness, &path)?;
-        finding.witness = Some(path.display().to_string());
+        let stem = witness::stem(&job.scenario.name, number + 1, &finding.anomaly.kind.to_string());
+        let kept = witness::keep(&output.output, &stem, witness)?;
+        finding.witness = Some(kept.path().display().to_string());
     }
     Ok(report)
 }
@@ -90,7 +89,7 @@ pub fn print_suite(suite: &Suite, in_full: bool, output: &Output) -> Result<(), 
         Format::Human => {
             let shown = if in_full { suite.ran() } else { suite.failed().collect() };
             for report in shown.into_iter().flatten().filter(|_| !output.quiet) {
-                writeln!(out, "== {} ==", report.scenario)?;
+                writeln!(out, "== {} ==", visible::line(&report.scenario))?;
                 report::human(report, &style(), &mut out)?;
                 writeln!(out)?;
             }

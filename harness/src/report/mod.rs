@@ -15,18 +15,20 @@ mod suite;
 #[cfg(test)]
 mod tests;
 mod timeline;
+pub mod visible;
 pub mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Anomaly, CriticalStep, Ending, Execution, Kind, Outcome, Verdict};
+use crate::model::{Anomaly, CriticalStep, Ending, Execution, Kind, Outcome, Said, Verdict};
 use crate::scenario::{Equivalence, Expect};
 
 pub use ci::{github, junit};
 pub use expected::differences;
 pub use fingerprint::fingerprint;
+pub(crate) use human::argument;
 pub use human::{human, verdict};
 pub use json::{json, json_of_suite};
 pub use layout::Style;
@@ -129,6 +131,11 @@ pub struct Shard {
     pub of: u32,
 }
 
+impl Shard {
+    /// So many shards there may be of one exploration.
+    pub const MOST: u32 = 65_536;
+}
+
 impl std::fmt::Display for Shard {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}/{}", self.number, self.of)
@@ -142,6 +149,9 @@ impl std::str::FromStr for Shard {
         let parts =
             text.split_once('/').and_then(|(number, of)| Some((number.parse().ok()?, of.parse().ok()?)));
         match parts {
+            Some((_, of)) if of > Self::MOST => {
+                Err(format!("`{text}` is no shard: there are at most {} of an exploration", Self::MOST))
+            }
             Some((number, of)) if 1 <= number && number <= of => Ok(Self { number, of }),
             _ => Err(format!("`{text}` is no shard: give its number and how many there are, as in 2/8")),
         }
@@ -185,6 +195,8 @@ pub struct Finding {
     pub replayed: u32,
     /// In how many runs it was seen, where chance decided.
     pub hits: Option<u64>,
+    /// What the processes wrote to their standard error in the execution that shows it.
+    pub stderr: Said,
 }
 
 impl Finding {
@@ -201,6 +213,7 @@ impl Finding {
             witness: None,
             replayed: 0,
             hits: Some(hits),
+            stderr: Said::default(),
         }
     }
 }

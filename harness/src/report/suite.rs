@@ -5,7 +5,7 @@ use std::io;
 use super::counts::plural;
 use super::expected::{unexpected, word};
 use super::human::kinds;
-use super::layout::{Ink, Style, clip, clip_middle, pad, wrap};
+use super::layout::{Ink, Style, clip, clip_middle, pad, through_the_door, wrap};
 use super::{Report, Shard};
 use crate::model::Verdict;
 
@@ -72,6 +72,10 @@ const OTHERS: usize = 5 + 2 + 12 + 2 + 11 + 10;
 /// # Errors
 /// Those of the writer.
 pub fn table(suite: &Suite, style: &Style, out: &mut dyn io::Write) -> io::Result<()> {
+    through_the_door(style, out, |out| rows(suite, style, out))
+}
+
+fn rows(suite: &Suite, style: &Style, out: &mut dyn io::Write) -> io::Result<()> {
     let ran = suite.ran();
     let widest = ran.iter().map(|ran| name(ran).chars().count()).max().unwrap_or(0);
     let widest = widest.clamp("scenario".len(), WIDEST_NAME);

@@ -356,6 +356,7 @@ impl<'a> Session<'a> {
             witness: None,
             replayed: evidence::REPLAYS,
             hits: None,
+            stderr: evidence.stderr,
         });
         Ok(())
     }
