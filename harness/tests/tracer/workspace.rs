@@ -76,7 +76,7 @@ fn whatever_is_done_is_read_and_undone() {
         "mv a t; mv d-f a; mv t d-f; echo more >> a",
         "echo x > \"$(printf 'n\\377')\"",
     ] {
-        let stop = std::sync::Arc::default();
+        let stop = Arc::default();
         let mut tracer = Tracer::new(&[shell(script)], &[shell(ALL)], initial(), stop).expect("it can trace");
         for round in 0..3 {
             let tree = execution(&mut tracer, &mut InTurn).outcome.tree;
