@@ -5,6 +5,7 @@
 //! the [`oracle`]s judge it; a [`report`] tells, and a [`witness`] replays.
 
 pub mod backend;
+pub mod bounded;
 #[cfg(target_os = "linux")]
 pub mod diagnose;
 pub mod explore;

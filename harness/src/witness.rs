@@ -3,33 +3,49 @@
 //! A witness is JSON and stands alone: the scenario in full, the tree that each execution starts from, the schedule with what is
 //! expected at each choice, the outcome; and for people the anomaly and the versions that its files went through. A checksum
 //! over its canonical form tells an edit. Where tasks were chosen among, `A.1` is the second of A, and `A.15` what A does as a
-//! whole. Formats that were ever written stay readable: [`read`] goes by `format`.
+//! whole.
+//!
+//! Formats that were ever written stay readable: [`read`] goes by `format`. In format 2 steps count from 1, and there is what the
+//! processes wrote to their standard error; in format 1 they count from 0. In memory they count from 0.
+//!
+//! A witness may come from a stranger. It is bounded in size, and what it says is checked ([`parse`]) before anything is done with it:
+//! a tree that would be laid out elsewhere, or a number that counts nothing, is an error.
 
+mod check;
 mod compare;
+mod error;
+mod keep;
+mod show;
+mod steps;
 mod tasks;
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub(crate) use compare::quoted;
 pub use compare::{Divergence, check_step, compare, compare_outcomes};
+pub use error::WitnessError;
+pub use keep::{Kept, keep, stem, write};
+pub use show::{show, show_json};
 
-use crate::model::{Anomaly, Call, Choice, CriticalStep, Ending, Outcome, ProcessId, Tree, Verdict, View};
+use crate::bounded;
+use crate::model::{
+    Anomaly, Call, Choice, CriticalStep, Ending, Outcome, ProcessId, Said, Tree, Verdict, View,
+};
 use crate::oracle::FileVersion;
+use crate::report::visible;
 use crate::scenario::Scenario;
 
 /// The format that is written.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// All that it takes to run an execution again, and to know that it is the same.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Witness {
-    /// [`FORMAT`].
+    /// [`FORMAT`]; of one that was read, the format of its file.
     pub format: u32,
     /// The version of the program that wrote it.
     pub cooks: String,
@@ -51,6 +67,9 @@ pub struct Witness {
     /// What the files concerned held, for people; a replay does not look at it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub versions: Vec<FileVersion>,
+    /// What the processes wrote to their standard error, for people; a replay does not look at it.
+    #[serde(default, skip_serializing_if = "Said::is_empty")]
+    pub stderr: Said,
     /// Facts about the machine that the execution may depend on, by name; for people, where a replay diverges.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub environment: BTreeMap<String, String>,
@@ -70,6 +89,7 @@ impl Witness {
             critical: Vec::new(),
             recording,
             versions: Vec::new(),
+            stderr: Said::default(),
             environment: BTreeMap::new(),
         }
     }
@@ -108,83 +128,13 @@ impl Recorded {
     }
 }
 
-/// A witness that cannot be read or written.
-#[derive(Debug, thiserror::Error)]
-pub enum WitnessError {
-    /// The file cannot be read.
-    #[error("{}: cannot be read: {source}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// The file cannot be written.
-    #[error("{}: cannot be written: {source}", path.display())]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// The file ends in the midst of things.
-    #[error("{}: the file is cut off at line {line}, column {column}: copy it again", path.display())]
-    Cut {
-        /// The file.
-        path: PathBuf,
-        /// Where it ends.
-        line: usize,
-        /// Where it ends.
-        column: usize,
-    },
-    /// The file is not JSON.
-    #[error("{}: not a witness: {reason}", path.display())]
-    NotJson {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong, and where.
-        reason: String,
-    },
-    /// The file is JSON, but says of no format that it is in.
-    #[error("{}: not a witness: there is no `format`", path.display())]
-    NoFormat {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The file is in a format that is not known.
-    #[error("{}: a witness of format {found}; this version reads format {FORMAT}: use a newer one", path.display())]
-    Format {
-        /// The file.
-        path: PathBuf,
-        /// Its format.
-        found: String,
-    },
-    /// The file is not as it was written.
-    #[error("{}: this witness was edited or damaged: its checksum is {found}, of its content {expected}", path.display())]
-    Checksum {
-        /// The file.
-        path: PathBuf,
-        /// The checksum of what it holds.
-        expected: String,
-        /// The one that it gives.
-        found: String,
-    },
-    /// The file is as it was written, but cannot be understood.
-    #[error("{}: cannot be understood: {reason}", path.display())]
-    Content {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        reason: String,
-    },
-}
-
 /// Reads a witness.
 ///
 /// # Errors
 /// Where the file cannot be read, or is not a witness as it was written.
 pub fn read(path: &Path) -> Result<Witness, WitnessError> {
-    let text = fs::read(path).map_err(|source| WitnessError::Read { path: path.to_owned(), source })?;
+    let text = bounded::read(path, bounded::LARGEST)
+        .map_err(|source| WitnessError::Read { path: path.to_owned(), source })?;
     parse(&text, path)
 }
 
@@ -198,12 +148,14 @@ pub fn parse(bytes: &[u8], path: &Path) -> Result<Witness, WitnessError> {
         if error.is_eof() {
             WitnessError::Cut { path: path(), line: error.line(), column: error.column() }
         } else {
-            WitnessError::NotJson { path: path(), reason: error.to_string() }
+            let reason = error.to_string().replace("recursion limit exceeded", "nested more than 127 deep");
+            WitnessError::NotJson { path: path(), reason }
         }
     })?;
     let format = value.get("format").cloned().ok_or_else(|| WitnessError::NoFormat { path: path() })?;
-    if format.as_u64() != Some(FORMAT.into()) {
-        return Err(WitnessError::Format { path: path(), found: format.to_string() });
+    if !format.as_u64().is_some_and(|format| (1..=FORMAT.into()).contains(&format)) {
+        let found: String = format.to_string().chars().take(40).collect();
+        return Err(WitnessError::Format { path: path(), found });
     }
     let found = value.as_object_mut().and_then(|object| object.remove("checksum"));
     let found =
@@ -212,16 +164,26 @@ pub fn parse(bytes: &[u8], path: &Path) -> Result<Witness, WitnessError> {
     if found != expected {
         return Err(WitnessError::Checksum { path: path(), expected, found });
     }
-    let content = |reason| WitnessError::Content { path: path(), reason };
-    if value["scenario"]["threads"] == "explore" {
-        let scenario =
-            Scenario::deserialize(&value["scenario"]).map_err(|error| content(error.to_string()))?;
-        tasks::from_names(&mut value, scenario.strands()).map_err(content)?;
-    }
-    serde_json::from_value(value).map_err(|error| content(error.to_string()))
+    understood(value).map_err(|reason| WitnessError::Content { path: path(), reason })
 }
 
-/// A witness with its checksum, as text.
+/// The witness that a value is, if all that it says can be.
+fn understood(mut value: Value) -> Result<Witness, String> {
+    let say = |error: serde_json::Error| error.to_string();
+    if value["scenario"]["threads"] == "explore" {
+        let scenario = Scenario::deserialize(&value["scenario"]).map_err(say)?;
+        tasks::from_names(&mut value, scenario.strands())?;
+    }
+    let mut witness: Witness = serde_json::from_value(value).map_err(say)?;
+    if witness.format > 1 {
+        steps::shift(&mut witness, |step| step.checked_sub(1))
+            .ok_or("steps count from 1, and there is a step 0")?;
+    }
+    check::check(&witness)?;
+    Ok(witness)
+}
+
+/// A witness with its checksum, as text; in the present format, whichever it was read in.
 ///
 /// # Errors
 /// Where it cannot be put into JSON.
@@ -232,8 +194,11 @@ pub fn to_text(witness: &Witness) -> serde_json::Result<String> {
         witness: T,
         checksum: String,
     }
+    let mut witness = Witness { format: FORMAT, ..witness.clone() };
+    steps::shift(&mut witness, |step| step.checked_add(1))
+        .ok_or_else(|| serde::ser::Error::custom("a step is beyond all numbers"))?;
     // What is read back is what counts: a number that does not survive being read is written as it will be read.
-    let mut value: Value = serde_json::from_str(&serde_json::to_string(witness)?)?;
+    let mut value: Value = serde_json::from_str(&serde_json::to_string(&witness)?)?;
     let strands = witness.scenario.strands();
     let text = if strands.are_tasks() {
         tasks::to_names(&mut value, strands).map_err(serde::ser::Error::custom)?;
@@ -241,33 +206,7 @@ pub fn to_text(witness: &Witness) -> serde_json::Result<String> {
     } else {
         serde_json::to_string_pretty(&Signed { checksum: checksum(&value), witness })?
     };
-    Ok(text + "\n")
-}
-
-/// Writes a witness to `path`: first to another name in the same folder, which is made where it is missing, so that whoever reads
-/// `path` sees a whole witness or none.
-///
-/// # Errors
-/// Where it cannot be written; then nothing is left.
-pub fn write(witness: &Witness, path: &Path) -> Result<(), WitnessError> {
-    let fail = |source| WitnessError::Write { path: path.to_owned(), source };
-    let text = to_text(witness).map_err(|error| fail(error.into()))?;
-    let name = path.file_name().ok_or_else(|| fail(io::ErrorKind::InvalidFilename.into()))?;
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    fs::create_dir_all(folder).map_err(fail)?;
-    let temporary = folder.join(format!(".{}.{}.tmp", name.to_string_lossy(), std::process::id()));
-    let written = write_whole(&temporary, text.as_bytes()).and_then(|()| fs::rename(&temporary, path));
-    written.map_err(|source| {
-        // The first failure is the one to tell of.
-        let _ = fs::remove_file(&temporary);
-        fail(source)
-    })
-}
-
-fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = fs::File::create(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
+    Ok(visible::json(&text).into_owned() + "\n")
 }
 
 /// Of the canonical form: compact, with the keys of each object sorted.

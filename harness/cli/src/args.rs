@@ -30,6 +30,8 @@ pub enum Command {
     Run(Run),
     /// Run a recorded schedule again, exactly
     Replay(Replay),
+    /// Print what a witness holds, without running anything
+    Show(Show),
     /// Join the JSON results of all shards of an exploration
     Merge(Merge),
     /// Run the same commands free and side by side: how often mere chance shows an anomaly
@@ -176,8 +178,21 @@ pub struct Replay {
     /// (not built yet)
     #[arg(long, value_name = "FILE", hide = true)]
     pub html: Option<PathBuf>,
+    /// What the processes have as the root of the file system, other than the witness says
+    #[arg(long, value_enum)]
+    pub root: Option<Root>,
     #[command(flatten)]
     pub output: Output,
+}
+
+/// `cooks show`
+#[derive(Debug, Args)]
+pub struct Show {
+    /// The file that `cooks` wrote when it found an anomaly
+    pub witness: PathBuf,
+    /// How to print it
+    #[arg(long, value_enum, default_value_t = DiagnoseFormat::Human)]
+    pub format: DiagnoseFormat,
 }
 
 /// `cooks merge`

@@ -9,11 +9,13 @@ use std::time::Instant;
 
 use cooks_harness::backend::{Backend, Chooser, Detail};
 use cooks_harness::model::{Choice, Cut, Entry, Tree, View};
+use cooks_harness::report::visible;
 use cooks_harness::tracer::{Need, Program, State, TraceError, Tracer, needs};
 use serde_json::{Value, json};
 
 use crate::args::{DiagnoseFormat, Doctor};
 use crate::failure::{CANNOT_TRACE, CLEAN, Failure};
+use crate::say;
 
 /// Operations of one measurement.
 const OPERATIONS: usize = 20_000;
@@ -39,11 +41,14 @@ pub fn doctor(args: &Doctor, stop: &Arc<AtomicBool>) -> Result<u8, Failure> {
             measured => measured.map_err(|error| error.to_string()),
         },
     };
-    let mut out = io::stdout().lock();
+    let mut text = Vec::new();
     match args.format {
-        DiagnoseFormat::Human => tell(&mut out, &needs, &measured)?,
-        DiagnoseFormat::Json => writeln!(out, "{:#}", object(&needs, &measured))?,
+        DiagnoseFormat::Human => tell(&mut text, &needs, &measured)?,
+        DiagnoseFormat::Json => {
+            write!(text, "{}", visible::json(&format!("{:#}", object(&needs, &measured))))?;
+        }
     }
+    say::out(String::from_utf8_lossy(&text).trim_end())?;
     Ok(if measured.is_ok() { CLEAN } else { CANNOT_TRACE })
 }
 

@@ -9,6 +9,8 @@ use cooks_harness::session::SessionError;
 use cooks_harness::tracer::TraceError;
 use cooks_harness::witness::{Divergence, WitnessError};
 
+use crate::say;
+
 /// Every interleaving is fine; or every scenario is as expected; or nothing is wrong with a directory.
 pub const CLEAN: u8 = 0;
 /// An anomaly; or a scenario that is not as expected; or findings in a directory.
@@ -59,20 +61,25 @@ impl Failure {
         Self { code: broken.code, message: broken.error.clone() }
     }
 
+    /// Ctrl-C, before there was anything to report.
+    pub fn interrupted() -> Self {
+        Self { code: INTERRUPTED, message: "interrupted".into() }
+    }
+
     /// What should not happen.
     pub fn internal(message: impl Into<String>) -> Self {
         Self { code: INTERNAL, message: message.into() }
     }
 
-    /// Whether it is of the machine, or of who is at it, and not of one scenario among several.
+    /// Whether it is of the machine, and not of one scenario among several.
     pub fn ends_all(&self) -> bool {
-        matches!(self.code, CANNOT_TRACE | INTERRUPTED)
+        self.code == CANNOT_TRACE
     }
 
     /// Prints the message; gives the exit code.
     pub fn tell(&self) -> ExitCode {
         if !self.message.is_empty() {
-            eprintln!("cooks: {}", self.message);
+            say::aloud(&format!("cooks: {}", self.message));
         }
         ExitCode::from(self.code)
     }
@@ -85,7 +92,9 @@ impl From<SessionError> for Failure {
             SessionError::Trace(TraceError::TimeLimit | TraceError::Endless(_)) => INCONCLUSIVE,
             SessionError::EndlessCommand { .. } => INCONCLUSIVE,
             SessionError::Trace(TraceError::Sandbox(_) | TraceError::Forbidden(_)) => CANNOT_TRACE,
-            SessionError::Trace(TraceError::NotUnderstood { .. } | TraceError::TooManyTasks { .. }) => USAGE,
+            SessionError::Trace(
+                TraceError::NotUnderstood { .. } | TraceError::TooManyTasks { .. } | TraceError::Tree(_),
+            ) => USAGE,
             SessionError::Divergence(_) | SessionError::Trace(TraceError::NotRepeated { .. }) => DIVERGENCE,
             SessionError::Trace(_) => INTERNAL,
             _ => USAGE,

@@ -6,6 +6,7 @@ mod doctor;
 mod explore;
 mod failure;
 mod input;
+mod keeping;
 mod merge;
 mod new;
 mod output;
@@ -13,6 +14,8 @@ mod processes;
 mod progress;
 mod replay;
 mod run;
+mod say;
+mod show;
 mod stress;
 
 use std::process::ExitCode;
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
         Command::Explore(args) => explore::explore(&args, &stop),
         Command::Run(args) => run::run(&args, &stop),
         Command::Replay(args) => replay::replay(&args, &stop),
+        Command::Show(args) => show::show(&args),
         Command::Merge(args) => merge::merge(&args),
         Command::New(args) => new::new(&args),
         Command::List => run::list(),

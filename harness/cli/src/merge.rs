@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use cooks_harness::report;
+use cooks_harness::{bounded, report};
 
 use crate::args::{Merge, Output};
 use crate::explore::code;
@@ -13,7 +13,7 @@ use crate::output;
 pub fn merge(args: &Merge) -> Result<u8, Failure> {
     let read = |file: &PathBuf| {
         let name = file.display().to_string();
-        let text = std::fs::read_to_string(file);
+        let text = bounded::read_text(file, bounded::LARGEST);
         text.map(|text| (name.clone(), text))
             .map_err(|error| Failure::usage(format!("{name} cannot be read: {error}")))
     };
@@ -23,7 +23,7 @@ pub fn merge(args: &Merge) -> Result<u8, Failure> {
     if let ([Ok(report)], [_]) = (suite.results.as_slice(), suite.names.as_slice()) {
         output::print(report, &output)?;
         if report.expectation().is_none() {
-            return Ok(code(report.verdict()));
+            return Ok(code(report));
         }
     } else {
         output::print_suite(&suite, false, &output)?;

@@ -1,13 +1,14 @@
 //! `cooks new`
 
 use std::fs;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use cooks_harness::model::Entry;
 
 use crate::args::New;
 use crate::failure::{CLEAN, Failure};
+use crate::say;
 
 /// Makes a folder with the scenario that others begin as.
 pub fn new(args: &New) -> Result<u8, Failure> {
@@ -30,12 +31,12 @@ pub fn new(args: &New) -> Result<u8, Failure> {
         let _ = fs::remove_dir_all(folder);
         return Err(say(error));
     }
-    let mut out = io::stdout().lock();
-    writeln!(out, "{shown} is a scenario that runs; its scenario.toml explains it:")?;
+    let mut text = format!("{shown} is a scenario that runs; its scenario.toml explains it:\n");
     for path in tree.iter().filter(|(_, entry)| matches!(entry, Entry::File { .. })).map(|(path, _)| path) {
-        writeln!(out, "  {}", folder.join(path).display())?;
+        text += &format!("  {}\n", folder.join(path).display());
     }
-    writeln!(out, "run it: cooks run {}{shown}", if is_a_name(folder) { "./" } else { "" })?;
+    text += &format!("run it: cooks run {}{shown}", if is_a_name(folder) { "./" } else { "" });
+    say::out(&text)?;
     Ok(CLEAN)
 }
 

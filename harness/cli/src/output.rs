@@ -5,20 +5,22 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use cooks_harness::report::{self, Report, Style, Suite};
+use cooks_harness::report::{self, End, Report, Style, Suite, visible};
 use cooks_harness::session::{Explored, Job, Keep, Progress, SessionError, explore, explore_together};
-use cooks_harness::witness;
 
 use crate::args::{Format, Output};
 use crate::failure::Failure;
+use crate::keeping::Folder;
 use crate::progress::Board;
+use crate::say;
 
 /// Explores a job with a progress line on a terminal, and writes the witnesses of what is found.
 pub fn explored(job: &Job, output: &Output, stop: &Arc<AtomicBool>) -> Result<Report, Failure> {
     let board = Board::new(std::slice::from_ref(&job.scenario.name), output.quiet);
-    let result = explore(job, stop, &mut (), &mut |progress| board.tell(0, &progress));
+    let mut folder = Folder::new(output.output.clone(), job.scenario.name.clone());
+    let result = explore(job, stop, &mut folder, &mut |progress| board.tell(0, &progress));
     board.clear();
-    kept(job, result?, output)
+    concluded(result)
 }
 
 /// Explores several jobs side by side, and writes the witnesses of what is found: of each its report, or why there is none.
@@ -32,26 +34,26 @@ pub fn explored_together(
     let board = Board::new(&names, output.quiet);
     let finish = |number: usize, result: Result<Explored, SessionError>| {
         board.is_over(number);
-        result.map_err(Failure::from).and_then(|explored| kept(&jobs[number], explored, output))
+        concluded(result)
     };
     let tell = |number: usize, progress: Progress| board.tell(number, &progress);
-    let keep = |_: usize| -> Box<dyn Keep> { Box::new(()) };
+    let keep = |number: usize| -> Box<dyn Keep> {
+        Box::new(Folder::new(output.output.clone(), names[number].clone()))
+    };
     let results = explore_together(jobs, at_once as usize, stop, &keep, &tell, &finish);
     board.clear();
     results
 }
 
-/// Writes the witnesses; the report, which names them.
-fn kept(job: &Job, explored: Explored, output: &Output) -> Result<Report, Failure> {
-    let Explored { mut report, witnesses, error } = explored;
+/// The report of an exploration. An error that ended it after anomalies were found is said beside it. If it was interrupted before one
+/// execution had ended, there is nothing to report.
+fn concluded(result: Result<Explored, SessionError>) -> Result<Report, Failure> {
+    let Explored { report, error, .. } = result?;
     if let Some(error) = error {
-        eprintln!("cooks: {error}");
+        say::a_line("", &format!("cooks: {error}"));
     }
-    for (number, (finding, witness)) in report.anomalies.iter_mut().zip(&witnesses).enumerate() {
-        let name = format!("{}-{}-{}.json", job.scenario.name, number + 1, finding.anomaly.kind);
-        let path = output.output.join(name);
-        witness::write(witness, &path)?;
-        finding.witness = Some(path.display().to_string());
+    if report.end == End::Interrupted && report.executions == 0 && report.anomalies.is_empty() {
+        return Err(Failure::interrupted());
     }
     Ok(report)
 }
@@ -94,7 +96,7 @@ pub fn print_suite(suite: &Suite, in_full: bool, output: &Output) -> Result<(), 
         Format::Human => {
             let shown = if in_full { suite.ran() } else { suite.failed().collect() };
             for report in shown.into_iter().flatten().filter(|_| !output.quiet) {
-                writeln!(out, "== {} ==", report.scenario)?;
+                writeln!(out, "== {} ==", visible::line(&report.scenario))?;
                 report::human(report, &style(), &mut out)?;
                 writeln!(out)?;
             }

@@ -7,8 +7,12 @@ use std::time::{Duration, Instant};
 
 use cooks_harness::session::{Progress, Stressed};
 
+use crate::say;
+
 /// How often the progress line is written anew.
 const REFRESH: Duration = Duration::from_millis(200);
+/// Takes away the line that the cursor is in.
+const WIPE: &str = "\r\x1b[K";
 /// Columns of it.
 const WIDTH: usize = 79;
 
@@ -34,7 +38,7 @@ impl<'a> Board<'a> {
     }
 
     fn wipe(&self) -> &'static str {
-        if self.shown { "\r\x1b[K" } else { "" }
+        if self.shown { WIPE } else { "" }
     }
 
     /// One of them has made an execution.
@@ -45,7 +49,8 @@ impl<'a> Board<'a> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let whose = if self.names.len() > 1 { format!("{}: ", self.names[number]) } else { String::new() };
         for reversal in &progress.reversals {
-            eprintln!("{}{whose}execution {}: {reversal}", self.wipe(), progress.counts.executions);
+            let text = format!("{whose}execution {}: {reversal}", progress.counts.executions);
+            say::a_line(self.wipe(), &text);
         }
         state.going_on.retain(|(other, _)| *other != number);
         state.going_on.push((number, progress.clone()));
@@ -56,7 +61,7 @@ impl<'a> Board<'a> {
                 [(_, progress)] if self.names.len() == 1 => line(progress),
                 going_on => line_of_many(self.names, state.over, going_on),
             };
-            eprint!("{}{text}", self.wipe());
+            say::progress(self.wipe(), &text);
         }
     }
 
@@ -69,7 +74,7 @@ impl<'a> Board<'a> {
 
     /// Takes the line away.
     pub fn clear(&self) {
-        eprint!("{}", self.wipe());
+        say::progress(self.wipe(), "");
     }
 }
 
@@ -89,14 +94,15 @@ impl Runs {
     pub fn tell(&self, stressed: Stressed, of: u64) {
         if self.shown && self.written.get().elapsed() >= REFRESH {
             self.written.set(Instant::now());
-            eprint!("\r\x1b[K{} of {of} runs, {} with an anomaly", stressed.runs, stressed.hits);
+            let text = format!("{} of {of} runs, {} with an anomaly", stressed.runs, stressed.hits);
+            say::progress(WIPE, &text);
         }
     }
 
     /// Takes the line away.
     pub fn clear(&self) {
         if self.shown {
-            eprint!("\r\x1b[K");
+            say::progress(WIPE, "");
         }
     }
 }

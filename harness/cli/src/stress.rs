@@ -45,5 +45,5 @@ pub fn stress(args: &Stress, stop: &Arc<AtomicBool>) -> Result<u8, Failure> {
     let report = report?;
     let output = Output { format: args.format, output: PathBuf::new(), quiet: args.quiet };
     output::print(&report, &output)?;
-    Ok(code(report.verdict()))
+    Ok(code(&report))
 }

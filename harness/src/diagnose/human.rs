@@ -8,7 +8,7 @@ use super::names::{is_lock_file, is_temporary};
 use super::snapshot::{Lock, LockKind, Process, Snapshot, State};
 use super::{Contention, Diagnosis, Finding, Kind, Severity};
 use crate::report::Style;
-use crate::report::layout::{Ink, clip, clip_middle, wrap};
+use crate::report::layout::{Ink, clip, clip_middle, through_the_door, wrap};
 
 /// How many locks, and how many processes of one lock, are shown.
 const SHOWN: usize = 20;
@@ -18,7 +18,10 @@ const SHOWN: usize = 20;
 /// # Errors
 /// Those of the writer.
 pub fn human(diagnosis: &Diagnosis, brief: bool, style: &Style, out: &mut dyn io::Write) -> io::Result<()> {
-    let mut page = Page { style, out };
+    through_the_door(style, out, |out| write(diagnosis, brief, &mut Page { style, out }))
+}
+
+fn write(diagnosis: &Diagnosis, brief: bool, page: &mut Page<'_>) -> io::Result<()> {
     page.verdict(diagnosis)?;
     if brief {
         for finding in &diagnosis.findings {

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::snapshot::{LockKind, Snapshot, State};
 use super::{Contention, Diagnosis, Finding};
+use crate::report::visible;
 
 /// The format's number; raised when a field changes its meaning or goes.
 const FORMAT: u32 = 1;
@@ -77,8 +78,7 @@ pub fn json(diagnosis: &Diagnosis, out: &mut dyn io::Write) -> io::Result<()> {
         not_seen: &seen.not_seen,
         contention: diagnosis.contention.as_ref(),
     };
-    serde_json::to_writer_pretty(&mut *out, &object)?;
-    writeln!(out)
+    writeln!(out, "{}", visible::json(&serde_json::to_string_pretty(&object)?))
 }
 
 fn process(seen: &Snapshot, pid: i32, exclusive: bool) -> ProcessObject {

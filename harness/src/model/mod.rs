@@ -13,7 +13,9 @@ mod operation;
 mod outcome;
 mod process;
 mod root;
+mod said;
 mod strands;
+mod tree;
 mod unit;
 mod verdict;
 
@@ -30,6 +32,8 @@ pub use operation::{Acquisition, Call, Count, LockMode, Need, Operation, Payload
 pub use outcome::{Entry, Exit, Outcome, Tree, text_of_bytes};
 pub use process::ProcessId;
 pub use root::Root;
+pub use said::Said;
 pub use strands::Strands;
+pub use tree::{BadTree, check_tree};
 pub use unit::{Begins, Unit, Units};
 pub use verdict::{Anomaly, CriticalStep, Kind, MarkedStep, Verdict};

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::{Ran, Report, Style, counts, differences, human};
+use super::{Ran, Report, Style, counts, differences, human, visible};
 use crate::model::Verdict;
 
 /// What a build makes of a report.
@@ -114,7 +114,7 @@ pub fn github(ran: &[Ran<'_>], out: &mut dyn io::Write) -> io::Result<()> {
         let (body, scenario) =
             (text(*ran)?, ran.map_or_else(|broken| &broken.scenario, |report| &report.scenario));
         let title = format!("cooks: {scenario}: {what}");
-        let title = command_text(&title).replace(':', "%3A").replace(',', "%2C");
+        let title = command_text(&visible::line(&title)).replace(':', "%3A").replace(',', "%2C");
         writeln!(out, "::{command} title={title}::{}", command_text(body.trim_end()))?;
     }
     Ok(())
@@ -124,24 +124,23 @@ pub fn github(ran: &[Ran<'_>], out: &mut dyn io::Write) -> io::Result<()> {
 fn text(ran: Ran<'_>) -> io::Result<String> {
     let report = match ran {
         Ok(report) => report,
-        Err(broken) => return Ok(broken.error.clone()),
+        Err(broken) => return Ok(visible::lines(&broken.error).into_owned()),
     };
     let mut text = Vec::new();
     human(report, &Style::default(), &mut text)?;
     Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
-/// Text as XML has it, in attributes too; characters that XML cannot hold are left out.
+/// Text as XML has it, in attributes too; control characters, which XML cannot hold, are shown as their escapes.
 fn xml(text: &str) -> String {
     let mut escaped = String::new();
-    for letter in text.chars() {
+    for letter in visible::lines(text).chars() {
         match letter {
             '&' => escaped.push_str("&amp;"),
             '<' => escaped.push_str("&lt;"),
             '>' => escaped.push_str("&gt;"),
             '"' => escaped.push_str("&quot;"),
-            '\n' | '\t' => escaped.push(letter),
-            control if control.is_control() || matches!(control, '\u{fffe}' | '\u{ffff}') => {}
+            '\u{fffe}' | '\u{ffff}' => {}
             letter => escaped.push(letter),
         }
     }
@@ -159,7 +158,7 @@ mod tests {
 
     #[test]
     fn what_would_break_a_format_is_escaped() {
-        assert_eq!(xml("a<b> & \"c\"\u{1b}[1m\n→"), "a&lt;b&gt; &amp; &quot;c&quot;[1m\n→");
+        assert_eq!(xml("a<b> & \"c\"\u{1b}[1m\n→"), "a&lt;b&gt; &amp; &quot;c&quot;\\x1b[1m\n→");
         assert_eq!(command_text("50%\r\nnext"), "50%25%0D%0Anext");
     }
 }

@@ -216,7 +216,9 @@ fn executions(report: &Report) -> String {
     if report.elsewhere > 0 {
         ends.push(format!("{} of another shard", report.elsewhere));
     }
-    let known = report.complete + report.blocked + report.redundant + report.elsewhere;
+    // Of results that were joined the numbers may be anything.
+    let ends_known = [report.complete, report.blocked, report.redundant, report.elsewhere];
+    let known = ends_known.into_iter().fold(0, u64::saturating_add);
     if report.executions > known {
         ends.push(format!("{} cut at the limit of steps", report.executions - known));
     }

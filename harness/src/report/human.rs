@@ -1,10 +1,11 @@
 use std::io;
 
 use super::counts::{self, plural};
-use super::layout::{Ink, Style, clip, length, wrap};
+use super::layout::{Ink, Style, clip, length, through_the_door, wrap};
 use super::timeline::timeline;
+use super::visible::line;
 use super::{Finding, Report, differences};
-use crate::model::{CriticalStep, GapKind, Kind, Verdict};
+use crate::model::{CriticalStep, GapKind, Kind, ProcessId, Verdict};
 use crate::verdict::{Because, SerialFailure, sentence};
 
 /// Writes a report for people: the verdict first; then the most telling anomaly with its timeline, and the others in a line
@@ -14,6 +15,10 @@ use crate::verdict::{Because, SerialFailure, sentence};
 /// # Errors
 /// Those of the writer.
 pub fn human(report: &Report, style: &Style, out: &mut dyn io::Write) -> io::Result<()> {
+    through_the_door(style, out, |out| page(report, style, out))
+}
+
+fn page(report: &Report, style: &Style, out: &mut dyn io::Write) -> io::Result<()> {
     verdict(report, style, out)?;
     for difference in report.expectation().iter().flat_map(|expected| differences(expected, report)) {
         write(out, style, &format!("not as expected: {difference}"), Some(Ink::Bad))?;
@@ -30,7 +35,7 @@ pub fn human(report: &Report, style: &Style, out: &mut dyn io::Write) -> io::Res
     write(out, style, &counts::figures(report), None)?;
     not_covered(report, style, out)?;
     match telling.iter().find_map(|finding| finding.witness.as_ref()) {
-        Some(witness) => writeln!(out, "replay: cooks replay {}", argument(witness)),
+        Some(witness) => writeln!(out, "replay: cooks replay {}", line(&argument(witness))),
         None => Ok(()),
     }
 }
@@ -83,6 +88,10 @@ fn not_covered(report: &Report, style: &Style, out: &mut dyn io::Write) -> io::R
 /// # Errors
 /// Those of the writer.
 pub fn verdict(report: &Report, style: &Style, out: &mut dyn io::Write) -> io::Result<()> {
+    through_the_door(style, out, |out| first_lines(report, style, out))
+}
+
+fn first_lines(report: &Report, style: &Style, out: &mut dyn io::Write) -> io::Result<()> {
     write(out, style, &counts::verdict(report, &kinds(report)), Some(ink(report.verdict())))?;
     if report.verdict() == Verdict::Clean || report.chance.is_some() {
         return Ok(());
@@ -170,6 +179,7 @@ fn in_full(report: &Report, finding: &Finding, style: &Style, out: &mut dyn io::
             write(out, style, line, None)?;
         }
     }
+    last_words(finding, style, out)?;
     if let [first, second] = finding.critical.as_slice() {
         let (first, second) = (critical(first), critical(second));
         write(
@@ -188,6 +198,26 @@ fn in_full(report: &Report, finding: &Finding, style: &Style, out: &mut dyn io::
         facts.push(format!("replayed {}", plural(u64::from(finding.replayed), "time")));
     }
     write(out, style, &format!("({})", facts.join(", ")), Some(Ink::Faint))
+}
+
+/// Lines of a process's standard error that are shown.
+const LAST_LINES: usize = 5;
+
+/// Of each process that fails, the end of what it wrote to its standard error.
+fn last_words(finding: &Finding, style: &Style, out: &mut dyn io::Write) -> io::Result<()> {
+    let outcome = &finding.shown.outcome;
+    let failed = |process: &ProcessId| outcome.exits_of(*process).any(|exit| !exit.is_success());
+    for process in (0..outcome.exits.len()).map(ProcessId).filter(failed) {
+        let last = finding.stderr.last_lines(process, LAST_LINES);
+        if last.is_empty() {
+            continue;
+        }
+        writeln!(out, "{process}'s standard error ends:")?;
+        for said in last {
+            writeln!(out, "  {}", clip(said.trim_end(), style.columns() - 2))?;
+        }
+    }
+    Ok(())
 }
 
 /// `step 85 (B: read n.json: 2 bytes)`.
@@ -212,12 +242,13 @@ fn in_short(findings: &[&Finding], style: &Style, out: &mut dyn io::Write) -> io
 fn each_in_short(findings: &[&Finding], style: &Style, out: &mut dyn io::Write) -> io::Result<()> {
     for finding in findings {
         let anomaly = &finding.anomaly;
-        writeln!(out, "  {}", gist(&format!("{}: {}", anomaly.kind, anomaly.summary), style.columns() - 2))?;
+        let gist = gist(&format!("{}: {}", anomaly.kind, anomaly.summary), style.columns() - 2);
+        writeln!(out, "  {}", line(&gist))?;
         if let Some(hits) = finding.hits {
             writeln!(out, "    {}, in run {} first", plural(hits, "hit"), finding.execution)?;
         }
         if let Some(witness) = &finding.witness {
-            writeln!(out, "    cooks replay {}", argument(witness))?;
+            writeln!(out, "    cooks replay {}", line(&argument(witness)))?;
         }
     }
     Ok(())
@@ -251,7 +282,7 @@ fn without_brackets(text: &str, unwanted: impl Fn(&str) -> bool) -> String {
 }
 
 /// A path as a word for a shell.
-fn argument(path: &str) -> String {
+pub(crate) fn argument(path: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || "/._-+=,@%".contains(c);
     if !path.is_empty() && path.chars().all(plain) {
         path.to_owned()

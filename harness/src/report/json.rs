@@ -4,8 +4,8 @@ use std::io;
 use serde::Serialize;
 
 use super::expected::unexpected;
-use super::{Broken, Chance, End, Finding, Report, Suite, counts, differences};
-use crate::model::{CriticalStep, Gap, Kind, ProcessId, Verdict};
+use super::{Broken, Chance, End, Finding, Report, Suite, counts, differences, visible};
+use crate::model::{CriticalStep, Gap, Kind, ProcessId, Said, Verdict};
 use crate::scenario::{Equivalence, Expect};
 use crate::verdict::{Because, Coverage, SerialFailure};
 
@@ -106,6 +106,8 @@ struct FoundObject<'a> {
     replayed: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     hits: Option<u64>,
+    #[serde(skip_serializing_if = "Said::is_empty")]
+    stderr: &'a Said,
 }
 
 /// An operation that an anomaly hangs on. Steps count from 1, as in summaries.
@@ -224,6 +226,7 @@ impl<'a> FoundObject<'a> {
             witness: finding.witness.as_deref(),
             replayed: finding.replayed,
             hits: finding.hits,
+            stderr: &finding.stderr,
         }
     }
 }
@@ -258,6 +261,5 @@ pub fn json_of_suite(suite: &Suite, out: &mut dyn io::Write) -> io::Result<()> {
 }
 
 fn write(object: &impl Serialize, out: &mut dyn io::Write) -> io::Result<()> {
-    serde_json::to_writer_pretty(&mut *out, object)?;
-    writeln!(out)
+    writeln!(out, "{}", visible::json(&serde_json::to_string_pretty(object)?))
 }

@@ -1,4 +1,8 @@
-//! Text in lines and columns of a given width.
+//! Text in lines and columns of a given width. All that is laid out is made visible first: it may be what a tested program chose.
+
+use std::io;
+
+use super::visible::{self, line};
 
 /// How a report for people looks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -35,8 +39,9 @@ impl Style {
     }
 
     pub(crate) fn ink(&self, ink: Ink, text: &str) -> String {
+        let text = line(text);
         if !self.color || text.is_empty() {
-            return text.to_owned();
+            return text.into_owned();
         }
         let code = match ink {
             Ink::Good => "1;32",
@@ -48,9 +53,21 @@ impl Style {
     }
 }
 
+/// Writes a page by one door: whatever `write` wrote, no control character but the ends of lines and the style's colours comes out.
+pub(crate) fn through_the_door(
+    style: &Style,
+    out: &mut dyn io::Write,
+    write: impl FnOnce(&mut dyn io::Write) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut page = Vec::new();
+    write(&mut page)?;
+    out.write_all(visible::page(&String::from_utf8_lossy(&page), style).as_bytes())
+}
+
 /// The text in lines of at most `width` characters, broken at spaces; a longer word is broken where the line ends. Lines after
 /// the first begin with `indent` spaces.
 pub(crate) fn wrap(text: &str, width: usize, indent: usize) -> Vec<String> {
+    let text = line(text);
     let mut lines = Vec::new();
     let mut line: String = text.chars().take_while(|c| *c == ' ').collect();
     let mut fresh = true;
@@ -79,35 +96,38 @@ pub(crate) fn wrap(text: &str, width: usize, indent: usize) -> Vec<String> {
 
 /// Characters, each taken as one column wide.
 pub(crate) fn length(text: &str) -> usize {
-    text.chars().count()
+    line(text).chars().count()
 }
 
 /// The text with spaces after it up to `width`.
 pub(crate) fn pad(text: &str, width: usize) -> String {
-    format!("{text}{}", " ".repeat(width.saturating_sub(length(text))))
+    format!("{}{}", line(text), " ".repeat(width.saturating_sub(length(text))))
 }
 
 /// The text cut to `width` characters, with `…` where the rest was.
 pub(crate) fn clip(text: &str, width: usize) -> String {
-    if length(text) <= width {
-        return text.to_owned();
+    let text = line(text);
+    if length(&text) <= width {
+        return text.into_owned();
     }
     text.chars().take(width.saturating_sub(1)).chain(['…']).collect()
 }
 
 /// The text cut to `width` characters, with `…` in the middle: of commands that begin alike, the end tells.
 pub(crate) fn clip_middle(text: &str, width: usize) -> String {
-    if length(text) <= width {
-        return text.to_owned();
+    let text = line(text);
+    if length(&text) <= width {
+        return text.into_owned();
     }
     let kept = width.saturating_sub(1);
     let head = kept / 2;
-    let tail = length(text) - (kept - head);
+    let tail = length(&text) - (kept - head);
     text.chars().take(head).chain(['…']).chain(text.chars().skip(tail)).collect()
 }
 
 /// A path of at most `width` characters: less the folders that do not fit, `…/` in their place.
 pub(crate) fn short_path(path: &str, width: usize) -> String {
+    let path = &*line(path);
     if length(path) <= width {
         return path.to_owned();
     }
@@ -119,6 +139,17 @@ pub(crate) fn short_path(path: &str, width: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::{clip, clip_middle, pad, short_path, wrap};
+
+    #[test]
+    fn what_is_laid_out_is_visible_and_fits() {
+        let name = "a\n::error::b\x1b[2J";
+        let all =
+            [wrap(name, 12, 1), vec![clip(name, 12), clip_middle(name, 12), short_path(name, 12)]].concat();
+        for line in all {
+            assert!(line.chars().count() <= 12 && !line.contains(char::is_control), "{line:?}");
+        }
+        assert_eq!(pad("\x1b", 6), "\\x1b  ");
+    }
 
     #[test]
     fn lines_break_at_spaces_and_long_words_where_they_must() {

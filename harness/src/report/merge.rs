@@ -5,9 +5,12 @@ use serde::Deserialize;
 use super::counts::clause_of;
 use super::json::FORMAT;
 use super::{Basis, Broken, End, Finding, Report, Shard, Suite};
-use crate::model::{Anomaly, CriticalStep, Ending, Execution, Gap, Kind, Outcome, ProcessId, Verdict};
+use crate::model::{Anomaly, CriticalStep, Ending, Execution, Gap, Kind, Outcome, ProcessId, Said, Verdict};
 use crate::scenario::{Equivalence, Expect};
 use crate::verdict::{Accept, BadAccept, Coverage, SerialFailure, conclude};
+
+/// So many shards that are missing are listed.
+const LISTED: usize = 20;
 
 /// Why results cannot be joined.
 #[derive(Debug, thiserror::Error)]
@@ -134,6 +137,8 @@ struct Found {
     context_switches: u64,
     witness: Option<String>,
     replayed: u32,
+    #[serde(default)]
+    stderr: Said,
 }
 
 #[derive(Debug, Deserialize)]
@@ -212,10 +217,14 @@ fn are_of_one_run(files: &mut [File]) -> Result<Option<Vec<String>>, MergeError>
         return Err(MergeError::Twice { file, first, shard: two[0].shard });
     }
     let of = files[0].shard.of;
-    let has = |number: &u32| files.iter().any(|file| file.shard.number == *number);
-    let missing: Vec<String> =
-        (1..=of).filter(|number| !has(number)).map(|number| Shard { number, of }.to_string()).collect();
+    let there: BTreeSet<u32> = files.iter().map(|file| file.shard.number).collect();
+    let missing = (1..=of).filter(|number| !there.contains(number));
+    let mut missing: Vec<String> =
+        missing.take(LISTED + 1).map(|number| Shard { number, of }.to_string()).collect();
     if !missing.is_empty() {
+        if missing.len() > LISTED {
+            missing[LISTED] = format!("… ({} in all)", of as usize - there.len());
+        }
         let scenario = files[0].names.is_none().then(|| files[0].read.first()).flatten();
         let whose = scenario.map_or_else(String::new, |read| format!(" of {}", read.part.scenario));
         return Err(MergeError::Missing(missing.join(", ") + &whose));
@@ -294,7 +303,8 @@ fn is_of_one(first: &Read, other: &Read) -> Result<(), MergeError> {
 
 /// Joins the parts, in the order of their shards. There is at least one.
 fn join(parts: Vec<Part>) -> Result<Report, BadAccept> {
-    let sum = |of: fn(&Part) -> u64| parts.iter().map(of).sum();
+    // A stranger's numbers may be anything.
+    let sum = |of: fn(&Part) -> u64| parts.iter().map(of).fold(0, u64::saturating_add);
     let most = |of: fn(&Part) -> u64| parts.iter().map(of).max().unwrap_or(0);
     let exhaustive = parts.iter().all(|part| part.exhaustive);
     let outcomes: BTreeSet<String> = parts.iter().flat_map(|part| part.outcomes.iter().cloned()).collect();
@@ -326,7 +336,7 @@ fn join(parts: Vec<Part>) -> Result<Report, BadAccept> {
         commands: parts[0].commands.clone(),
         subject: parts[0].subject.clone(),
         expected: parts[0].expected.clone(),
-        verified: parts.iter().filter_map(|part| part.verified).reduce(|sum, more| sum + more),
+        verified: parts.iter().filter_map(|part| part.verified).reduce(u64::saturating_add),
         anomalies: findings(parts),
         outcomes,
         shard: None,
@@ -386,7 +396,7 @@ fn findings(parts: Vec<Part>) -> Vec<Finding> {
                 findings.push(finding(found, before));
             }
         }
-        before += part.executions;
+        before = u64::saturating_add(before, part.executions);
     }
     findings
 }
@@ -415,10 +425,11 @@ fn finding(found: Found, before: u64) -> Finding {
             ending: Ending::Complete,
             outcome: Outcome::default(),
         },
-        execution: before + found.execution,
+        execution: before.saturating_add(found.execution),
         context_switches: found.context_switches,
         witness: found.witness,
         replayed: found.replayed,
         hits: None,
+        stderr: found.stderr,
     }
 }

@@ -15,6 +15,7 @@ mod suite;
 #[cfg(test)]
 mod tests;
 mod timeline;
+pub mod visible;
 pub mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,13 +23,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 pub use crate::model::End;
-use crate::model::{Anomaly, CriticalStep, Ending, Execution, Gap, Kind, Outcome, ProcessId, Verdict};
+use crate::model::{Anomaly, CriticalStep, Ending, Execution, Gap, Kind, Outcome, ProcessId, Said, Verdict};
 use crate::scenario::{Equivalence, Expect};
 use crate::verdict::{Conclusion, Coverage, Facts, SerialFailure, sentence};
 
 pub use ci::{github, junit};
 pub use expected::differences;
 pub use fingerprint::fingerprint;
+pub(crate) use human::argument;
 pub use human::{human, verdict};
 pub use json::{json, json_of_suite};
 pub use layout::Style;
@@ -186,6 +188,11 @@ pub struct Shard {
     pub of: u32,
 }
 
+impl Shard {
+    /// So many shards there may be of one exploration.
+    pub const MOST: u32 = 65_536;
+}
+
 impl std::fmt::Display for Shard {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}/{}", self.number, self.of)
@@ -199,6 +206,9 @@ impl std::str::FromStr for Shard {
         let parts =
             text.split_once('/').and_then(|(number, of)| Some((number.parse().ok()?, of.parse().ok()?)));
         match parts {
+            Some((_, of)) if of > Self::MOST => {
+                Err(format!("`{text}` is no shard: there are at most {} of an exploration", Self::MOST))
+            }
             Some((number, of)) if 1 <= number && number <= of => Ok(Self { number, of }),
             _ => Err(format!("`{text}` is no shard: give its number and how many there are, as in 2/8")),
         }
@@ -224,6 +234,8 @@ pub struct Finding {
     pub replayed: u32,
     /// In how many runs it was seen, where chance decided.
     pub hits: Option<u64>,
+    /// What the processes wrote to their standard error in the execution that shows it.
+    pub stderr: Said,
 }
 
 impl Finding {
@@ -240,6 +252,7 @@ impl Finding {
             witness: None,
             replayed: 0,
             hits: Some(hits),
+            stderr: Said::default(),
         }
     }
 }

@@ -5,9 +5,12 @@ use std::io;
 use super::counts::plural;
 use super::expected::{unexpected, word};
 use super::human::kinds;
-use super::layout::{Ink, Style, clip, clip_middle, pad, wrap};
-use super::{Report, Shard};
+use super::layout::{Ink, Style, clip, clip_middle, pad, through_the_door, wrap};
+use super::{End, Report, Shard};
 use crate::model::Verdict;
+
+/// The exit code of what was interrupted before it came to anything.
+const INTERRUPTED: u8 = 130;
 
 /// What scenarios came to that were run together.
 #[derive(Clone, Debug, Default)]
@@ -43,11 +46,25 @@ impl Suite {
         self.results.iter().map(Result::as_ref).collect()
     }
 
-    /// The exit code: that of the first scenario that could not be run; else 1 if one is not as expected; else 0.
+    /// The exit code: that of the first scenario that could not be run; else 1 if one is not as expected; else 0. If the run was
+    /// interrupted: 1 if an anomaly that nobody expects was found, else 3 if an execution of a search had ended, else 130.
     #[must_use]
     pub fn code(&self) -> u8 {
-        let broken = self.results.iter().find_map(|result| result.as_ref().err());
-        broken.map_or_else(|| u8::from(self.failed().next().is_some()), |broken| broken.code)
+        let interrupted = |broken: &&Broken| broken.code == INTERRUPTED;
+        let ended = |report: &&Report| report.end == End::Interrupted;
+        let broken = || self.results.iter().filter_map(|result| result.as_ref().err());
+        let is_interrupted =
+            broken().any(|it| interrupted(&it)) || self.results.iter().flatten().any(|it| ended(&it));
+        if !is_interrupted {
+            let first = broken().next().map(|broken| broken.code);
+            return first.unwrap_or_else(|| u8::from(self.failed().next().is_some()));
+        }
+        let found = |report: &Report| report.verdict() == Verdict::Anomaly && !unexpected(report).is_empty();
+        match () {
+            () if self.results.iter().flatten().any(found) => 1,
+            () if self.results.iter().flatten().any(|report| report.executions > 0) => 3,
+            () => INTERRUPTED,
+        }
     }
 
     /// Those that are not as they are expected to be, or came to nothing.
@@ -81,6 +98,10 @@ const OTHERS: usize = 5 + 2 + 12 + 2 + 11 + 10;
 /// # Errors
 /// Those of the writer.
 pub fn table(suite: &Suite, style: &Style, out: &mut dyn io::Write) -> io::Result<()> {
+    through_the_door(style, out, |out| rows(suite, style, out))
+}
+
+fn rows(suite: &Suite, style: &Style, out: &mut dyn io::Write) -> io::Result<()> {
     let ran = suite.ran();
     let widest = ran.iter().map(|ran| name(ran).chars().count()).max().unwrap_or(0);
     let widest = widest.clamp("scenario".len(), WIDEST_NAME);

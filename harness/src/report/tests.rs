@@ -31,6 +31,7 @@ fn finding(execution: Execution, serial: &SerialOutcomes, initial: &Tree) -> Fin
         witness,
         replayed: 3,
         hits: None,
+        stderr: Default::default(),
     }
 }
 

@@ -3,12 +3,15 @@ use std::path::{Path, PathBuf};
 
 use super::error::mend;
 use super::{Equivalence, Scenario, ScenarioError, StrategyName, Threads, requests};
+use crate::bounded;
 use crate::model::Verdict;
 use crate::oracle::Normalize;
 use crate::verdict::{Accept, BadAccept};
 
 /// The file in a scenario's folder.
 pub(super) const FILE: &str = "scenario.toml";
+/// Bytes of that file.
+const LARGEST: u64 = 16 << 20;
 /// The folder that a workspace is a copy of, where no other is named.
 const WORKSPACE: &str = "workspace";
 
@@ -20,7 +23,7 @@ impl Scenario {
     pub fn load(folder: &Path) -> Result<Self, ScenarioError> {
         let file = folder.join(FILE);
         let shown = file.display().to_string();
-        let text = fs::read_to_string(&file).map_err(|error| ScenarioError {
+        let text = bounded::read_text(&file, LARGEST).map_err(|error| ScenarioError {
             file: shown.clone(),
             line: None,
             message: format!("cannot be read: {error}"),
@@ -38,7 +41,8 @@ impl Scenario {
         }
         scenario
             .read_inputs(|name| {
-                fs::read(folder.join(name)).map_err(|error| format!("cannot be read: {error}"))
+                bounded::read(&folder.join(name), bounded::LARGEST)
+                    .map_err(|error| format!("cannot be read: {error}"))
             })
             .map_err(|message| ScenarioError {
                 file: shown.clone(),
@@ -90,6 +94,9 @@ impl Scenario {
     /// The key concerned, and what is wrong.
     pub fn validate(&self) -> Result<(), (&'static str, String)> {
         let fail = |key: &'static str, message: &str| Err((key, message.to_owned()));
+        if matches!(self.name.as_str(), "." | "..") || self.name.contains(['/', '\0']) {
+            return fail("name", "`name` is a name, not a path: files are called by it");
+        }
         if self.processes.is_empty() {
             return fail("process", "there is no process: add a `[[process]]` table with `command = \"…\"`");
         }

@@ -32,7 +32,8 @@ pub struct Scenario {
     /// What it shows, in a sentence.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub summary: String,
-    /// The folder that each fresh workspace is a copy of, relative to the scenario's.
+    /// The folder that each fresh workspace is a copy of, relative to the scenario's. It is only read, as are the `input`s of processes, so
+    /// both may lead anywhere that the user may read: the commands may as well.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dir: Option<String>,
     /// What the processes have as the root of the file system.

@@ -72,6 +72,10 @@ impl Session<'_> {
             Ok(searched) => (searched, None),
             Err(error) => match limit(&error) {
                 Some((end, why)) => (Searched { end, covered: None, why }, None),
+                None if matches!(error, SessionError::Trace(TraceError::NotUnderstood { .. })) => {
+                    // It is a coverage gap.
+                    (Searched { end: End::Error, covered: None, why: Some(error.to_string()) }, None)
+                }
                 None if self.findings.is_empty() => return Err(error),
                 None => {
                     (Searched { end: End::Error, covered: None, why: Some(error.to_string()) }, Some(error))

@@ -7,9 +7,13 @@ use super::finish::Afterwards;
 use super::{Session, SessionError, tracer_of};
 use crate::backend::{Backend, Chooser, Detail};
 use crate::limits::{Limits, Phase};
-use crate::model::{Anomaly, Choice, CriticalStep, Cut, Ending, Event, Execution, Status, Verdict, View};
+use crate::model::{
+    Anomaly, Choice, CriticalStep, Cut, Ending, Event, Execution, ProcessId, Root, Said, Status, Verdict,
+    View,
+};
 use crate::oracle::{CheckRun, Normalize, versions};
 use crate::report::words;
+use crate::scenario::Scenario;
 use crate::tracer::{Program, Tracer};
 use crate::witness::{Divergence, FORMAT, Recorded, Recording, Witness, compare, compare_outcomes, quoted};
 
@@ -43,6 +47,8 @@ pub(super) struct Again {
     pub(super) execution: Execution,
     pub(super) check: Option<CheckRun>,
     pub(super) recording: Recording,
+    /// What the processes wrote to their standard error.
+    pub(super) stderr: Said,
 }
 
 /// How the processes of an execution that is run again begin.
@@ -71,7 +77,11 @@ fn run_again(
         ending: execution.ending.clone(),
         outcome: execution.outcome.clone(),
     };
-    Ok(Again { execution, check, recording })
+    let mut stderr = Said::default();
+    for process in (0..execution.outcome.exits.len()).map(ProcessId) {
+        stderr.keep(process, &tracer.stderr(process)?);
+    }
+    Ok(Again { execution, check, recording, stderr })
 }
 
 impl Session<'_> {
@@ -138,6 +148,7 @@ impl Session<'_> {
             anomaly: Some(anomaly.clone()),
             critical: critical.to_vec(),
             recording: evidence.recording.clone(),
+            stderr: evidence.stderr.clone(),
             environment: environment(),
         }
     }
@@ -195,15 +206,19 @@ pub struct Replayed {
     pub execution: Execution,
     /// Where it differs from the recording, if it does.
     pub divergence: Option<Divergence>,
+    /// What the processes wrote to their standard error.
+    pub stderr: Said,
 }
 
-/// Runs the schedule of a witness again, and compares it with the recording.
+/// Runs the schedule of a witness again, and compares it with the recording. `isolated`: on an overlay that is thrown away, even if
+/// the recording was made on the machine itself.
 ///
 /// # Errors
 /// Where the machine does not let processes be traced, or the replay is stopped.
 pub fn replay(
     witness: &Witness,
     programs: &[Program],
+    isolated: bool,
     limits: impl Into<Limits>,
 ) -> Result<Replayed, SessionError> {
     let rules = Normalize::new(&witness.scenario.ignore, &witness.scenario.unordered)?;
@@ -213,10 +228,18 @@ pub fn replay(
     // As when it was recorded.
     limits.tighten(endless);
     let _replay = limits.during(Phase::Replay);
-    let mut tracer = tracer_of(&witness.scenario, programs, &others, &witness.initial, &limits)?;
+    let mut tracer = if isolated && witness.scenario.root == Root::Host {
+        let scenario = Scenario { root: Root::Overlay, ..witness.scenario.clone() };
+        let mut tracer = tracer_of(&scenario, programs, &others, &witness.initial, &limits)?;
+        tracer.leave_outside_alone();
+        tracer
+    } else {
+        tracer_of(&witness.scenario, programs, &others, &witness.initial, &limits)?
+    };
     let strands = tracer.strands();
     let schedule: Vec<Choice> = witness.recording.schedule.iter().map(|recorded| recorded.choice).collect();
     let again = run_again(&mut tracer, &afterwards, &schedule, Begin::AsKept)?;
+    let stderr = again.stderr;
     let mut divergence = compare(&witness.recording, &again.recording, &rules, strands);
     let cut = witness.recording.ending == Ending::Cut(Cut::Steps);
     if (cut || endless) && again.recording.ending == witness.recording.ending {
@@ -224,5 +247,5 @@ pub fn replay(
         divergence = divergence.filter(|divergence| divergence.step.is_some());
     }
     let execution = if strands.are_tasks() { strands.execution(&again.execution) } else { again.execution };
-    Ok(Replayed { execution, divergence })
+    Ok(Replayed { execution, divergence, stderr })
 }

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use super::evidence::{Again, REPLAYS};
 use super::{Session, SessionError, identity};
 use crate::limits::Phase;
-use crate::model::{Anomaly, CriticalStep, Ending, Execution};
+use crate::model::{Anomaly, CriticalStep, Ending, Execution, Said};
 use crate::oracle::{Case, CheckRun, judge};
 use crate::report::Finding;
 use crate::tracer::TraceError;
@@ -15,9 +15,9 @@ use crate::witness::{Recorded, Recording, Witness};
 /// Keeps anomalies as they are found, so that none is lost if the exploration does not come to its end.
 pub trait Keep {
     /// Called when an anomaly has been run again for the first time, and whenever there is a better witness for it. `number` counts the anomalies
-    /// from 1; what was kept under this number before is replaced. If `finding.replayed` is 0, the anomaly was seen, but could not be run
+    /// from 1; what was kept under this number before is replaced. It may say in the finding where the witness is. If `finding.replayed` is 0, the anomaly was seen, but could not be run
     /// again before a limit was reached.
-    fn found(&mut self, number: usize, finding: &Finding, witness: &Witness);
+    fn found(&mut self, number: usize, finding: &mut Finding, witness: &Witness);
 
     /// Called if an anomaly turns out to be the same as an earlier one, or not to repeat: what was kept under this number is void. The
     /// next anomaly has this number.
@@ -26,7 +26,7 @@ pub trait Keep {
 
 /// Keeps nothing: the report alone has it.
 impl Keep for () {
-    fn found(&mut self, _number: usize, _finding: &Finding, _witness: &Witness) {}
+    fn found(&mut self, _number: usize, _finding: &mut Finding, _witness: &Witness) {}
 
     fn withdrawn(&mut self, _number: usize) {}
 }
@@ -154,7 +154,8 @@ impl Session<'_> {
                 ending: execution.ending.clone(),
                 outcome: execution.outcome.clone(),
             };
-            let evidence = Again { execution: execution.clone(), check: check.cloned(), recording };
+            let stderr = Said::default();
+            let evidence = Again { execution: execution.clone(), check: check.cloned(), recording, stderr };
             self.keep(&evidence, &anomaly, &[], 0);
         }
         Err(limit)
@@ -162,7 +163,7 @@ impl Session<'_> {
 
     fn keep(&mut self, evidence: &Again, anomaly: &Anomaly, critical: &[CriticalStep], replayed: u32) {
         let witness = self.witness(evidence, anomaly, critical);
-        let finding = Finding {
+        let mut finding = Finding {
             anomaly: anomaly.clone(),
             critical: critical.to_vec(),
             context_switches: evidence.execution.context_switches(),
@@ -171,8 +172,9 @@ impl Session<'_> {
             witness: None,
             replayed,
             hits: None,
+            stderr: evidence.stderr.clone(),
         };
-        self.keep.found(self.findings.len() + 1, &finding, &witness);
+        self.keep.found(self.findings.len() + 1, &mut finding, &witness);
         self.findings.push(finding);
         self.witnesses.push(witness);
     }

@@ -2,7 +2,7 @@ use std::io;
 
 use super::sandbox::SandboxError;
 use crate::limits::Reached;
-use crate::model::{Endless, GapKind, ProcessId, Sighting};
+use crate::model::{BadTree, Endless, GapKind, ProcessId, Sighting};
 
 /// Why an execution could not be run.
 #[derive(Debug, thiserror::Error)]
@@ -13,6 +13,9 @@ pub enum TraceError {
     /// The machine does not let processes be traced.
     #[error("this machine cannot trace processes: ptrace: {0}")]
     Forbidden(String),
+    /// The tree that executions were to begin with would be written elsewhere.
+    #[error("the workspace cannot be laid out: {0}")]
+    Tree(#[from] BadTree),
     /// A system call of the controller's own failed.
     #[error("a system call failed: {0}")]
     System(io::Error),

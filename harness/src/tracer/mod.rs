@@ -90,7 +90,7 @@ use self::timers::Timers;
 pub use self::units::unit;
 use crate::backend::Detail;
 use crate::limits::Limits;
-use crate::model::{ProcessId, Root, Sighting, Status, Strands, Tree};
+use crate::model::{ProcessId, Root, Sighting, Status, Strands, Tree, check_tree};
 use crate::workspace;
 
 /// The backend of real processes.
@@ -146,6 +146,9 @@ impl Tracer {
         initial: Tree,
         limits: impl Into<Limits>,
     ) -> Result<Self, TraceError> {
+        // Whoever the tree is from has checked it: this is the last door before it is written.
+        check_tree(&initial, root)?;
+        outside::check_places(&initial)?;
         let (cores, limits) = (bind_to_one_core(), limits.into());
         let sandbox = Sandbox::start(&[programs, others].concat(), root, &limits)?;
         let beginnings = programs.iter().map(|_| Beginning::default()).collect();
@@ -173,6 +176,12 @@ impl Tracer {
             limits,
             cores,
         })
+    }
+
+    /// What the processes do outside of the workspace is not watched from now on, whatever the root is: operations on it are local, as on
+    /// the machine itself, and what is written there goes with the tracer.
+    pub fn leave_outside_alone(&mut self) {
+        self.outside = None;
     }
 
     /// Has the chooser choose among the tasks of processes from now on. Executions are those of strands then: see [`Strands`].

@@ -22,7 +22,9 @@ use nix::unistd::{Pid, mkfifo};
 use super::decode::Action;
 use super::execution::Running;
 use super::files::Description;
-use crate::model::{AccessKind, Call, Entry, GapKind, ObjectId, Operation, ProcessId, Sighting, Tree};
+use crate::model::{
+    AccessKind, BadTree, Call, Entry, GapKind, ObjectId, Operation, ProcessId, Sighting, Tree,
+};
 use crate::workspace;
 
 /// Directories of the root that are not watched: what is installed there is read all the time and seldom written; devices and what
@@ -44,6 +46,17 @@ pub fn is_watched(path: &str) -> bool {
 #[must_use]
 pub fn is_no_file(path: &str) -> bool {
     ["/dev", "/proc", "/sys"].iter().any(|place| Path::new(path).starts_with(place))
+}
+
+/// Checks that what is to be laid out outside of the workspace is watched there: nothing else would be put back.
+///
+/// # Errors
+/// The first path that is not.
+pub fn check_places(tree: &Tree) -> Result<(), BadTree> {
+    match tree.keys().find(|path| path.starts_with('/') && !is_watched(path)) {
+        Some(path) => Err(BadTree { path: path.clone(), problem: "is not watched on an overlay".into() }),
+        None => Ok(()),
+    }
 }
 
 /// The files outside.
@@ -260,6 +273,10 @@ impl Outside {
     }
 
     fn put(&self, path: &str, entry: &Entry, before: &Before) -> io::Result<()> {
+        // Those are not made.
+        if matches!(entry, Entry::Other { kind, .. } if kind != "fifo") {
+            return Ok(());
+        }
         // Of a witness from elsewhere: where there is no such directory, the replay tells the difference.
         let Ok(Place { path: place, directory: _held }) = self.place(path) else { return Ok(()) };
         let there = fs::symlink_metadata(&place).is_ok();

@@ -3,7 +3,7 @@ use std::fmt;
 use super::{Recorded, Recording};
 use crate::model::{Choice, Ending, Entry, Outcome, ProcessId, Strands, View};
 use crate::oracle::Normalize;
-use crate::report::words;
+use crate::report::{visible, words};
 
 /// Longest content shown, in characters.
 const CONTENT: usize = 60;
@@ -30,7 +30,8 @@ impl fmt::Display for Divergence {
             Some(step) => write!(f, "divergence at step {}: ", step + 1)?,
             None => f.write_str("divergence at the end: ")?,
         }
-        write!(f, "{}: recorded {}; now {}", self.what, self.expected, self.actual)
+        let text = format!("{}: recorded {}; now {}", self.what, self.expected, self.actual);
+        f.write_str(&visible::line(&text))
     }
 }
 
@@ -97,12 +98,12 @@ fn names(these: &[ProcessId], strands: Strands) -> String {
     if names.is_empty() { "nobody".into() } else { names.join(", ") }
 }
 
-fn chosen(recorded: &Recorded, strands: Strands) -> String {
+pub(super) fn chosen(recorded: &Recorded, strands: Strands) -> String {
     let Choice::Process(strand) = recorded.choice;
     format!("{}: {}", strands.name(strand), words::pending(&recorded.call))
 }
 
-fn end(ending: &Ending, strands: Strands) -> String {
+pub(super) fn end(ending: &Ending, strands: Strands) -> String {
     match ending {
         Ending::Complete => "every process has ended".into(),
         Ending::Cut(_) => "the execution is cut short".into(),

@@ -1,9 +1,18 @@
 use std::path::Path;
 
-use super::{Recorded, Recording, Witness, WitnessError, check_step, compare, parse, read, to_text, write};
-use crate::model::{Choice, Ending, Exit, Operation, ProcessId, Status, Strands, Verdict, View, Waiting};
+mod foreign;
+mod keeping;
+
+use super::{
+    Recorded, Recording, Witness, WitnessError, check_step, checksum, compare, parse, read, show, show_json,
+    to_text, write,
+};
+use crate::model::{
+    Choice, Ending, Exit, Operation, ProcessId, Said, Status, Strands, Verdict, View, Waiting,
+};
 use crate::oracle::testing::{Script, serial_of_two, tree};
 use crate::oracle::{Case, Normalize, judge, versions};
+use crate::report::Style;
 use crate::scenario::{Scenario, Threads};
 
 const A: Choice = Choice::Process(ProcessId(0));
@@ -31,7 +40,10 @@ fn witness() -> Witness {
     let toml =
         "time-limit = 0.1\nfinal = \"cat f\"\n[[process]]\ncommand = \"a\"\n[[process]]\nclosure = \"b\"\n";
     let scenario = Scenario::parse(toml, "scenario.toml").unwrap();
+    let mut stderr = Said::default();
+    stderr.keep(ProcessId(1), b"cannot lock\n");
     Witness {
+        stderr,
         anomaly: judge(&case),
         versions: versions(&execution, &initial, &["f".to_owned()]),
         environment: [("kernel".to_owned(), "6.18".to_owned())].into(),
@@ -58,7 +70,7 @@ fn what_is_written_is_read() {
 #[test]
 fn the_file_has_what_people_and_programs_look_for() {
     let value: serde_json::Value = serde_json::from_str(&to_text(&witness()).unwrap()).unwrap();
-    assert_eq!(value["format"], 1);
+    assert_eq!(value["format"], 2);
     assert_eq!(value["scenario"]["process"][0]["command"], "a");
     assert_eq!(value["initial"]["f"]["content"], "0");
     assert_eq!(value["schedule"][2]["choice"], "A");
@@ -70,6 +82,15 @@ fn the_file_has_what_people_and_programs_look_for() {
         (&"complete".into(), &"1".into())
     );
     assert_eq!(value["versions"][1]["content"], "1");
+    assert_eq!(value["stderr"], serde_json::json!({"B": "cannot lock\n"}));
+    // Steps count from 1: the third step is A's write.
+    let words = witness().anomaly.unwrap();
+    assert_eq!(value["versions"][1]["step"], 3);
+    let steps: Vec<_> =
+        value["anomaly"]["steps"].as_array().unwrap().iter().map(|it| it["step"].clone()).collect();
+    let in_memory: Vec<_> =
+        words.steps.iter().map(|marked| serde_json::Value::from(marked.step + 1)).collect();
+    assert_eq!(steps, in_memory);
 }
 
 #[test]
@@ -82,10 +103,17 @@ fn what_is_no_witness_is_told_from_one_that_was_cut_or_edited() {
         (b"\xff\xfe", "w.json: not a witness: expected value at line 1 column 1"),
         (b"[]", "w.json: not a witness: there is no `format`"),
         (b"{\"a\": 1}", "w.json: not a witness: there is no `format`"),
-        (b"{\"format\": 2}", "w.json: a witness of format 2; this version reads format 1: use a newer one"),
+        (
+            b"{\"format\": 3}",
+            "w.json: a witness of format 3; this version reads formats 1 to 2: use a newer one",
+        ),
+        (
+            b"{\"format\": 0}",
+            "w.json: a witness of format 0; this version reads formats 1 to 2: use a newer one",
+        ),
         (
             b"{\"format\": \"x\"}",
-            "w.json: a witness of format \"x\"; this version reads format 1: use a newer one",
+            "w.json: a witness of format \"x\"; this version reads formats 1 to 2: use a newer one",
         ),
     ] {
         assert_eq!(fails(bytes), error);
@@ -209,4 +237,62 @@ fn tasks_have_names_that_say_whose_they_are() {
     assert_eq!(value["schedule"][0]["enabled"], serde_json::json!(["A", "A.1"]));
     assert_eq!(value["ending"]["blocked"][0]["process"], "B.15");
     assert_eq!(parse(text.as_bytes(), Path::new("w.json")).expect("a witness"), witness);
+}
+
+const FORMAT_1: &str = include_str!("format-1.json");
+
+/// It was written by a version that counted steps from 0.
+#[test]
+fn a_witness_of_the_first_format_is_read_and_its_steps_are_the_same() {
+    let old = parse(FORMAT_1.as_bytes(), Path::new("old.json")).unwrap();
+    assert_eq!((old.format, old.cooks.as_str()), (1, "0.1.0"));
+    let anomaly = old.anomaly.as_ref().unwrap();
+    assert!(anomaly.summary.contains("B's change (step 16) is lost"), "{}", anomaly.summary);
+    let marked: Vec<usize> = anomaly.steps.iter().map(|marked| marked.step).collect();
+    assert_eq!(marked, [5, 15, 17]);
+    // Written again it is in the new format: counted from 1, and otherwise the same.
+    let value: serde_json::Value = serde_json::from_str(&to_text(&old).unwrap()).unwrap();
+    assert_eq!((&value["format"], &value["anomaly"]["steps"][1]["step"]), (&2.into(), &16.into()));
+    assert_eq!((&value["critical"][0]["step"], &value["versions"][1]["step"]), (&14.into(), &8.into()));
+    let again = parse(to_text(&old).unwrap().as_bytes(), Path::new("new.json")).unwrap();
+    assert_eq!(again, Witness { format: 2, ..old });
+}
+
+fn shown(witness: &Witness) -> String {
+    let mut out = Vec::new();
+    show(witness, "w.json", &Style::default(), &mut out).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+#[test]
+fn a_witness_is_shown_without_being_run() {
+    let text = shown(&parse(FORMAT_1.as_bytes(), Path::new("w.json")).unwrap());
+    for line in [
+        "w.json: a witness of format 1, recorded by cooks 0.1.0\n",
+        "scenario work\n",
+        "  A: sh add.sh\n",
+        "    0644         1  n\n",
+        "anomaly: lost-update\n",
+        "     16 ► B: write n: 2 bytes\n",
+        "  ends: every process has ended\n",
+        "replay: cooks replay w.json\n",
+    ] {
+        assert!(text.contains(line), "{line:?} is not in:\n{text}");
+    }
+    let text = shown(&witness());
+    assert!(text.contains("standard error of B\n  cannot lock\n"), "{text}");
+    assert!(text.contains("final: cat f\n") && text.contains("time-limit: 0.1\n"), "{text}");
+}
+
+#[test]
+fn what_is_shown_to_programs_is_the_witness_with_its_calls_in_words() {
+    let mut out = Vec::new();
+    show_json(&parse(FORMAT_1.as_bytes(), Path::new("w.json")).unwrap(), "w.json", &mut out).unwrap();
+    let value: serde_json::Value = serde_json::from_slice(&out).unwrap();
+    assert_eq!((&value["format"], &value["file"]), (&1.into(), &"w.json".into()));
+    assert_eq!(
+        value["steps"][15],
+        serde_json::json!({"step": 16, "process": "B", "text": "write n: 2 bytes"})
+    );
+    assert_eq!(value["anomaly"]["steps"][1]["step"], 16);
 }

@@ -1,11 +1,14 @@
 //! The directory that processes share: laid out afresh for each execution, and read when it is over.
 
+mod lay;
+
 use std::collections::BTreeSet;
 use std::fs::{self, Permissions};
 use std::io;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::Path;
 
+pub use self::lay::{lay, lay_again};
 use crate::model::{Entry, Tree};
 
 /// Whose a directory is that is read.
@@ -145,85 +148,6 @@ fn paths_below(dir: &Path, prefix: &str, paths: &mut BTreeSet<String>) -> io::Re
             let_read(&item.path(), Whose::Own, || paths_below(&item.path(), &below, paths))?;
         }
         paths.insert(path);
-    }
-    Ok(())
-}
-
-/// Makes a directory hold this tree and nothing else. Sockets and devices are left out.
-///
-/// # Errors
-/// Those of removing and writing.
-pub fn lay(dir: &Path, tree: &Tree) -> io::Result<()> {
-    for item in fs::read_dir(dir)? {
-        remove(&item?.path())?;
-    }
-    put(dir, tree.iter())
-}
-
-/// Makes a directory hold what this tree has at one path and below it, and nothing else there.
-///
-/// # Errors
-/// Those of removing and writing.
-pub fn lay_again(dir: &Path, path: &str, tree: &Tree) -> io::Result<()> {
-    remove(&dir.join(path))?;
-    put(dir, at_and_below(tree, path))
-}
-
-fn put<'a>(
-    dir: &Path,
-    entries: impl DoubleEndedIterator<Item = (&'a String, &'a Entry)> + Clone,
-) -> io::Result<()> {
-    for (path, entry) in entries.clone() {
-        let file = dir.join(path);
-        match entry {
-            Entry::Dir { .. } => fs::create_dir(&file)?,
-            Entry::Link { target } => symlink(target, &file)?,
-            Entry::File { mode, content } => {
-                fs::write(&file, content)?;
-                fs::set_permissions(&file, Permissions::from_mode(*mode))?;
-            }
-            Entry::Other { kind, mode } if kind == "fifo" => {
-                nix::unistd::mkfifo(&file, nix::sys::stat::Mode::from_bits_truncate(*mode))?;
-            }
-            Entry::Other { .. } => {}
-        }
-    }
-    // Last, and from the leaves up: a directory may not be writable.
-    for (path, entry) in entries.rev() {
-        if let Entry::Dir { mode } = entry {
-            fs::set_permissions(dir.join(path), Permissions::from_mode(*mode))?;
-        }
-    }
-    Ok(())
-}
-
-/// Removes what stands at a path, if anything does, with everything below it.
-fn remove(path: &Path) -> io::Result<()> {
-    match fs::symlink_metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Ok(status) if status.is_dir() => {
-            fs::set_permissions(path, Permissions::from_mode(0o700))?;
-            match fs::remove_dir_all(path) {
-                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                    open_up(path)?;
-                    fs::remove_dir_all(path)
-                }
-                removed => removed,
-            }
-        }
-        Ok(_) => fs::remove_file(path),
-        Err(error) => Err(error),
-    }
-}
-
-/// Lets everything below a directory be removed.
-fn open_up(dir: &Path) -> io::Result<()> {
-    fs::set_permissions(dir, Permissions::from_mode(0o700))?;
-    for item in fs::read_dir(dir)? {
-        let item = item?;
-        if item.file_type()?.is_dir() {
-            open_up(&item.path())?;
-        }
     }
     Ok(())
 }

@@ -1,7 +1,9 @@
 //! The workspace between executions: only what has changed is laid out and read again, and nobody can tell.
 
-use cooks_harness::model::{Entry, Tree};
-use cooks_harness::tracer::Tracer;
+use std::sync::Arc;
+
+use cooks_harness::model::{Entry, Root, Tree};
+use cooks_harness::tracer::{TraceError, Tracer};
 
 use crate::support::{InTurn, execution, shell};
 
@@ -88,4 +90,27 @@ fn whatever_is_done_is_read_and_undone() {
             assert_eq!(String::from_utf8_lossy(&said), told(&initial()), "{script}, round {round}");
         }
     }
+}
+
+/// Whatever was checked before: the tracer lays nothing out elsewhere.
+#[test]
+fn a_tree_that_leads_elsewhere_is_no_beginning() {
+    let begins = |root, path: &str| {
+        let file = Entry::File { mode: 0o644, content: b"crafted".to_vec() };
+        let tree = Tree::from([(path.to_owned(), file)]);
+        Tracer::with_root(root, &[shell("true")], &[], tree, Arc::default()).map(drop)
+    };
+    for (root, path) in [
+        (Root::Host, "../x"),
+        (Root::Host, "/etc/x"),
+        (Root::Host, "d/x"),
+        (Root::Overlay, "../x"),
+        (Root::Overlay, "/etc/../x"),
+        (Root::Overlay, "/usr/x"),
+        (Root::Overlay, "/proc/sys/x"),
+    ] {
+        let begun = begins(root, path);
+        assert!(matches!(begun, Err(TraceError::Tree(_))), "{root:?} {path}: {begun:?}");
+    }
+    begins(Root::Host, "x").expect("this one is fine");
 }

@@ -96,8 +96,8 @@ fn the_lost_update_is_named_without_being_asked_for() {
 /// The witness replays: the same kind on the same file, each time.
 fn replays(place: &Place, anomaly: &Value) {
     let witness = anomaly["witness"].as_str().expect("a path");
-    let first = place.cooks(&["replay", witness, "--format", "json"]).json(1);
-    let again = place.cooks(&["replay", witness, "--format", "json"]).json(1);
+    let first = place.cooks(&["replay", witness, "--quiet", "--format", "json"]).json(1);
+    let again = place.cooks(&["replay", witness, "--quiet", "--format", "json"]).json(1);
     for replayed in [&first, &again] {
         assert_eq!((number(replayed, "executions"), kinds(replayed)), (1, vec!["lost-update"]));
         let found = &replayed["anomalies"][0];
@@ -138,7 +138,7 @@ fn two_locks_in_opposite_orders_are_a_deadlock() {
         assert!(summary.contains(part), "{summary}");
     }
     let witness = anomaly["witness"].as_str().expect("a path");
-    let replayed = place.cooks(&["replay", witness, "--format", "json"]).json(1);
+    let replayed = place.cooks(&["replay", witness, "--quiet", "--format", "json"]).json(1);
     assert_eq!((kinds(&replayed), number(&replayed, "blocked")), (vec!["deadlock"], 1));
     assert_eq!(replayed["anomalies"][0]["summary"], anomaly["summary"]);
 }

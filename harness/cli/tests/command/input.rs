@@ -168,7 +168,7 @@ fn a_witness_that_is_none_is_refused() {
     fs::write(place.path("half.json"), half).expect("a copy");
     fs::write(place.path("edited.json"), whole.replacen("\"choice\": \"A\"", "\"choice\": \"B\"", 1))
         .expect("a copy");
-    fs::write(place.path("later.json"), whole.replacen("\"format\": 1", "\"format\": 99", 1))
+    fs::write(place.path("later.json"), whole.replacen("\"format\": 2", "\"format\": 99", 1))
         .expect("a copy");
     fs::write(place.path("empty.json"), "").expect("a file");
     fs::remove_dir_all(place.path("cooks-output")).expect("it is there");
@@ -181,7 +181,7 @@ fn a_witness_that_is_none_is_refused() {
         ("half.json", "half.json: the file is cut off at line "),
         ("empty.json", "empty.json: "),
         ("edited.json", "edited.json: this witness was edited or damaged"),
-        ("later.json", "later.json: a witness of format 99; this version reads format 1"),
+        ("later.json", "later.json: a witness of format 99; this version reads formats 1 to 2"),
     ] {
         let run = place.cooks(&["replay", file]);
         run.refuses(2, message);
@@ -198,7 +198,7 @@ fn a_replay_of_something_else_is_a_divergence() {
     let script = format!("sh {}", place.path("run.sh").display());
     place.explore(1, &[&script, &script], &["--dir", "work"]);
     fs::write(place.path("run.sh"), "read x < n; rm n; echo $((x+1)) > n\n").expect("it can be written");
-    let run = place.cooks(&["replay", "cooks-output/work-1-lost-update.json"]);
+    let run = place.cooks(&["replay", "--quiet", "cooks-output/work-1-lost-update.json"]);
     run.refuses(5, "cooks: divergence at step ");
     assert_eq!(run.stderr.lines().count(), 1, "{}", run.stderr);
 }

@@ -13,6 +13,7 @@ mod overlay;
 mod search;
 mod shards;
 mod stopping;
+mod strangers;
 mod stress;
 mod suite;
 mod support;

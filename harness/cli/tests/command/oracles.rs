@@ -41,7 +41,10 @@ fn an_invariant_is_checked_in_every_final_workspace() {
     assert_eq!(kinds(&report), ["check-failed"]);
     assert_eq!((number(&report, "distinct_outcomes"), number(&report, "serial_outcomes")), (2, 2));
     let witness = report["anomalies"][0]["witness"].as_str().expect("a path");
-    assert_eq!(kinds(&place.cooks(&["replay", witness, "--format", "json"]).json(1)), ["check-failed"]);
+    assert_eq!(
+        kinds(&place.cooks(&["replay", witness, "--quiet", "--format", "json"]).json(1)),
+        ["check-failed"]
+    );
     place.explore(0, &commands, &["--check", "test -s f"]);
 }
 

@@ -48,7 +48,7 @@ fn explore(place: &Place, code: i32, commands: &[&str], options: &[&str]) -> Val
 fn replays(place: &Place, report: &Value) {
     for anomaly in report["anomalies"].as_array().expect("a list") {
         let witness = anomaly["witness"].as_str().expect("a path");
-        let replayed = cooks(place, &["replay", witness, "--format", "json"]).json(1);
+        let replayed = cooks(place, &["replay", witness, "--quiet", "--format", "json"]).json(1);
         assert_eq!(replayed["anomalies"][0]["kind"], anomaly["kind"]);
     }
 }

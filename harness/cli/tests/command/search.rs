@@ -167,7 +167,7 @@ fn a_witness_is_as_simple_as_can_be_and_says_what_it_hangs_on() {
         let operation = |step: &Value| step["operation"].as_str().map(str::to_owned).unwrap_or_default();
         assert!([first, second].iter().all(|step| operation(step).contains(" n")), "{critical:?}");
         let witness = lost["witness"].as_str().expect("a path");
-        let replayed = place.cooks(&["replay", witness, "--format", "json"]).json(1);
+        let replayed = place.cooks(&["replay", witness, "--quiet", "--format", "json"]).json(1);
         assert_eq!(replayed["anomalies"][0]["critical"], lost["critical"]);
         let human: Run = place.cooks(&["replay", witness]);
         assert!(human.stdout.contains("\nIt hangs on step "), "{}", human.stdout);

@@ -38,7 +38,7 @@ fn an_order_of_threads_is_found_that_another_process_can_see() {
     assert_eq!(counts(&fixed), [2, 0, 2]);
     assert_eq!(counts(&explored), [2 + 1 + 4, 0, 3]);
     let witness = explored["anomalies"][0]["witness"].as_str().expect("a path");
-    let again = place.cooks(&["replay", witness, "--format", "json"]).json(1);
+    let again = place.cooks(&["replay", witness, "--quiet", "--format", "json"]).json(1);
     assert_eq!(kinds(&again), ["dirty-read"]);
 }
 

@@ -60,7 +60,7 @@ fn servers_that_load_afresh_without_a_lock_lose_updates() {
     // It stands alone.
     std::fs::remove_file(place.path("one")).expect("a file");
     std::fs::remove_file(place.path("two")).expect("a file");
-    place.cooks(&["replay", witness, "--format", "json"]).json(1);
+    place.cooks(&["replay", witness, "--quiet", "--format", "json"]).json(1);
 }
 
 /// The stale cache: each request is whole under the lock, none overlaps with another, and updates are lost.

@@ -33,6 +33,7 @@ fn read(trace: &str) -> Finding {
         witness: Some("cooks-output/agents-1-lost-update.json".into()),
         replayed: 3,
         hits: None,
+        stderr: Default::default(),
     }
 }
 

@@ -303,6 +303,7 @@ fn without_steps_there_is_still_a_report() {
         witness: None,
         replayed: 0,
         hits: None,
+        stderr: Default::default(),
     };
     check(
         &report(Verdict::Anomaly, &["true", "true"], vec![found]),

@@ -1,0 +1,61 @@
+//! Anomalies are on disk as soon as they are found. A witness that cannot be written costs that one witness.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use cooks_harness::report::Finding;
+use cooks_harness::session::Keep;
+use cooks_harness::witness::{self, Kept, Witness, WitnessError};
+
+use crate::say;
+
+/// Writes the witnesses of one exploration into a folder.
+pub struct Folder {
+    folder: PathBuf,
+    scenario: String,
+    kept: BTreeMap<usize, Kept>,
+}
+
+impl Folder {
+    /// Of the exploration of a scenario.
+    pub fn new(folder: PathBuf, scenario: String) -> Self {
+        Self { folder, scenario, kept: BTreeMap::new() }
+    }
+
+    fn write(&mut self, number: usize, finding: &Finding, witness: &Witness) -> Result<&Kept, WitnessError> {
+        match self.kept.remove(&number) {
+            Some(mut kept) => {
+                let replaced = kept.replace(witness);
+                // What was there is there still.
+                let kept = self.kept.entry(number).or_insert(kept);
+                replaced.map(|()| &*kept)
+            }
+            None => {
+                let stem = witness::stem(&self.scenario, number, &finding.anomaly.kind.to_string());
+                let kept = witness::keep(&self.folder, &stem, witness)?;
+                Ok(self.kept.entry(number).or_insert(kept))
+            }
+        }
+    }
+}
+
+impl Keep for Folder {
+    fn found(&mut self, number: usize, finding: &mut Finding, witness: &Witness) {
+        match self.write(number, finding, witness) {
+            Ok(kept) => finding.witness = Some(kept.path().display().to_string()),
+            Err(error) => {
+                finding.witness = self.kept.get(&number).map(|kept| kept.path().display().to_string());
+                say::a_line("", &format!("cooks: no witness of anomaly {number}: {error}"));
+            }
+        }
+    }
+
+    fn withdrawn(&mut self, number: usize) {
+        if let Some(error) = self.kept.remove(&number).and_then(|kept| kept.remove().err()) {
+            say::a_line(
+                "",
+                &format!("cooks: the witness of an anomaly that did not repeat is left: {error}"),
+            );
+        }
+    }
+}
