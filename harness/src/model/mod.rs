@@ -5,6 +5,7 @@
 
 mod access;
 mod execution;
+pub mod footprint;
 mod gap;
 mod happens_before;
 mod operation;
@@ -18,6 +19,7 @@ mod verdict;
 pub(crate) use access::Key;
 pub use access::{Access, AccessKind, Location, ObjectId, Way};
 pub use execution::{CallResult, Choice, Cut, Ending, Event, Execution, Status, View, Waiting};
+pub use footprint::Footprint;
 pub use gap::{Gap, GapKind, Reach, Sighting};
 pub use happens_before::HappensBefore;
 pub use operation::{Acquisition, Call, Count, LockMode, Need, Operation, Payload};
