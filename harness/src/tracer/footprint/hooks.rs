@@ -1,0 +1,237 @@
+//! What a call at its entry does outside the workspace: what it reads is recorded, what it may change awaits its result.
+
+use super::calls::{Opening, Renaming, Role, Use, descriptor_use, role};
+use super::effects::Effect;
+use super::walk::{End, Follower, Found, Spot, Walked};
+use super::{Lookup, Recorder};
+use crate::model::GapKind;
+use crate::model::footprint::Thing;
+use crate::tracer::decode::{Action, Caller, Decision, World};
+use crate::tracer::execution::Running;
+use crate::tracer::paths::{Departed, inside, proc_link};
+
+/// A call at its entry.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    /// Its name.
+    pub name: &'static str,
+    /// Its arguments.
+    pub arguments: [u64; 6],
+    /// The flags with which it opens.
+    pub open_flags: i32,
+}
+
+/// The ends of a call's paths that may be changed.
+#[derive(Default)]
+struct Ends {
+    from: Option<Spot>,
+    to: Option<(Spot, Role)>,
+    effects: Vec<Effect>,
+}
+
+/// Records what a call touches outside the workspace. Gives the decision about it, by which its result is seen if that counts.
+pub fn note(world: &mut World, caller: &Caller<'_>, entry: Entry, decision: Decision) -> Decision {
+    let departed = world.paths.take_departed();
+    let Some(recorder) = &world.footprint else { return decision };
+    let mut recorder = recorder.borrow_mut();
+    let follower = Follower { task: caller.tracee.id(), process: caller.process };
+    let mut ends = Ends::default();
+    for path in &departed {
+        recorder.note_path(path, follower, entry, &mut ends);
+    }
+    if let Some((number, what)) = descriptor_use(entry.name, entry.arguments) {
+        let is_scheduled = || caller.descriptors.borrow().get(number).is_some();
+        // Only a process that writes a file without reading it learns something new by looking at its status.
+        if (what != Use::Looks || recorder.writes(caller.process)) && !is_scheduled() {
+            recorder.note_descriptor(number, what, follower, &mut ends);
+        }
+    }
+    let sightings = recorder.take_sightings();
+    let effects = ends.into_effects();
+    let decision = match decision {
+        Decision::Pass if !effects.is_empty() => Decision::Watch(Action::None),
+        decision => decision,
+    };
+    if !effects.is_empty() && !matches!(decision, Decision::Answer { .. }) {
+        let is_held = matches!(decision, Decision::Hold(_));
+        recorder.await_result(follower.task, follower.process, effects, is_held);
+    }
+    drop(recorder);
+    world.not_covered.extend(sightings.into_iter().map(|sighting| sighting.detail));
+    decision
+}
+
+impl Ends {
+    /// What the call changes, of calls with two paths from both.
+    fn into_effects(self) -> Vec<Effect> {
+        let Self { from, to, mut effects } = self;
+        match (from, to) {
+            (Some(from), Some((to, Role::Renames(Renaming::Exchanges)))) => {
+                if from.found.is_some() && to.found.is_some() {
+                    effects.push(Effect::Exchange(from, to));
+                }
+            }
+            (Some(Spot { found: None, .. }), _) => {}
+            (Some(from), Some((to, role))) => effects.extend(Self::renamed(from, to, role)),
+            // The other end is in the workspace.
+            (Some(from), None) => effects.push(Effect::Remove { spot: from, moved: false }),
+            (None, Some((to, Role::Renames(_) | Role::MakesLink))) => effects.push(Effect::Make(to)),
+            (None, _) => {}
+        }
+        effects
+    }
+
+    fn renamed(from: Spot, to: Spot, role: Role) -> Vec<Effect> {
+        let Some(Found { inode, numbers, .. }) = from.found.clone() else { return Vec::new() };
+        let fails = to.found.is_some() && matches!(role, Role::MakesLink | Role::Renames(Renaming::Keeps));
+        // Two names of one file stay.
+        if fails || to.found.as_ref().is_some_and(|found| found.numbers == numbers) {
+            return Vec::new();
+        }
+        let named = Effect::Name(to, inode.clone());
+        if role == Role::MakesLink {
+            return vec![Effect::Change { inode, path: from.path, whole: false }, named];
+        }
+        vec![Effect::Remove { spot: from, moved: true }, named]
+    }
+}
+
+impl Recorder {
+    fn note_path(&mut self, departed: &Departed, follower: Follower, entry: Entry, ends: &mut Ends) {
+        let process = follower.process;
+        let role = role(entry.name, departed.number, entry.arguments, entry.open_flags);
+        if role == Role::Looks && self.is_known(departed, process) {
+            return;
+        }
+        let (key, walked) = self.follow(departed, follower);
+        self.note_lookup(departed, &walked, process);
+        // Whether there is something at the last name makes no difference to calls that make or replace it.
+        let blind = matches!(role, Role::Opens(Opening { creates: true, exclusive: false, .. }))
+            || role == Role::Renames(Renaming::Replaces);
+        let at_place = matches!(&walked.end, End::Place(Spot { name: Some(_), .. }));
+        let last = walked.names.len().saturating_sub(1);
+        for (number, (thing, path)) in walked.names.iter().enumerate() {
+            self.read(process, thing, path, !(blind && at_place && number == last));
+        }
+        match &walked.end {
+            End::Place(spot) => self.note_spot(spot, role, process, ends),
+            End::Processes => self.see_processes(process, &departed.path),
+            End::Scheduled { in_workspace: true } if departed.ends_outside => {
+                let path = Some(departed.path.clone());
+                let what = format!("a path outside that leads into the workspace: {}", departed.path);
+                self.see(GapKind::UnresolvedIdentity, process, path, &what);
+            }
+            End::Scheduled { .. } | End::NoState | End::Nowhere => {}
+        }
+        if role == Role::Looks {
+            self.remember(&key, process);
+        }
+    }
+
+    fn see_processes(&mut self, process: usize, path: &str) {
+        let what = "what /proc says of other processes";
+        self.see(GapKind::OtherProcess, process, Some(path.to_owned()), what);
+    }
+
+    fn note_lookup(&mut self, departed: &Departed, walked: &Walked, process: usize) {
+        let Some(lookups) = self.lookups.as_mut().and_then(|of| of.get_mut(process)) else { return };
+        let found = match &walked.end {
+            End::Place(spot) => spot.found.as_ref(),
+            _ => None,
+        };
+        let Departed { base, path, .. } = departed;
+        let path = if path.starts_with('/') { path.clone() } else { format!("{base}/{path}") };
+        let size = found.filter(|found| found.kind == libc::S_IFREG).map(|found| found.size);
+        let found = found.is_some() || !matches!(walked.end, End::Place(_) | End::Nowhere);
+        lookups.push(Lookup { path, found, size });
+    }
+
+    /// What a call does with what is at the end of its path.
+    fn note_spot(&mut self, spot: &Spot, role: Role, process: usize, ends: &mut Ends) {
+        let found = spot.found.as_ref();
+        let alters = |whole| {
+            let change =
+                |of: &Found| Effect::Change { inode: of.inode.clone(), path: spot.path.clone(), whole };
+            found.map(change)
+        };
+        match role {
+            Role::Looks => self.read_found(spot, process, true),
+            Role::Alters => ends.effects.extend(alters(false)),
+            Role::Opens(opening) => {
+                if opening.writes {
+                    self.now.writers.insert(process);
+                }
+                match found {
+                    None if opening.creates => ends.effects.push(Effect::Make(spot.clone())),
+                    None => {}
+                    Some(_) if opening.exclusive => {}
+                    Some(found) => {
+                        if opening.reads && !opening.empties {
+                            self.read_found(spot, process, true);
+                        }
+                        let changes = opening.writes || opening.empties || found.kind == libc::S_IFIFO;
+                        ends.effects.extend(alters(opening.empties).filter(|_| changes));
+                    }
+                }
+            }
+            Role::Makes => {
+                if found.is_none() {
+                    ends.effects.push(Effect::Make(spot.clone()));
+                }
+            }
+            Role::Removes { directory } => {
+                if let (true, Some(found)) = (directory, found) {
+                    self.read(process, &Thing::Listing(found.inode.clone()), &spot.path, true);
+                }
+                if found.is_some() {
+                    ends.effects.push(Effect::Remove { spot: spot.clone(), moved: false });
+                }
+            }
+            Role::IsRenamed | Role::IsLinked => ends.from = Some(spot.clone()),
+            Role::Renames(_) | Role::MakesLink => ends.to = Some((spot.clone(), role)),
+        }
+    }
+
+    fn read_found(&mut self, spot: &Spot, process: usize, sees: bool) {
+        if let Some(found) = &spot.found {
+            self.read(process, &Thing::Inode(found.inode.clone()), &spot.path, sees);
+        }
+    }
+
+    /// A call on a descriptor of something outside.
+    fn note_descriptor(&mut self, number: i32, what: Use, follower: Follower, ends: &mut Ends) {
+        let link = format!("/proc/{}/fd/{number}", follower.task);
+        let Ok(path) = proc_link(&link) else { return };
+        let no_file = !path.starts_with('/') || path.starts_with("/memfd:");
+        let not_shared = no_file || inside(&path).is_some() || path.starts_with("/sys/");
+        if path == "/proc" && what == Use::Lists {
+            return self.see_processes(follower.process, &path);
+        }
+        if not_shared || path.starts_with("/proc/") {
+            return;
+        }
+        let Ok(status) = nix::sys::stat::stat(link.as_str()) else { return };
+        let found = self.view.found(&status);
+        if !matches!(found.kind, libc::S_IFREG | libc::S_IFDIR) {
+            return;
+        }
+        match what {
+            Use::Lists => self.read(follower.process, &Thing::Listing(found.inode), &path, true),
+            Use::Looks => self.read(follower.process, &Thing::Inode(found.inode), &path, true),
+            Use::Alters => ends.effects.push(Effect::Change { inode: found.inode, path, whole: false }),
+        }
+    }
+}
+
+impl Running<'_> {
+    /// What has become of a process's beginning, and of what is known of its end, when it has a call decided that touches things outside.
+    pub(super) fn note_outside_writes(&mut self, process: usize, decision: &Decision) {
+        let Some(recorder) = &self.world.footprint else { return };
+        let writes = recorder.borrow().writes(process);
+        self.processes[process].segment.seen |= writes;
+        // What it does outside is not done again by a copy of it.
+        if matches!(decision, Decision::Watch(Action::None)) {
+            self.processes[process].end_prefix();
+        }
+    }
+}
