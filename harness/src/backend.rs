@@ -1,6 +1,6 @@
 //! What runs one execution: real processes under ptrace, or scripted operations without processes.
 
-use crate::model::{Choice, Execution, View};
+use crate::model::{Choice, Execution, Sighting, View};
 
 /// Picks what happens next in one execution.
 pub trait Chooser {
@@ -44,8 +44,8 @@ pub trait Backend {
     /// Where the machinery fails or the search is interrupted.
     fn execute(&mut self, chooser: &mut dyn Chooser, detail: Detail) -> Result<Execution, Self::Error>;
 
-    /// What the executions so far did that the search cannot see or control, in words, sorted, each once.
-    fn not_covered(&self) -> Vec<String> {
+    /// What the executions so far did that was not scheduled, or could not be decided: sorted, each once.
+    fn not_covered(&self) -> Vec<Sighting> {
         Vec::new()
     }
 }

@@ -1,3 +1,5 @@
+//! Coverage gaps: what the processes may share that was not scheduled, or could not be decided.
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -155,6 +157,47 @@ pub struct Sighting {
     pub detail: String,
     /// Whether it can hide a race.
     pub reach: Reach,
+}
+
+impl Sighting {
+    /// Something that can hide a race, whatever the other processes do.
+    #[must_use]
+    pub fn new(kind: GapKind, process: ProcessId, detail: impl Into<String>) -> Self {
+        Self { kind, process, path: None, detail: detail.into(), reach: Reach::Always }
+    }
+
+    /// The same about this file.
+    #[must_use]
+    pub fn about(self, path: impl Into<String>) -> Self {
+        Self { path: Some(path.into()), ..self }
+    }
+
+    /// The same, if it hides a race only if another process uses what has this key.
+    #[must_use]
+    pub fn if_met(self, key: impl Into<String>, changes: bool) -> Self {
+        Self { reach: Reach::IfMet { key: key.into(), changes }, ..self }
+    }
+
+    /// The same, if it is listed only.
+    #[must_use]
+    pub fn harmless(self) -> Self {
+        Self { reach: Reach::Never, ..self }
+    }
+
+    /// Whether it may hide a race.
+    #[must_use]
+    pub fn may_hide(&self) -> bool {
+        self.reach != Reach::Never
+    }
+}
+
+/// A sighting as it is said in a list: what it is, and which file it is about.
+#[must_use]
+pub fn sentence(sighting: &Sighting) -> String {
+    match &sighting.path {
+        Some(path) => format!("{}: {path}", sighting.detail),
+        None => sighting.detail.clone(),
+    }
 }
 
 /// A coverage gap: what two processes may share that was not scheduled, or could not be decided.

@@ -6,7 +6,7 @@
 mod access;
 mod execution;
 pub mod footprint;
-mod gap;
+pub mod gap;
 mod happens_before;
 mod operation;
 mod outcome;

@@ -8,7 +8,7 @@ use super::ahead::Bench;
 use super::finish::Afterwards;
 use super::{Job, SessionError, tracer_of};
 use crate::backend::{Backend, Chooser, Detail};
-use crate::model::{Execution, Tree};
+use crate::model::{Execution, Sighting, Tree};
 use crate::oracle::CheckRun;
 use crate::tracer::{self, Tracer};
 
@@ -18,7 +18,7 @@ pub(super) struct Seen {
     /// Of the user's check, where there is one.
     pub(super) check: Option<CheckRun>,
     /// What of it was not covered.
-    pub(super) not_covered: BTreeSet<String>,
+    pub(super) not_covered: BTreeSet<Sighting>,
 }
 
 /// That of the search itself: its tracer runs other things as well.
@@ -26,7 +26,7 @@ pub(super) struct OfTheSearch<'s> {
     pub(super) tracer: &'s mut Tracer,
     pub(super) afterwards: &'s Afterwards,
     /// What the tracer did not cover in what is no execution of the search.
-    pub(super) before: BTreeSet<String>,
+    pub(super) before: BTreeSet<Sighting>,
 }
 
 impl<'s> OfTheSearch<'s> {

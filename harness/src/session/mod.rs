@@ -25,7 +25,10 @@ pub use self::stress::{Stress, Stressed, stress};
 pub use self::together::explore_together;
 use crate::backend::Backend;
 use crate::explore::Counts;
-use crate::model::{Anomaly, Cut, Ending, Execution, Kind, Outcome, ProcessId, Tree, Units, Verdict};
+use crate::model::gap::sentence;
+use crate::model::{
+    Anomaly, Cut, Ending, Execution, Kind, Outcome, ProcessId, Sighting, Tree, Units, Verdict,
+};
 use crate::oracle::{
     BadGlob, Case, CheckRun, Normalize, SerialOutcomes, candidate_orders, conflict_serializable, judge,
 };
@@ -140,7 +143,7 @@ struct Session<'a> {
     witnesses: Vec<Witness>,
     begun: Instant,
     /// What was not covered in the executions of the search.
-    not_covered: BTreeSet<String>,
+    not_covered: BTreeSet<Sighting>,
     /// The last line of what each process said in the first serial run, where it failed there.
     last_words: BTreeMap<ProcessId, String>,
     /// The orders of tasks, of each process, in which the serial orders were run.
@@ -366,8 +369,8 @@ impl<'a> Session<'a> {
 
     /// What this session could not see or control, and what a reader should know of how the verdict came about.
     fn not_covered(&self) -> Vec<String> {
-        let mut not_covered = self.tracer.not_covered().into_iter().collect::<BTreeSet<String>>();
-        not_covered.extend(self.not_covered.iter().cloned());
+        let seen = self.tracer.not_covered();
+        let not_covered: BTreeSet<String> = seen.iter().chain(&self.not_covered).map(sentence).collect();
         not_covered.into_iter().chain(self.remarks()).collect()
     }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::{ALL_ORDERS, Session, SessionError};
 use crate::backend::Backend;
 use crate::explore::{Merge, Picked, Serial, count_of_merges, next_merge};
+use crate::model::gap::sentence;
 use crate::model::{Ending, Execution, Exit, Outcome, ProcessId};
 use crate::oracle::{Order, SerialRun, orders};
 use crate::report::words::pending;
@@ -36,14 +37,17 @@ impl Session<'_> {
             self.run_helped_orders()?;
         }
         if self.serial.runs().is_empty() {
-            let mut notes = self.tracer.not_covered();
+            let mut notes: BTreeSet<String> = self.tracer.not_covered().iter().map(sentence).collect();
             if notes.is_empty() {
                 notes.extend(self.stuck.clone());
             }
             let why = if notes.is_empty() {
                 format!("none does within {} steps (--max-steps)", self.most_steps())
             } else {
-                format!("in each of them a process waits for what does not come ({})", notes.join("; "))
+                format!(
+                    "in each of them a process waits for what does not come ({})",
+                    notes.into_iter().collect::<Vec<_>>().join("; ")
+                )
             };
             return Err(SessionError::NoSerialOrder(why));
         }

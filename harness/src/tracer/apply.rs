@@ -20,7 +20,8 @@ use super::told;
 use super::tracee::{Registers, Resume, Stop, Waited};
 use crate::backend::Detail;
 use crate::model::{
-    Access, AccessKind, CallResult, Event, Location, ObjectId, Operation, Payload, ProcessId, Way,
+    Access, AccessKind, CallResult, Event, GapKind, Location, ObjectId, Operation, Payload, ProcessId,
+    Sighting, Way,
 };
 
 impl Running<'_> {
@@ -47,7 +48,7 @@ impl Running<'_> {
                 self.advance_clock(name.process, &operation);
                 self.world.changes.note(&operation);
                 self.run_out_due(name.process)?;
-                self.remember(&operation, &held.action);
+                self.remember(name.process, &operation, &held.action);
                 if let Some(event) = self.try_part(name, &held, entry)? {
                     return Ok(event);
                 }
@@ -61,7 +62,7 @@ impl Running<'_> {
                     return Ok(self.done(name, operation, 0, None));
                 };
                 if result < 0 {
-                    self.note_refusal(&operation, result);
+                    self.note_refusal(name.process, &operation, result);
                     only_looked(&mut operation, &held.action);
                     operation.adds.clear();
                 }
@@ -151,7 +152,7 @@ impl Running<'_> {
         tracee.interrupt()?;
         let stop = tracee.wait_for_stop()?;
         let registers = tracee.registers()?;
-        self.note_unexpected_wait(registers.call());
+        self.note_unexpected_wait(name.process, registers.call());
         let is_part = stop == Stop::CallExit && registers.result() > 0;
         Ok((if is_part { registers.result() } else { -i64::from(libc::EAGAIN) }, None))
     }
@@ -215,6 +216,7 @@ impl Running<'_> {
         result: i64,
         operation: Option<&Operation>,
     ) -> Result<(), TraceError> {
+        self.settle_footprint(name, result);
         let now = self.processes[name.process].clock;
         let number = self.number(name.process);
         for access in operation.iter().flat_map(|operation| &operation.accesses) {
@@ -223,14 +225,15 @@ impl Running<'_> {
             }
         }
         for access in operation.iter().flat_map(|operation| &operation.accesses) {
-            self.note_change_of_mapped(name.process, access);
+            let path = operation.and_then(|operation| operation.call.path.as_deref());
+            self.note_change_of_mapped(name.process, path, access);
         }
         // Closing frees the descriptor even where it tells of an error.
         if let Action::Close(numbers) = action {
             return self.close_descriptors(name, numbers);
         }
         if result < 0 {
-            return self.apply_failure(action);
+            return self.apply_failure(action, result);
         }
         match action {
             Action::Open { object, path, flags } => {
@@ -282,7 +285,7 @@ impl Running<'_> {
                 become_socket(description, path, Stage::End(connection));
             }
             Action::Meet { description, peer } => {
-                self.note_connected_anew(description, peer.as_ref());
+                self.note_connected_anew(name.process, description, peer.as_ref());
                 self.meets(description, peer.clone())?;
             }
             Action::Accept { from, kind, path, flags } => {
@@ -333,9 +336,8 @@ impl Running<'_> {
                 self.world.mapped.entry(*object).or_default().insert(name.process);
             }
             Action::OwnDescriptors { numbers, closes } => self.own_descriptors(name, numbers, *closes)?,
-            Action::Note(what) => {
-                self.world.not_covered.insert(what.clone());
-            }
+            Action::Note { done, .. } => self.world.not_covered.extend(done.iter().cloned()),
+            Action::MeetNetwork(number) => self.meets_network(name, *number)?,
             Action::Unknown(what) => {
                 let process = ProcessId(name.process);
                 return Err(TraceError::NotUnderstood { process, what: what.clone() });
@@ -358,7 +360,12 @@ impl Running<'_> {
         Ok(())
     }
 
-    fn apply_failure(&mut self, action: &Action) -> Result<(), TraceError> {
+    fn apply_failure(&mut self, action: &Action, result: i64) -> Result<(), TraceError> {
+        if let Action::Note { done, failed } = action {
+            let goes_on = result == -i64::from(libc::EINPROGRESS);
+            let seen = if goes_on { done } else { failed };
+            self.world.not_covered.extend(seen.iter().cloned());
+        }
         // A conversion of a flock that is refused has given up the lock that was held.
         if let Action::Lock { claim, .. } = action
             && claim.family == super::locks::Family::Flock
@@ -420,14 +427,16 @@ impl Running<'_> {
     }
 
     /// A change of a file that another process has mapped may show in that mapping.
-    fn note_change_of_mapped(&mut self, process: usize, access: &Access) {
+    fn note_change_of_mapped(&mut self, process: usize, path: Option<&str>, access: &Access) {
         let Access { location: Location::Data { object, .. }, kind: AccessKind::Write } = access else {
             return;
         };
         let mapped = self.world.mapped.get(object);
         if mapped.is_some_and(|by| by.iter().any(|other| *other != process)) {
             let what = "reads through a mapping of a file that another process changes";
-            self.world.not_covered.insert(what.into());
+            let what = Sighting::new(GapKind::SharedMemory, ProcessId(process), what);
+            let path = path.map(|path| what.clone().about(path));
+            self.world.not_covered.insert(path.unwrap_or(what));
         }
     }
 

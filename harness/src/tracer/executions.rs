@@ -8,7 +8,9 @@ use super::execution::Running;
 use super::input::Feed;
 use super::{Learned, TraceError, Tracer};
 use crate::backend::{Backend, Chooser, Detail};
-use crate::model::{Choice, Ending, Event, Execution, Exit, Outcome, ProcessId, Status, Strands, View};
+use crate::model::{
+    Choice, Ending, Event, Execution, Exit, Outcome, ProcessId, Sighting, Status, Strands, View,
+};
 
 impl Backend for Tracer {
     type Error = TraceError;
@@ -25,7 +27,7 @@ impl Backend for Tracer {
         Ok(execution)
     }
 
-    fn not_covered(&self) -> Vec<String> {
+    fn not_covered(&self) -> Vec<Sighting> {
         self.not_covered.iter().cloned().collect()
     }
 }
@@ -104,6 +106,7 @@ impl Tracer {
         let (ending, ends, learned) = {
             let mut world = self.world(&survey)?;
             world.inputs = self.inputs()?;
+            self.footprint.borrow_mut().begin();
             let known = (&mut self.beginnings[..], &mut self.known, self.all_covered);
             let mut running = Running::start(&self.sandbox, programs, known, world, detail, &self.stop)?;
             running.preferred = preferred.to_vec();

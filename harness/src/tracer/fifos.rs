@@ -5,7 +5,7 @@ use super::decode::{Action, Held};
 use super::execution::Running;
 use super::streams::{End, Streams};
 use super::task::{Name, State};
-use crate::model::{Access, Location, Operation, ProcessId};
+use crate::model::{Access, GapKind, Location, Operation, ProcessId};
 
 impl Running<'_> {
     /// Has a task open an end of a FIFO of which nobody has the other end open. `None` where it waits for that now, in the kernel.
@@ -69,7 +69,11 @@ impl Running<'_> {
         if let Action::OpenFifo { object, flags, .. } = held.action {
             let closed = Streams::closed(&self.world.streams.closing(End::Fifo(object, flags)));
             self.world.streams.note(ProcessId(name.process), &closed);
-            self.world.not_covered.insert("signals to who waits for the other end of a FIFO".into());
+            self.sight(
+                name.process,
+                GapKind::Signal,
+                "signals to a task that waits for the other end of a FIFO",
+            );
         }
         Ok(())
     }

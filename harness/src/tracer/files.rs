@@ -17,6 +17,8 @@ pub enum What {
     Fifo(ObjectId),
     /// A Unix socket.
     Socket(Socket),
+    /// A socket of the network for datagrams, connected.
+    Network,
     /// A source of random bytes outside of it.
     Random,
     /// The standard input of a process that is asked.
@@ -131,7 +133,9 @@ impl Description {
     pub fn object(&self) -> Option<ObjectId> {
         match self.what {
             What::Object(object) | What::Fifo(object) => Some(object),
-            What::Socket(_) | What::Random | What::Input | What::Timer | What::Epoll(_) => None,
+            What::Socket(_) | What::Network | What::Random | What::Input | What::Timer | What::Epoll(_) => {
+                None
+            }
         }
     }
 }

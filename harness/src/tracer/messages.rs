@@ -13,7 +13,7 @@ use super::files::{Description, What};
 use super::sockets::{Peer, Socket, Stage};
 use super::streams::{End, Streams, cost};
 use super::task::{Name, State};
-use crate::model::{Access, AccessKind, Location, ObjectId, Operation, ProcessId, Way};
+use crate::model::{Access, AccessKind, GapKind, Location, ObjectId, Operation, ProcessId, Sighting, Way};
 
 const WOULD_WAIT: i64 = -(libc::EAGAIN as i64);
 
@@ -52,10 +52,13 @@ impl Running<'_> {
                 if let End::Fifo(object, _) = end
                     && !self.world.streams.lay(*object, *written, *length, count)
                 {
-                    self.world.not_covered.insert("a FIFO of another size than usual".into());
+                    self.sight(name.process, GapKind::Pipe, "a FIFO of another size than usual");
                 }
                 if matches!(end, End::Connection(..)) && *written {
-                    self.note_full(*fits && (count < *length && result >= 0 || result == WOULD_WAIT));
+                    self.note_full(
+                        name.process,
+                        *fits && (count < *length && result >= 0 || result == WOULD_WAIT),
+                    );
                     self.world.streams.charge(*end, u64::try_from(result).unwrap_or(0));
                 }
                 if moved > 0 {
@@ -71,7 +74,7 @@ impl Running<'_> {
                 operation.adds = vec![(End::Listener(*to).stream(true), 1)];
             }
             Action::Post { by, as_peer, length, fits, .. } => {
-                self.note_full(result == WOULD_WAIT && (*fits || is_full_of_own(by, *length)));
+                self.note_full(name.process, result == WOULD_WAIT && (*fits || is_full_of_own(by, *length)));
                 if *as_peer && result == -i64::from(libc::ECONNREFUSED) {
                     self.lose_peer(by, operation)?;
                 }
@@ -81,7 +84,7 @@ impl Running<'_> {
                 operation.adds = vec![(ends.clone(), 1)];
                 operation.accesses.push(Access::join(ends));
             }
-            Action::Connect { .. } if result < 0 => self.note_full(result == WOULD_WAIT),
+            Action::Connect { .. } if result < 0 => self.note_full(name.process, result == WOULD_WAIT),
             Action::Accept { from, .. } if result >= 0 => {
                 operation.adds = vec![(End::Listener(*from).stream(false), -1)];
             }
@@ -97,10 +100,24 @@ impl Running<'_> {
         Ok(())
     }
 
+    /// Takes note of what a process did that can hide a race.
+    pub(super) fn sight(&mut self, process: usize, kind: GapKind, what: impl Into<String>) {
+        self.world.not_covered.insert(Sighting::new(kind, ProcessId(process), what));
+    }
+
+    /// A socket of the network has whom to send to: it is known by its descriptor from here on.
+    pub(super) fn meets_network(&mut self, name: &Name, number: i32) -> Result<(), TraceError> {
+        let link = format!("/proc/{}/fdinfo/{number}", self.task(name)?.tracee.id());
+        let said = std::fs::read_to_string(link)?;
+        let flags = said.lines().find_map(|line| line.strip_prefix("flags:"));
+        let flags = flags.and_then(|flags| i32::from_str_radix(flags.trim(), 8).ok());
+        self.opened(name, number, What::Network, None, false, flags.unwrap_or(libc::O_RDWR))
+    }
+
     /// One is full that should not be: what comes of that depends on more than is known here.
-    pub(super) fn note_full(&mut self, is_full: bool) {
+    pub(super) fn note_full(&mut self, process: usize, is_full: bool) {
         if is_full {
-            self.world.not_covered.insert("a Unix socket that is full".into());
+            self.sight(process, GapKind::Socket, "a Unix socket that is full");
         }
     }
 
@@ -126,11 +143,16 @@ impl Running<'_> {
     }
 
     /// One with a name that is connected to another one, or to none any more, loses what has come: that is not followed.
-    pub(super) fn note_connected_anew(&mut self, description: &Description, peer: Option<&Peer>) {
+    pub(super) fn note_connected_anew(
+        &mut self,
+        process: usize,
+        description: &Description,
+        peer: Option<&Peer>,
+    ) {
         let before = description.peer();
         let has_name = description.socket().is_some_and(|socket| socket.mailbox().is_some());
         if has_name && before.is_some() && before.as_ref() != peer {
-            self.world.not_covered.insert("a Unix socket with a name that is connected anew".into());
+            self.sight(process, GapKind::Socket, "a Unix socket with a name that is connected anew");
         }
     }
 
@@ -163,15 +185,16 @@ impl Running<'_> {
             let what = format!(
                 "the order in which tasks of {process} go on that wait for others (--threads explore)"
             );
-            self.world.not_covered.insert(what);
+            self.sight(name.process, GapKind::ThreadOrder, what);
         }
     }
 
     /// A call that was thought to come back sleeps.
-    pub(super) fn note_unexpected_wait(&mut self, call: u64) {
+    pub(super) fn note_unexpected_wait(&mut self, process: usize, call: u64) {
         let call = usize::try_from(call).ok().and_then(syscalls::Sysno::new);
         let name = call.map_or("a system call", |call| call.name());
-        self.world.not_covered.insert(format!("{name} that waits, as on a FIFO or socket that is full"));
+        let what = format!("{name} that waits, as on a FIFO or socket that is full");
+        self.sight(process, GapKind::Pipe, what);
     }
 }
 

@@ -22,6 +22,7 @@ mod executions;
 mod fifos;
 mod files;
 mod filter;
+mod footprint;
 mod free;
 mod ids;
 mod input;
@@ -59,6 +60,7 @@ mod units;
 mod vdso;
 mod waits;
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -74,6 +76,8 @@ pub use self::cores::{cores, move_to};
 use self::decode::World;
 pub use self::error::TraceError;
 use self::execution::Running;
+pub use self::footprint::Lookup;
+use self::footprint::Recorder;
 pub use self::free::{Free, Start};
 use self::known::Known;
 use self::laid::{Changes, Laid, Survey};
@@ -89,7 +93,7 @@ use self::streams::Streams;
 use self::timers::Timers;
 pub use self::units::unit;
 use crate::backend::Detail;
-use crate::model::{ProcessId, Root, Status, Strands, Tree};
+use crate::model::{Footprint, ProcessId, Root, Sighting, Status, Strands, Tree};
 use crate::workspace;
 
 /// The backend of real processes.
@@ -102,6 +106,8 @@ pub struct Tracer {
     known: Known,
     sandbox: Sandbox,
     outside: Option<Rc<Outside>>,
+    /// What is touched outside the workspace.
+    footprint: Rc<RefCell<Recorder>>,
     processes: usize,
     /// What they are asked, those that are.
     requests: Vec<Option<Arc<[String]>>>,
@@ -110,7 +116,7 @@ pub struct Tracer {
     initial: Tree,
     /// What is known of the workspace as it is, once it has been laid out.
     laid: Option<Laid>,
-    not_covered: BTreeSet<String>,
+    not_covered: BTreeSet<Sighting>,
     /// Whether nothing has ever been in there.
     all_covered: bool,
     stop: Arc<AtomicBool>,
@@ -159,8 +165,10 @@ impl Tracer {
                 Some(Rc::new(outside))
             }
         };
+        let footprint = Recorder::new(sandbox.init(), root, programs.len())?;
         Ok(Self {
             outside,
+            footprint: Rc::new(RefCell::new(footprint)),
             beginnings,
             known: Known::default(),
             sandbox,
@@ -260,7 +268,7 @@ impl Tracer {
         let program = self.processes + other;
         let (survey, laid) = (self.survey()?, self.laid.take());
         let (exit, learned) = {
-            let world = self.world(&survey)?;
+            let world = World { footprint: None, ..self.world(&survey)? };
             let (programs, mut known) = (vec![program], Known::default());
             let known = (&mut [][..], &mut known, false);
             let mut running =
@@ -289,15 +297,34 @@ impl Tracer {
         Ok(self.sandbox.output(process.0)?.1)
     }
 
-    /// What it did since this was last taken that the search cannot see or control, in words.
+    /// What processes did since this was last taken that was not scheduled, or could not be decided.
     #[must_use]
-    pub fn take_not_covered(&mut self) -> BTreeSet<String> {
+    pub fn take_not_covered(&mut self) -> BTreeSet<Sighting> {
         std::mem::take(&mut self.not_covered)
     }
 
     /// Notes more of that.
-    pub fn note_not_covered(&mut self, what: BTreeSet<String>) {
+    pub fn note_not_covered(&mut self, what: BTreeSet<Sighting>) {
         self.not_covered.extend(what);
+    }
+
+    /// What each process has touched outside the workspace, in all executions so far.
+    #[must_use]
+    pub fn footprints(&self) -> Vec<Footprint> {
+        self.footprint.borrow().footprints().to_vec()
+    }
+
+    /// Records from now on which paths outside are looked up in an execution, or no longer. What is kept of earlier executions is not
+    /// looked up again: for the whole list, use [`Tracer::execute_afresh`].
+    pub fn record_lookups(&mut self, on: bool) {
+        self.footprint.borrow_mut().record_lookups(on);
+    }
+
+    /// The paths that led outside the workspace in the last execution, of each process in the order in which it looked them up. Empty
+    /// unless [`Tracer::record_lookups`] is on.
+    #[must_use]
+    pub fn last_lookups(&self) -> Vec<Vec<Lookup>> {
+        self.footprint.borrow().lookups()
     }
 
     fn paths(&self) -> Result<Paths, TraceError> {
@@ -333,12 +360,15 @@ impl Tracer {
             signalled: false,
             continued: false,
             inputs: BTreeMap::new(),
+            footprint: Some(Rc::clone(&self.footprint)),
         })
     }
 
     /// Takes up what processes did in the workspace, which had this survey when they began.
     fn learn(&mut self, survey: &Survey, laid: Option<Laid>, learned: Learned) {
-        self.all_covered &= learned.not_covered.is_empty();
+        self.footprint.borrow_mut().end();
+        let has_met = self.footprint.borrow().has_met();
+        self.all_covered &= !has_met && !learned.not_covered.iter().any(Sighting::may_hide);
         self.not_covered.extend(learned.not_covered);
         let known = self.all_covered && !learned.strangers;
         self.laid = laid;
@@ -352,7 +382,7 @@ impl Tracer {
 struct Learned {
     changes: Changes,
     strangers: bool,
-    not_covered: BTreeSet<String>,
+    not_covered: BTreeSet<Sighting>,
 }
 
 impl Learned {

@@ -12,7 +12,7 @@ use super::input::Pipe;
 use super::sandbox::Sandbox;
 use super::task::Name;
 use super::tracee::Registers;
-use crate::model::ProcessId;
+use crate::model::{GapKind, ProcessId, Sighting};
 
 /// How many bytes of each stream are kept.
 pub(super) const MOST_KEPT: u64 = 16 << 20;
@@ -116,7 +116,8 @@ impl Running<'_> {
             return Ok(None);
         }
         let process = ProcessId(name.process);
-        self.world.not_covered.insert(format!("what {process} prints beyond {} MiB", MOST_KEPT >> 20));
+        let what = format!("what {process} prints beyond {} MiB", MOST_KEPT >> 20);
+        self.world.sight(Sighting::new(GapKind::Output, process, what));
         Ok(i64::try_from(length).ok())
     }
 

@@ -22,7 +22,7 @@ use nix::unistd::{Pid, mkfifo};
 use super::decode::Action;
 use super::execution::Running;
 use super::files::Description;
-use crate::model::{AccessKind, Call, Entry, ObjectId, Operation, Tree};
+use crate::model::{AccessKind, Call, Entry, GapKind, ObjectId, Operation, ProcessId, Sighting, Tree};
 use crate::workspace;
 
 /// Directories of the root that are not watched: what is installed there is read all the time and seldom written; devices and what
@@ -335,7 +335,7 @@ impl Running<'_> {
     }
 
     /// Remembers what an operation may change outside of the workspace.
-    pub(super) fn remember(&mut self, operation: &Operation, action: &Action) {
+    pub(super) fn remember(&mut self, process: usize, operation: &Operation, action: &Action) {
         let Some(outside) = self.world.paths.outside() else { return };
         // What is open for writing may be written through a mapping.
         let opens = matches!(action, Action::Open { flags, .. } if flags & libc::O_ACCMODE != libc::O_RDONLY);
@@ -344,8 +344,9 @@ impl Running<'_> {
             for path in paths.filter(|path| path.starts_with('/')) {
                 outside.remember(path);
                 if opens && outside.linked.borrow().contains(path) {
-                    let what = format!("other names of {path}: an overlay does not write what they lead to");
-                    self.world.not_covered.insert(what);
+                    let what = "an overlay does not write what other names lead to";
+                    let by = ProcessId(process);
+                    self.world.not_covered.insert(Sighting::new(GapKind::Overlay, by, what).about(path));
                 }
             }
         }
@@ -353,14 +354,16 @@ impl Running<'_> {
 
     /// What one file system would have done: an overlay does not move directories that were there before, and an ordinary user's does
     /// not take up what belongs to others.
-    pub(super) fn note_refusal(&mut self, operation: &Operation, result: i64) {
+    pub(super) fn note_refusal(&mut self, process: usize, operation: &Operation, result: i64) {
         let Call { name, path: Some(path), .. } = &operation.call else { return };
         let error = i32::try_from(-result).unwrap_or_default();
         let refused = matches!(error, libc::EIO | libc::EOVERFLOW)
             || (error == libc::EXDEV && name.starts_with("rename"));
         if refused && path.starts_with('/') {
             let error = Errno::from_raw(error);
-            self.world.not_covered.insert(format!("{name} of {path}, which an overlay refuses ({error:?})"));
+            let what = format!("{name}, which an overlay refuses ({error:?})");
+            let by = ProcessId(process);
+            self.world.sight(Sighting::new(GapKind::Overlay, by, what).about(path));
         }
     }
 }

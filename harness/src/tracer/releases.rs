@@ -10,7 +10,7 @@ use super::locks::Owner;
 use super::streams::{End, Streams};
 use super::task::{Name, State, Task};
 use super::timers;
-use crate::model::{Access, Operation, ProcessId};
+use crate::model::{Access, GapKind, Operation, ProcessId, Sighting};
 
 impl Running<'_> {
     /// Closes descriptors, with the locks that go with them.
@@ -79,7 +79,8 @@ impl Running<'_> {
                 if !counted {
                     self.world.streams.note(ProcessId(name.process), &ends);
                     let what = "the end of one of several tasks that have a FIFO or Unix socket open";
-                    self.world.not_covered.insert(what.into());
+                    let process = ProcessId(name.process);
+                    self.world.not_covered.insert(Sighting::new(GapKind::Pipe, process, what));
                 }
             }
         }

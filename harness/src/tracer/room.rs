@@ -41,7 +41,7 @@ impl Running<'_> {
         let result = registers.result();
         let is_alone = ["write", "sendto"].contains(&name_of(entry.call()));
         if !is_alone || result <= 0 {
-            self.note_unexpected_wait(entry.call());
+            self.note_unexpected_wait(name.process, entry.call());
             return Ok(None);
         }
         let mut operation = held.operation.clone();
@@ -64,7 +64,7 @@ impl Running<'_> {
             }
             _ => return Err(TraceError::Lost(format!("task {name} does not wait for room"))),
         };
-        self.note_full(is_odd);
+        self.note_full(name.process, is_odd);
         if is_odd {
             operation.accesses.push(Access::read(end.stream(true)));
         }

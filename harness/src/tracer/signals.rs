@@ -10,7 +10,7 @@ use super::ids::{first_pid, place_of};
 use super::streams::Streams;
 use super::sys;
 use super::task::{Name, State, Task};
-use crate::model::{Access, Call, CallResult, Event, Exit, Location, Operation, ProcessId, Status};
+use crate::model::{Access, Call, CallResult, Event, Exit, GapKind, Location, Operation, ProcessId, Status};
 
 /// Whom a signal is sent to, by ids that programs see.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -161,7 +161,7 @@ impl Running<'_> {
             if !caught && groups.len() > 1 {
                 let what =
                     format!("a signal that stops a part of {} ({})", ProcessId(process), name_of(number));
-                self.world.not_covered.insert(what);
+                self.sight(process, GapKind::Signal, what);
                 return Ok(());
             }
         }

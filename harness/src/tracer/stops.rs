@@ -10,19 +10,22 @@ use super::chance::TICK;
 use super::decode::{Caller, Decision, decode, released_words};
 use super::endings::is_private;
 use super::execution::Running;
+use super::footprint;
 use super::ids::id_of;
 use super::streams::Streams;
 use super::task::{Name, State, Task};
 use super::tracee::{Registers, Resume, Stop, Tracee};
-use crate::model::{Call, Exit, Operation, ProcessId};
+use crate::model::{Call, Exit, GapKind, Operation, ProcessId, Sighting};
 
 /// How many tasks (children and threads) a process may have at once: as many as the descriptors of the controller allow with which
 /// it watches them.
 const MOST_TASKS: usize = 256;
 
 /// What is said of a process of which a task is stopped.
-fn is_stopped(process: usize) -> String {
-    format!("{} is stopped by a signal, until it is continued", ProcessId(process))
+fn is_stopped(process: usize) -> Sighting {
+    let process = ProcessId(process);
+    let what = format!("{process} is stopped by a signal, until it is continued");
+    Sighting::new(GapKind::Signal, process, what)
 }
 
 impl Running<'_> {
@@ -98,7 +101,13 @@ impl Running<'_> {
             busy: state.busy,
             has_slept: state.has_slept,
         };
-        Ok(decode(&mut self.world, &caller, registers))
+        let decision = decode(&mut self.world, &caller, registers);
+        let (decision, changes) = footprint::note(&mut self.world, &caller, registers, decision);
+        if changes {
+            // A copy of the process would not do it again.
+            self.processes[name.process].end_prefix();
+        }
+        Ok(decision)
     }
 
     pub(super) fn on_entry(&mut self, name: &Name) -> Result<bool, TraceError> {
@@ -168,7 +177,8 @@ impl Running<'_> {
                     process.end_prefix();
                 }
                 if let Err(error) = self.sandbox.set_next_pid(next) {
-                    self.world.not_covered.insert(format!("process ids of children ({error})"));
+                    let what = format!("process ids of children ({error})");
+                    self.sight(name.process, GapKind::ProcessIds, what);
                 }
             }
             Decision::Hold(held) => {
@@ -280,8 +290,9 @@ impl Running<'_> {
         if self.tasks.get(name).is_some_and(|task| task.group == task.tracee.id()) {
             self.forget_timers(name, true);
         }
-        if let Some(Task { group, .. }) = self.tasks.remove(name) {
+        if let Some(Task { group, tracee, .. }) = self.tasks.remove(name) {
             self.forget_signals(name.process, group);
+            self.world.forget_footprint(tracee.id());
         }
         if name.way.is_empty() {
             self.processes[name.process].exit = Some(exit);

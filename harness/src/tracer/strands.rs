@@ -3,7 +3,7 @@
 use super::TraceError;
 use super::execution::Running;
 use super::task::{Name, State, Task};
-use crate::model::{Call, Event, Exit, Operation, ProcessId, Status, Strands, Waiting};
+use crate::model::{Call, Event, Exit, GapKind, Operation, ProcessId, Status, Strands, Waiting};
 
 /// How a strand stands that has no task, or none any more.
 const OVER: Status = Status::Finished(Exit::Status(0));
@@ -105,21 +105,20 @@ impl Running<'_> {
             && self.tasks[name].number > strands.most_tasks()
         {
             let what = format!("the order of more than {} tasks of {process}", strands.most_tasks());
-            self.world.not_covered.insert(what);
+            self.sight(process.0, GapKind::ThreadOrder, what);
         }
         if several && self.stands_for_signal(process.0).is_some() {
-            self.world
-                .not_covered
-                .insert(format!("signals to {process}, whose tasks are explored, in every order"));
+            let what = format!("signals to {process}, whose tasks are explored, in every order");
+            self.sight(process.0, GapKind::ThreadOrder, what);
         }
         let mut event = match name {
             Some(name) => self.step_task(&name)?,
             None => self.step(process)?,
         };
         if several && !event.operation.adds.is_empty() {
-            self.world.not_covered.insert(format!(
-                "FIFOs and Unix sockets of {process}, whose tasks are explored, in every order"
-            ));
+            let what =
+                format!("FIFOs and Unix sockets of {process}, whose tasks are explored, in every order");
+            self.sight(process.0, GapKind::ThreadOrder, what);
         }
         event.process = strand;
         event.operation.accesses.splice(0..0, strands.touch(process.0));

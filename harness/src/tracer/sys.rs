@@ -55,6 +55,18 @@ pub fn is_free(id: u32) -> bool {
     !refused.is_err_and(|error| error.raw_os_error() == Some(libc::EEXIST))
 }
 
+/// What a socket speaks (`TCP`, `UDP`, `UDPv6`, ...), by a path to its descriptor below `/proc`. `None` if it is no socket.
+pub fn socket_protocol(path: &str) -> Option<String> {
+    let path = CString::new(path).ok()?;
+    let mut text = [0u8; 64];
+    let name = c"system.sockprotoname";
+    // SAFETY: both texts end in NUL, and the buffer is as long as is said; all three live across the call.
+    let length =
+        unsafe { libc::getxattr(path.as_ptr(), name.as_ptr(), text.as_mut_ptr().cast(), text.len()) };
+    let text = text.get(..usize::try_from(length).ok()?)?;
+    Some(String::from_utf8_lossy(text).trim_end_matches('\0').to_owned())
+}
+
 /// Gives memory that was freed back to the kernel, where the C library can: what is forked then has less to copy.
 pub fn give_back_memory() {
     // SAFETY: takes no pointer; the allocator takes its own locks.

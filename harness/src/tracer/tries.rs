@@ -6,7 +6,7 @@ use super::decode::{Action, Decision, Held};
 use super::execution::Running;
 use super::task::{Name, State, Task};
 use super::tracee::{Registers, Stop};
-use crate::model::{Access, Call, Event, Location, Operation, ProcessId};
+use crate::model::{Access, Call, Event, GapKind, Location, Operation, ProcessId, Sighting};
 
 impl Running<'_> {
     /// Does what can be done of a call that may not be done as a whole: writes what there is room for; looks at several things and
@@ -112,7 +112,7 @@ impl Running<'_> {
                     && operation.changes(by, &of_the_way(&held.operation))
                 {
                     let what = "a name that changes while somebody waits for room at its Unix socket";
-                    self.world.not_covered.insert(what.into());
+                    self.world.not_covered.insert(Sighting::new(GapKind::Socket, by, what));
                 }
             }
         }

@@ -130,7 +130,7 @@ impl Running<'_> {
 
     /// The program of a process, and the past that its wait will have.
     fn vain_key(&self, process: usize, wait: &Operation) -> Option<(usize, Past)> {
-        if !self.world.not_covered.is_empty() {
+        if !self.world.is_all_covered() {
             return None;
         }
         let mut clock = self.known_before(process, Some(wait));

@@ -14,6 +14,7 @@ use nix::sys::socket::{Shutdown, shutdown};
 
 use crate::support::{
     MAX_STEPS, OneAfterTheOther, Seen, classes, execution, held, process, python, status, statuses, tracer,
+    uncovered,
 };
 
 /// The number of what an error of the kernel is.
@@ -331,7 +332,7 @@ fn what_is_not_followed_of_datagrams_is_not_covered() {
         let mut tracer = tracer(&[python(&format!("{begins}{script}"))], Tree::new());
         let ran = execution(&mut tracer, &mut OneAfterTheOther);
         assert_eq!(ran.outcome.exits, [status(0)], "{script}");
-        tracer.not_covered().into_iter().collect::<Vec<_>>()
+        uncovered(&tracer)
     };
     let bound = "two = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\ntwo.bind('s')\n";
     let named_late = format!("{bound}one.sendto(b'x', 's')\none.bind('c')\nassert two.recvfrom(9)[1] == 'c'");
@@ -376,8 +377,7 @@ fn a_name_that_changes_while_somebody_waits_at_it_is_not_covered() {
     let mut tracer = tracer(&[unnames, tells(b'a')], Tree::new());
     let result = explore(&mut Dpor::new(), &mut tracer, MAX_STEPS, &mut |_| ControlFlow::Continue(()));
     assert!(result.expect("every execution can be run").exhaustive);
-    let said: Vec<_> = tracer.not_covered().into_iter().collect();
-    assert_eq!(said, ["a name that changes while somebody waits for room at its Unix socket"]);
+    assert_eq!(uncovered(&tracer), ["a name that changes while somebody waits for room at its Unix socket"]);
 }
 
 /// A stream finds no end in it, and a datagram no stream.

@@ -26,7 +26,7 @@ fn repeats(what: &str, programs: &[Program]) -> Vec<String> {
     }
     let other = serde_json::to_string(&in_turn(programs, workspace())).expect("it can be saved");
     assert_eq!(other, recorded, "{what}, in another tracer");
-    assert_eq!(one.not_covered(), Vec::<String>::new(), "{what}");
+    assert_eq!(one.not_covered(), [], "{what}");
     (0..programs.len()).map(|process| printed(&first, process).to_owned()).collect()
 }
 
@@ -158,7 +158,7 @@ fn closures_see_the_same_time_and_numbers() {
     for _ in 0..5 {
         assert_eq!(execution(&mut tracer, &mut InTurn), first);
     }
-    assert_eq!(tracer.not_covered(), Vec::<String>::new());
+    assert_eq!(tracer.not_covered(), []);
 }
 
 /// Several threads of a closure take the same turns, whatever they do to each other.

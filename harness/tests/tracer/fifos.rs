@@ -10,7 +10,7 @@ use cooks_harness::tracer::Program;
 
 use crate::support::{
     Follow, OneAfterTheOther, assert_counts, classes, content, execution, files, load, open, process, python,
-    schedules, shell, store, tracer,
+    schedules, shell, store, tracer, uncovered,
 };
 
 /// The classes of a write that does not fit: complete, and blocked.
@@ -250,7 +250,7 @@ fn what_is_not_scheduled_is_said() {
     let not_covered = |script: &str| {
         let mut one = tracer(&[python(script), process(|| 0)], fifos(&["pipe"]));
         execution(&mut one, &mut OneAfterTheOther);
-        cooks_harness::backend::Backend::not_covered(&one)
+        uncovered(&one)
     };
     let opens = "import fcntl, os; pipe = os.open('pipe', os.O_RDWR); os.write(pipe, b'x')";
     let splices = "a, b = os.pipe(); os.splice(pipe, b, 1)";

@@ -10,7 +10,7 @@ use cooks_harness::tracer::Program;
 use nix::sys::socket::{setsockopt, sockopt::SndBuf};
 
 use crate::support::{
-    OneAfterTheOther, asks, classes, execution, held, python, serves, status, statuses, tracer,
+    OneAfterTheOther, asks, classes, execution, held, python, serves, status, statuses, tracer, uncovered,
 };
 
 /// So much does not fit into a connection at once, nor twice into what was read of it.
@@ -153,8 +153,10 @@ fn a_socket_of_another_size_is_not_covered() {
     let mut tracer = tracer(&programs, Tree::new());
     let ran = execution(&mut tracer, &mut ClientAtOnce);
     assert_eq!(ran.outcome.exits, [status(0); 2]);
-    let said: Vec<_> = tracer.not_covered().into_iter().collect();
-    assert_eq!(said, ["a Unix socket that is full", "a size of a Unix socket that is set (SO_SNDBUF)"]);
+    assert_eq!(
+        uncovered(&tracer),
+        ["a Unix socket that is full", "a size of a Unix socket that is set (SO_SNDBUF)"]
+    );
 }
 
 /// A server in Python that has a connection, and does this; a client that has one, and does that; 2 where it comes too early.

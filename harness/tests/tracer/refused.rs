@@ -1,10 +1,13 @@
 //! What is refused gives its error, what is not seen is named, and what nobody knows ends the exploration.
 
 use cooks_harness::backend::{Backend, Detail};
-use cooks_harness::model::Payload;
-use cooks_harness::tracer::TraceError;
+use cooks_harness::model::gap::sentence;
+use cooks_harness::model::{GapKind, Payload, ProcessId, Reach, Sighting};
+use cooks_harness::tracer::{TraceError, Tracer};
 
-use crate::support::{InTurn, OneAfterTheOther, execution, files, in_turn, printed, process, python, tracer};
+use crate::support::{
+    InTurn, OneAfterTheOther, execution, files, in_turn, printed, process, python, tracer, uncovered,
+};
 
 /// Makes a call by its number, and prints its result or its error's name.
 const CALL: &str = "
@@ -37,11 +40,20 @@ print(call(425, 8, 0), call(206, 1, 0), call(165, b'a', b'a', b'tmpfs', 0, 0), c
 
 /// What is said not to be covered when a program does this, with the files `f` and `g` in the workspace.
 fn not_covered(lines: &str) -> Vec<String> {
+    uncovered(&ran(lines))
+}
+
+fn sightings(lines: &str) -> Vec<Sighting> {
+    ran(lines).not_covered()
+}
+
+/// The tracer of such a program, when it has run.
+fn ran(lines: &str) -> Tracer {
     let programs = [script(lines), process(|| 0)];
     let mut tracer = tracer(&programs, files(&[("f", "text"), ("g", "text")]));
     let ran = execution(&mut tracer, &mut InTurn);
     assert!(ran.outcome.exits.iter().flatten().all(|exit| exit.is_success()), "{:?}: {lines}", ran.outcome);
-    tracer.not_covered()
+    tracer
 }
 
 #[test]
@@ -49,7 +61,7 @@ fn what_is_not_seen_is_named() {
     for (lines, named) in [
         (
             "import mmap; mmap.mmap(os.open('f', os.O_RDWR), 0)[0]",
-            &["writes through a shared mapping of f"][..],
+            &["writes through a shared mapping: f"][..],
         ),
         (
             "import mmap; mmap.mmap(os.open('f', os.O_RDONLY), 0, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ)",
@@ -77,6 +89,58 @@ fn what_is_not_seen_is_named() {
     }
 }
 
+/// Two calls meet if they are about the same thing: what has a key or a name says so, what nobody else can reach is listed only.
+#[test]
+fn what_is_used_says_whether_others_can_meet_it() {
+    let met = |key: &str| Reach::IfMet { key: key.into(), changes: true };
+    for (lines, kind, reach) in [
+        ("call(29, 0, 4096, 0o1600)", GapKind::SharedMemory, Reach::Never),
+        ("call(64, 0x77, 1, 0o1600)", GapKind::KernelObject, met("System V semaphores, key 0x77")),
+        ("call(241, b'queue')", GapKind::KernelObject, met("POSIX message queues queue")),
+        ("call(310, os.getpid(), 0, 0, 0, 0, 0)", GapKind::OtherProcess, Reach::Never),
+        ("import socket; socket.socket(socket.AF_UNIX).bind('\\0name')", GapKind::Socket, met("@name")),
+        ("import socket; socket.socket().bind(('127.0.0.1', 7877))", GapKind::Network, met("port 7877")),
+    ] {
+        let sightings = sightings(lines);
+        let [only] = sightings.as_slice() else { panic!("{lines}: {sightings:?}") };
+        assert_eq!((only.kind, &only.reach, only.process), (kind, &reach, ProcessId(0)), "{lines}");
+    }
+}
+
+/// A socket of the network hides nothing before it is connected, or something is sent.
+#[test]
+fn what_goes_over_the_network_is_named_if_it_goes() {
+    let always = |lines: &str| {
+        let begins = "import socket; s = socket.socket(socket.AF_INET, ";
+        let seen = sightings(&format!("{begins}{lines}"));
+        seen.iter().filter(|seen| seen.reach == Reach::Always).map(sentence).collect::<Vec<_>>()
+    };
+    for quiet in [
+        "socket.SOCK_STREAM)",
+        "socket.SOCK_STREAM); s.connect_ex(('127.0.0.1', 1))",
+        "socket.SOCK_DGRAM); s.connect(('127.0.0.1', 9))",
+        "socket.SOCK_DGRAM); socket.socket(socket.AF_NETLINK, socket.SOCK_RAW).bind((0, 0))",
+    ] {
+        assert_eq!(always(quiet), [""; 0], "{quiet}");
+    }
+    let both =
+        "socket.SOCK_STREAM); l = socket.create_server(('127.0.0.1', 7877)); s.connect(('127.0.0.1', 7877))";
+    assert_eq!(always(both), ["the network (connect)"]);
+    for (sends, call) in [
+        ("s.sendto(b'x', ('127.0.0.1', 9))", "sendto"),
+        ("s.connect(('127.0.0.1', 9)); s.send(b'x')", "sendto"),
+        ("s.connect(('127.0.0.1', 9)); os.write(os.dup(s.fileno()), b'x')", "write"),
+        ("s.connect(('127.0.0.1', 9)); s.sendmsg([b'x'])", "sendmsg"),
+        ("s.sendmsg([b'x'], [], 0, ('127.0.0.1', 9))", "sendmsg"),
+    ] {
+        assert_eq!(
+            always(&format!("socket.SOCK_DGRAM); {sends}")),
+            [format!("the network ({call})")],
+            "{sends}"
+        );
+    }
+}
+
 #[test]
 fn somebody_outside_who_answers_is_named() {
     let outside = tempfile::tempdir().expect("a directory outside of the workspace");
@@ -94,8 +158,8 @@ fn a_mapping_that_another_process_changes_is_named() {
     let writes = python("import os; f = os.open('f', os.O_WRONLY); os.pwrite(f, b'x', 0)");
     let mut tracer = tracer(&[maps, writes], files(&[("f", "text"), ("g", "")]));
     execution(&mut tracer, &mut OneAfterTheOther);
-    let named = ["reads through a mapping of a file that another process changes"];
-    assert_eq!(tracer.not_covered(), named);
+    let named = ["reads through a mapping of a file that another process changes: f"];
+    assert_eq!(uncovered(&tracer), named);
 }
 
 #[test]

@@ -11,6 +11,7 @@ use std::sync::atomic::AtomicBool;
 
 use cooks_harness::backend::{Backend, Chooser, Detail};
 use cooks_harness::explore::{Counts, Dfs, Dpor, Strategy, explore};
+use cooks_harness::model::gap::sentence;
 use cooks_harness::model::{Choice, Cut, Ending, Entry, Execution, Exit, Outcome, ProcessId, Tree, View};
 use cooks_harness::tracer::{Program, Tracer};
 
@@ -21,6 +22,12 @@ pub const MAX_STEPS: usize = 10_000;
 pub fn files(files: &[(&str, &str)]) -> Tree {
     let file = |text: &str| Entry::File { mode: 0o644, content: text.as_bytes().to_vec() };
     files.iter().map(|(name, text)| ((*name).to_owned(), file(text))).collect()
+}
+
+/// What a tracer says that it did not cover: sentences, sorted.
+pub fn uncovered(tracer: &Tracer) -> Vec<String> {
+    let sentences: BTreeSet<String> = tracer.not_covered().iter().map(sentence).collect();
+    sentences.into_iter().collect()
 }
 
 /// The tracer of programs that begin with this workspace.

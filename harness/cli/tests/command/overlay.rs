@@ -181,9 +181,9 @@ fn what_an_overlay_cannot_do_is_not_covered() {
     for (command, told) in [
         (
             "echo x >> $HOME/.history",
-            format!("other names of {home}/.history: an overlay does not write what they lead to"),
+            format!("an overlay does not write what other names lead to: {home}/.history"),
         ),
-        ("mv $HOME/notes $HOME/other", format!(" of {home}/notes, which an overlay refuses (EXDEV)")),
+        ("mv $HOME/notes $HOME/other", format!(", which an overlay refuses (EXDEV): {home}/notes")),
     ] {
         let report = explore(&place, 0, &[command, "true"], &[]);
         let not_covered = report["not_covered"].as_array().expect("a list");

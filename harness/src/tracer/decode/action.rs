@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use crate::model::{Location, LockMode, ObjectId};
+use crate::model::{Location, LockMode, ObjectId, Sighting};
 use crate::tracer::files::Description;
 use crate::tracer::locks::Claim;
 use crate::tracer::signals::Sending;
@@ -260,8 +260,15 @@ pub enum Action {
     },
     /// A signal is sent to another process under test.
     Send(Sending),
-    /// The search cannot see or control what was done, in these words.
-    Note(String),
+    /// What was done is not scheduled: this is taken note of if the call does it, and that if it fails.
+    Note {
+        /// If it is done, or goes on.
+        done: Vec<Sighting>,
+        /// If it fails.
+        failed: Vec<Sighting>,
+    },
+    /// A socket of the network for datagrams is connected: what is sent through this descriptor goes there.
+    MeetNetwork(i32),
     /// Nobody here knows what the call does: where it does not fail, that is the end of the exploration.
     Unknown(String),
 }

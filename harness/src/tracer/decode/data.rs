@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::names::whole;
 use super::{Action, Decision, Decoder, Held, descriptor};
-use crate::model::{Access, Location, ObjectId};
+use crate::model::{Access, GapKind, Location, ObjectId};
 use crate::tracer::files::{Description, What};
 use crate::tracer::input::is_nonblocking;
 
@@ -62,6 +62,12 @@ impl Decoder<'_> {
                 let may = if written { description.writable() } else { description.readable() };
                 let alone = self.name == "write";
                 return may.then(|| self.through((&description, end), how, (total(buffers), alone)))?;
+            }
+            What::Network => {
+                if written {
+                    self.note_sent(number);
+                }
+                return None;
             }
             What::Epoll(_) => return None,
             What::Random | What::Input if written => return None,
@@ -125,7 +131,7 @@ impl Decoder<'_> {
         let (description, object) = self.description(number)?;
         let private = flags as i32 & libc::MAP_TYPE == libc::MAP_PRIVATE;
         if !private && (protection as i32 & libc::PROT_WRITE != 0 || description.writable()) {
-            self.note(format!("writes through a shared mapping of {}", description.path()));
+            self.note_of(GapKind::SharedMemory, description.path(), "writes through a shared mapping");
         }
         let accesses = vec![Access::read(whole(object))];
         Some(self.hold(Some(description.path().to_owned()), String::new(), accesses, Action::Map(object)))
@@ -144,6 +150,7 @@ impl Decoder<'_> {
         if is_one {
             return self.refuses_streams(&[from.0, to.0]);
         }
+        self.note_sent(to.0);
         let start = |of: &Description, pointer: u64| match pointer {
             0 => Some(of.offset.get()),
             pointer => self.caller.tracee.read_numbers(pointer, 1).ok()?.first().copied(),

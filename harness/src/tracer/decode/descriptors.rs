@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::names::whole;
 use super::{Action, Decision, Decoder, descriptor};
-use crate::model::{Access, Location};
+use crate::model::{Access, GapKind, Location};
 use crate::tracer::locks::Owner;
 
 /// Commands of `ioctl` that are about a terminal and fail elsewhere: programs ask by them whether a file is one.
@@ -132,11 +132,11 @@ impl Decoder<'_> {
                 Some(Decision::Pass)
             }
             libc::F_SETPIPE_SZ => {
-                self.note("the size of a FIFO of the workspace (F_SETPIPE_SZ)".into());
+                self.note(GapKind::Pipe, "the size of a FIFO of the workspace (F_SETPIPE_SZ)");
                 Some(Decision::Pass)
             }
             libc::F_SETLEASE | libc::F_NOTIFY => {
-                self.note("leases and directory notifications".into());
+                self.note(GapKind::FileWatch, "leases and directory notifications");
                 Some(Decision::Pass)
             }
             _ => Some(self.record_lock().unwrap_or(Decision::Pass)),

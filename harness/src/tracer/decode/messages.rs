@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::data::Transfer;
 use super::sockets::{Addressed, socket_at};
 use super::{Action, Decision, Decoder};
-use crate::model::{Access, Location, ObjectId, Way};
+use crate::model::{Access, GapKind, Location, ObjectId, Way};
 use crate::tracer::files::Description;
 use crate::tracer::input::is_nonblocking;
 use crate::tracer::sockets::Socket;
@@ -35,8 +35,12 @@ pub(super) fn address_of(address: u64, length: u64) -> Option<(u64, u64)> {
 impl Decoder<'_> {
     /// `sendto` and `recvfrom`, and their like.
     pub(super) fn message(&mut self, number: i32, message: Message, written: bool) -> Option<Decision> {
-        let description = Rc::clone(self.caller.descriptors.borrow().get(number)?);
         let Message { length, flags, to } = message;
+        let description = self.caller.descriptors.borrow().get(number).cloned();
+        if written && let Some(elsewhere) = self.sent_elsewhere(description.as_deref(), to) {
+            return Some(elsewhere);
+        }
+        let description = description?;
         let at_once = if flags & libc::MSG_DONTWAIT != 0 { libc::RWF_NOWAIT } else { 0 };
         let how = Transfer { number, at: None, written, flags: at_once };
         if written && description.is_for_datagrams() {
@@ -44,7 +48,7 @@ impl Decoder<'_> {
         }
         let end = description.end_to_read_or_write().filter(|_| description.socket().is_some())?;
         if flags & libc::MSG_OOB != 0 {
-            self.note("out-of-band bytes through a Unix socket".into());
+            self.note(GapKind::Socket, "out-of-band bytes through a Unix socket");
         }
         let mut decision = self.through((&description, end), &how, (length, false))?;
         if let Decision::Hold(held) = &mut decision
@@ -72,7 +76,7 @@ impl Decoder<'_> {
             let (accesses, action) = self.posted(description, peer.object, length, (true, waits));
             return Some(self.hold(Some(peer.path), detail, accesses, action));
         };
-        let resolved = match self.addressed(address, size)? {
+        let resolved = match self.addressed(how.number, address, size)? {
             Addressed::Inside(resolved) => resolved,
             Addressed::Elsewhere(decision) => return Some(decision),
         };
@@ -120,6 +124,15 @@ impl Decoder<'_> {
         if written {
             self.note_passed(numbers.chunks(size));
         }
+        if count.is_some() && written {
+            let description = self.caller.descriptors.borrow().get(number).cloned();
+            let to = |message: &[u64]| address_of(message[0], message[1]);
+            let mut sent =
+                numbers.chunks(size).map(|message| self.sent_elsewhere(description.as_deref(), to(message)));
+            if let Some(elsewhere) = sent.find_map(|elsewhere| elsewhere) {
+                return Some(elsewhere);
+            }
+        }
         if count.is_some() {
             return self.refuses_streams(&[number]);
         }
@@ -135,7 +148,7 @@ impl Decoder<'_> {
             let control = self.caller.tracee.read(message[4], message[5].min(1 << 16) as usize);
             let known = |number: i32| self.caller.descriptors.borrow().get(number).is_some();
             if passed(&control.unwrap_or_default()).into_iter().any(known) {
-                self.note("descriptors of the workspace that are passed over sockets".into());
+                self.note(GapKind::Descriptor, "descriptors of the workspace that are passed over sockets");
             }
         }
     }

@@ -8,6 +8,8 @@ mod descriptors;
 mod locks;
 mod messages;
 mod names;
+mod network;
+mod reported;
 mod sockets;
 mod status;
 mod streams;
@@ -24,6 +26,7 @@ pub use self::action::Action;
 pub use self::descriptors::released_words;
 use self::table::Treatment;
 use super::files::{Description, Descriptors};
+use super::footprint::Recorder;
 use super::input::Feed;
 use super::laid::Changes;
 use super::locks::Locks;
@@ -34,7 +37,7 @@ use super::streams::Streams;
 use super::timers::Timers;
 use super::tracee::{Registers, Tracee};
 use super::units::MARK;
-use crate::model::{Access, Begins, Call, ObjectId, Operation};
+use crate::model::{Access, Begins, Call, GapKind, ObjectId, Operation, ProcessId, Sighting};
 use nix::unistd::Pid;
 
 /// What to do at the entry of a call.
@@ -114,8 +117,8 @@ pub struct World {
     pub timers: Timers,
     /// Descriptions of timers that are readable no longer, or not yet.
     pub unready: Vec<u32>,
-    /// What the tracer cannot see or control.
-    pub not_covered: BTreeSet<String>,
+    /// What processes did that was not scheduled, or could not be decided.
+    pub not_covered: BTreeSet<Sighting>,
     /// Which objects have been mapped, by the processes in these places.
     pub mapped: BTreeMap<ObjectId, BTreeSet<usize>>,
     /// Whether a signal was sent that may take a task out of its wait for a lock, since this was last asked.
@@ -132,6 +135,20 @@ pub struct World {
     pub continued: bool,
     /// What the processes are asked, by their places.
     pub inputs: BTreeMap<usize, Feed>,
+    /// What is touched outside the workspace; of commands that run alone, that is not recorded.
+    pub footprint: Option<Rc<RefCell<Recorder>>>,
+}
+
+impl World {
+    /// Takes note of what a process did that was not scheduled.
+    pub fn sight(&mut self, what: Sighting) {
+        self.not_covered.insert(what);
+    }
+
+    /// Whether nothing was met in this execution that can hide a race.
+    pub fn is_all_covered(&self) -> bool {
+        !self.not_covered.iter().any(Sighting::may_hide)
+    }
 }
 
 /// The decoder of one call.
@@ -158,8 +175,9 @@ pub fn decode(world: &mut World, caller: &Caller<'_>, registers: &Registers) -> 
         Treatment::Local => Decision::Pass,
         Treatment::Decoded(meaning) => meaning(&mut decoder, arguments).unwrap_or(Decision::Pass),
         Treatment::Refused(error) => Decision::Answer { result: -i64::from(error), memory: Vec::new() },
-        Treatment::Reported(what) => {
-            decoder.note(what.to_owned());
+        Treatment::Reported(report) => {
+            let seen = decoder.reported(&report);
+            decoder.world.sight(seen);
             Decision::Pass
         }
     }
@@ -215,8 +233,19 @@ impl Decoder<'_> {
         Decision::Watch(Action::Unknown(what))
     }
 
-    fn note(&mut self, what: String) {
-        self.world.not_covered.insert(what);
+    /// Something that the caller does and that is not scheduled.
+    fn sighting(&self, kind: GapKind, what: impl Into<String>) -> Sighting {
+        Sighting::new(kind, ProcessId(self.caller.process), what)
+    }
+
+    /// Takes note of what the caller does that can hide a race.
+    fn note(&mut self, kind: GapKind, what: impl Into<String>) {
+        self.world.not_covered.insert(self.sighting(kind, what));
+    }
+
+    /// The same about a file.
+    fn note_of(&mut self, kind: GapKind, path: &str, what: &str) {
+        self.world.not_covered.insert(self.sighting(kind, what).about(path));
     }
 
     /// The description that a descriptor leads to, where it is one of the workspace.

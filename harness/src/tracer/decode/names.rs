@@ -1,7 +1,7 @@
 //! Calls on names: open, look, make, remove, rename, exec.
 
 use super::{Action, Decision, Decoder};
-use crate::model::{Access, Location, ObjectId};
+use crate::model::{Access, GapKind, Location, ObjectId};
 use crate::tracer::outside::is_no_file;
 use crate::tracer::paths::{Found, Place, Resolved, Spot};
 
@@ -106,7 +106,6 @@ impl Decoder<'_> {
         if flags & libc::O_ACCMODE != libc::O_RDONLY || flags & libc::O_TRUNC != 0 {
             self.note_outside(&path);
         }
-        self.note_others(&path);
         if unseen {
             Decision::Pass
         } else {
@@ -114,16 +113,11 @@ impl Decoder<'_> {
         }
     }
 
-    /// A change of what is not watched: nothing undoes it between executions, unless it is on an overlay; its order is not scheduled.
+    /// A change of what is not watched: it is undone between executions if it is on an overlay. Its order is not scheduled; whether that
+    /// matters is seen from the footprints of the processes.
     pub(super) fn note_outside(&mut self, path: &str) {
         if let Some(outside) = self.world.paths.outside().filter(|_| !is_no_file(path)) {
             outside.remember(path);
-            self.note(format!("writes to a place that is not watched: {path}"));
-            return;
-        }
-        let harmless = ["/dev/", "/proc/"].iter().any(|start| path.starts_with(start));
-        if !harmless || path.starts_with("/dev/shm/") {
-            self.note(format!("writes outside the workspace: {path}"));
         }
     }
 
@@ -135,7 +129,7 @@ impl Decoder<'_> {
         };
         let hidden = self.world.paths.outside().and_then(|outside| outside.hidden(path)).cloned();
         if let Some(hidden) = hidden {
-            self.note(format!("what is at {hidden}: there can be no overlay of it"));
+            self.note_of(GapKind::Overlay, &hidden, "there can be no overlay of this");
         }
     }
 
@@ -150,16 +144,6 @@ impl Decoder<'_> {
             self.world.objects.made(at, &status, found.object);
         }
         resolved
-    }
-
-    /// What `/proc` says of other processes is not scheduled.
-    fn note_others(&mut self, path: &str) {
-        let Some(rest) = path.strip_prefix("/proc/") else { return };
-        let number: Option<i32> = rest.split('/').next().and_then(|name| name.parse().ok());
-        let own = Some(self.caller.process);
-        if rest == "locks" || number.is_some_and(|number| crate::tracer::ids::place_of(number) != own) {
-            self.note("what /proc says of other processes".into());
-        }
     }
 
     /// A call that only looks at what a path leads to.

@@ -3,16 +3,14 @@
 use std::rc::Rc;
 
 use super::names::name_changes;
+use super::network::Address;
 use super::{Action, Decision, Decoder};
-use crate::model::{Access, Location, ObjectId, Way};
+use crate::model::{Access, GapKind, Location, ObjectId, Way};
 use crate::tracer::files::Description;
 use crate::tracer::input::is_nonblocking;
-use crate::tracer::paths::{Place, Resolved, lossy};
+use crate::tracer::paths::{Place, Resolved};
 use crate::tracer::sockets::{Kind, Peer, Stage};
 use crate::tracer::streams::{End, Streams};
-
-/// The size of `struct sockaddr_storage`, in bytes.
-const MOST_ADDRESS: u64 = 128;
 
 /// The bits of a socket's type that are not flags.
 const TYPE: i32 = 0xf;
@@ -43,18 +41,25 @@ impl Decoder<'_> {
 
     /// `bind`: gives a socket a name.
     pub(super) fn bind(&mut self, number: i32, address: u64, length: u64) -> Option<Decision> {
-        let path = self.unix_path(address, length)?;
-        let resolved = self.follow(libc::AT_FDCWD, &path, false, false).filter(|_| !path.is_empty());
-        let (Some(description), Some(resolved)) = (self.unconnected(number), resolved) else {
-            return self.not_followed();
+        let path = match self.address(address, length)? {
+            Address::Path(path) => path,
+            Address::Abstract(name) => return Some(self.by_abstract_name(&name)),
+            Address::Unnamed => return Some(self.elsewhere()),
+            Address::Network { port } => return Some(self.takes_port(port)),
+            Address::Local => return None,
         };
+        let resolved = self.follow(libc::AT_FDCWD, &path, false, false)?;
+        if !leads_inside(&resolved) {
+            return Some(self.elsewhere());
+        }
+        let Some(description) = self.unconnected(number) else { return self.not_followed() };
         let Place::Inside(spot) = &resolved.place else { return self.not_followed() };
         if spot.path.starts_with('/') {
             return self.not_followed();
         }
         if description.socket().is_some_and(|socket| socket.cost.get() > 0) {
             // Who takes what was sent is told the name that its sender has then.
-            self.note("the name that a Unix socket is given when it has sent datagrams".into());
+            self.note(GapKind::Socket, "the name that a Unix socket is given when it has sent datagrams");
         }
         let (more, action) = match spot.found {
             Some(_) => (Vec::new(), Action::None),
@@ -87,11 +92,11 @@ impl Decoder<'_> {
         {
             return self.meet(description, (None, Vec::new()), None);
         }
-        let resolved = match self.addressed(address, length)? {
+        let resolved = match self.addressed(number, address, length)? {
             Addressed::Inside(resolved) => resolved,
             Addressed::Elsewhere(decision) => {
                 if description.is_some_and(|description| description.peer().is_some()) {
-                    self.note("a Unix socket that is connected anew".into());
+                    self.note(GapKind::Socket, "a Unix socket that is connected anew");
                 }
                 return Some(decision);
             }
@@ -154,7 +159,7 @@ impl Decoder<'_> {
         let socket = description.socket()?;
         let Some(end) = description.end() else {
             if description.is_for_datagrams() {
-                self.note("a Unix socket that is shut before it has a name".into());
+                self.note(GapKind::Socket, "a Unix socket that is shut before it has a name");
             }
             return None;
         };
@@ -200,40 +205,33 @@ impl Decoder<'_> {
         }
         match option {
             libc::SO_RCVTIMEO | libc::SO_SNDTIMEO => {
-                self.note("a timeout of a Unix socket (SO_RCVTIMEO, SO_SNDTIMEO)".into());
+                self.note(GapKind::Socket, "a timeout of a Unix socket (SO_RCVTIMEO, SO_SNDTIMEO)");
             }
             libc::SO_SNDBUF | libc::SO_SNDBUFFORCE => {
-                self.note("a size of a Unix socket that is set (SO_SNDBUF)".into());
+                self.note(GapKind::Socket, "a size of a Unix socket that is set (SO_SNDBUF)");
             }
             _ => {}
         }
         None
     }
 
-    /// Where the address of a Unix socket leads. Of other addresses, nothing: they are noted.
-    pub(super) fn addressed(&mut self, address: u64, length: u64) -> Option<Addressed> {
-        let path = self.unix_path(address, length)?;
-        let resolved = self.follow(libc::AT_FDCWD, &path, true, false).filter(|_| !path.is_empty());
-        let Some(resolved) = resolved.filter(leads_inside) else {
-            let what = format!("a Unix socket ({})", self.name);
-            return Some(Addressed::Elsewhere(Decision::Watch(Action::Note(what))));
+    /// Where the address of a socket leads, of one that this descriptor is of.
+    pub(super) fn addressed(&mut self, number: i32, address: u64, length: u64) -> Option<Addressed> {
+        let path = match self.address(address, length)? {
+            Address::Path(path) => path,
+            Address::Abstract(name) => return Some(Addressed::Elsewhere(self.by_abstract_name(&name))),
+            Address::Unnamed => return Some(Addressed::Elsewhere(self.elsewhere())),
+            Address::Network { port } => return Some(Addressed::Elsewhere(self.meets(number, port))),
+            Address::Local => return None,
+        };
+        let Some(resolved) = self.follow(libc::AT_FDCWD, &path, true, false).filter(leads_inside) else {
+            return Some(Addressed::Elsewhere(self.elsewhere()));
         };
         if matches!(&resolved.place, Place::Inside(spot) if spot.path.starts_with('/')) {
             self.not_followed();
             return None;
         }
         Some(Addressed::Inside(resolved))
-    }
-
-    /// The path of a Unix address, empty where it has none; of other addresses, nothing: they are noted.
-    fn unix_path(&mut self, address: u64, length: u64) -> Option<String> {
-        let bytes = self.caller.tracee.read(address, length.min(MOST_ADDRESS) as usize).ok()?;
-        let (family, rest) = bytes.split_at_checked(2)?;
-        if i32::from(u16::from_le_bytes([family[0], family[1]])) != libc::AF_UNIX {
-            self.note(format!("the network ({})", self.name));
-            return None;
-        }
-        Some(lossy(rest.split(|byte| *byte == 0).next().unwrap_or_default().to_vec()))
     }
 
     /// Whether an address says that there is none.
@@ -254,7 +252,7 @@ impl Decoder<'_> {
     }
 
     fn not_followed(&mut self) -> Option<Decision> {
-        self.note(format!("a Unix socket ({})", self.name));
+        self.note(GapKind::Socket, format!("a Unix socket ({})", self.name));
         None
     }
 }

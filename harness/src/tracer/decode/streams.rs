@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::data::Transfer;
 use super::{Action, Decision, Decoder, Held};
-use crate::model::{Access, Call, Location, ObjectId, Operation};
+use crate::model::{Access, Call, GapKind, Location, ObjectId, Operation};
 use crate::tracer::files::{Description, What};
 use crate::tracer::input::is_nonblocking;
 use crate::tracer::sockets::{Kind, Socket};
@@ -161,7 +161,7 @@ impl Decoder<'_> {
             .filter_map(|of| of.socket())
             .any(|socket| self.world.streams.may_be_full(socket.cost.get()))
         {
-            self.note("a Unix socket for datagrams that is full of bytes".into());
+            self.note(GapKind::Socket, "a Unix socket for datagrams that is full of bytes");
         }
         // One that is connected and sends datagrams is looked at for room with the other.
         let peers: Vec<_> = described.iter().filter_map(|of| of.peer()).collect();
@@ -182,7 +182,7 @@ impl Decoder<'_> {
         let is_one = numbers.iter().any(is_followed);
         drop(table);
         if is_one {
-            self.note(format!("{} with a FIFO or a Unix socket of the workspace", self.name));
+            self.note(GapKind::Pipe, format!("{} with a FIFO or a Unix socket of the workspace", self.name));
         }
         None
     }

@@ -1,7 +1,7 @@
 //! Calls that make tasks or reach other tasks.
 
 use super::{Action, Decision, Decoder};
-use crate::model::{Access, Location, ProcessId};
+use crate::model::{Access, GapKind, Location, ProcessId};
 use crate::tracer::ids::place_of;
 use crate::tracer::signals::{Sending, To, name_of};
 
@@ -96,7 +96,7 @@ impl Decoder<'_> {
     /// A descriptor of a process, which tells when that ends.
     pub(super) fn watch(&mut self, target: i32) -> Option<Decision> {
         if place_of(target).is_some_and(|place| place != self.caller.process) {
-            self.note("when another process ends, by a descriptor of it (pidfd_open)".into());
+            self.note(GapKind::OtherProcess, "when another process ends, by a descriptor of it (pidfd_open)");
         }
         None
     }

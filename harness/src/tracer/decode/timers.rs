@@ -2,6 +2,7 @@
 
 use super::time::{clock, pair};
 use super::{Action, Decision, Decoder, descriptor};
+use crate::model::GapKind;
 use crate::tracer::files::What;
 use crate::tracer::timers::{Effect, Owner, Timer};
 
@@ -43,7 +44,7 @@ impl Decoder<'_> {
     }
 
     fn of_processor_time(&mut self) -> Option<Decision> {
-        self.note(format!("timers of processor time ({})", self.name));
+        self.note(GapKind::UncontrolledTime, format!("timers of processor time ({})", self.name));
         None
     }
 
@@ -113,7 +114,7 @@ impl Decoder<'_> {
 
     pub(super) fn make_timer(&mut self, clock: i32, event: u64, number_at: u64) -> Option<Decision> {
         if matches!(clock, libc::CLOCK_PROCESS_CPUTIME_ID | libc::CLOCK_THREAD_CPUTIME_ID) || clock < 0 {
-            self.note("timers of processor time (timer_create)".into());
+            self.note(GapKind::UncontrolledTime, "timers of processor time (timer_create)");
             return Some(Decision::Answer { result: -i64::from(libc::ENOTSUP), memory: Vec::new() });
         }
         let group = self.caller.group.as_raw();

@@ -22,6 +22,8 @@ pub enum Effect {
     },
     /// Two names lead to what the other one led to.
     Exchange(Spot, Spot),
+    /// The process has something open for writing.
+    OpenForWriting,
     /// A file is changed. `whole`: nothing is left of what it was.
     Change {
         /// Which one.
@@ -82,22 +84,23 @@ impl Recorder {
         self.settle(task, if is_held { -1 } else { 0 });
     }
 
-    /// What a task is about to do, once it is known what that is.
+    /// Keeps what a task is about to change until the result of its call is known.
     pub fn await_result(&mut self, task: Pid, process: usize, effects: Vec<Effect>, is_held: bool) {
-        // A call that was taken up again.
-        self.gone(task);
         self.pending.insert(task, Pending { process, effects, is_held });
     }
 
     fn take_place(&mut self, process: usize, effect: Effect) {
         match effect {
+            Effect::OpenForWriting => {
+                self.now.writers.insert(process);
+            }
             Effect::Make(spot) => {
-                let Some(directory) = self.change_name(process, &spot, Some(true)) else { return };
+                let Some(name) = self.change_name(process, &spot, Some(true)) else { return };
                 if let Ok(status) = self.view.status(&spot.path) {
                     self.view.made.insert((status.st_dev, status.st_ino), spot.path.clone());
                 }
                 let inode = Inode::Made(spot.path.clone());
-                self.now.names.insert(spot.path.clone(), directory);
+                self.now.names.insert(spot.path.clone(), name);
                 for thing in [Thing::Inode(inode.clone()), Thing::Listing(inode.clone())] {
                     self.now.own.insert((process, thing));
                 }

@@ -6,19 +6,35 @@ use super::walk::{End, Follower, Found, Spot, Walked};
 use super::{Lookup, Recorder};
 use crate::model::GapKind;
 use crate::model::footprint::Thing;
+use nix::unistd::Pid;
+
+use crate::tracer::decode::table::row;
 use crate::tracer::decode::{Action, Caller, Decision, World};
 use crate::tracer::execution::Running;
 use crate::tracer::paths::{Departed, inside, proc_link};
+use crate::tracer::task::Name;
+use crate::tracer::tracee::Registers;
 
 /// A call at its entry.
 #[derive(Clone, Copy, Debug)]
-pub struct Entry {
-    /// Its name.
-    pub name: &'static str,
-    /// Its arguments.
-    pub arguments: [u64; 6],
-    /// The flags with which it opens.
-    pub open_flags: i32,
+struct Entry {
+    name: &'static str,
+    arguments: [u64; 6],
+    /// The flags with which it opens, if it does.
+    open_flags: i32,
+}
+
+impl Entry {
+    fn of(caller: &Caller<'_>, registers: &Registers) -> Option<Self> {
+        let (name, arguments) = (row(registers.call())?.name, registers.arguments());
+        let open_flags = match name {
+            "open" => arguments[1],
+            "openat" => arguments[2],
+            "openat2" => *caller.tracee.read_numbers(arguments[2], 1).ok()?.first()?,
+            _ => 0,
+        };
+        Some(Self { name, arguments, open_flags: open_flags as i32 })
+    }
 }
 
 /// The ends of a call's paths that may be changed.
@@ -29,11 +45,20 @@ struct Ends {
     effects: Vec<Effect>,
 }
 
-/// Records what a call touches outside the workspace. Gives the decision about it, by which its result is seen if that counts.
-pub fn note(world: &mut World, caller: &Caller<'_>, entry: Entry, decision: Decision) -> Decision {
+/// Records what a call touches outside the workspace. Gives the decision about it, by which its result is seen if that counts; and whether
+/// it may change something.
+pub fn note(
+    world: &mut World,
+    caller: &Caller<'_>,
+    registers: &Registers,
+    decision: Decision,
+) -> (Decision, bool) {
     let departed = world.paths.take_departed();
-    let Some(recorder) = &world.footprint else { return decision };
+    let Some(recorder) = &world.footprint else { return (decision, false) };
+    let Some(entry) = Entry::of(caller, registers) else { return (decision, false) };
     let mut recorder = recorder.borrow_mut();
+    // A call that was taken up again, or means something else now.
+    recorder.gone(caller.tracee.id());
     let follower = Follower { task: caller.tracee.id(), process: caller.process };
     let mut ends = Ends::default();
     for path in &departed {
@@ -48,17 +73,27 @@ pub fn note(world: &mut World, caller: &Caller<'_>, entry: Entry, decision: Deci
     }
     let sightings = recorder.take_sightings();
     let effects = ends.into_effects();
+    let changes = !effects.is_empty() && !matches!(decision, Decision::Answer { .. });
     let decision = match decision {
-        Decision::Pass if !effects.is_empty() => Decision::Watch(Action::None),
+        Decision::Pass if changes => Decision::Watch(Action::None),
         decision => decision,
     };
-    if !effects.is_empty() && !matches!(decision, Decision::Answer { .. }) {
+    if changes {
         let is_held = matches!(decision, Decision::Hold(_));
         recorder.await_result(follower.task, follower.process, effects, is_held);
     }
     drop(recorder);
-    world.not_covered.extend(sightings.into_iter().map(|sighting| sighting.detail));
-    decision
+    world.not_covered.extend(sightings);
+    (decision, changes)
+}
+
+impl World {
+    /// A task is gone: what it was about to change outside the workspace is taken to have happened, unless it was still held.
+    pub fn forget_footprint(&self, task: Pid) {
+        if let Some(recorder) = &self.footprint {
+            recorder.borrow_mut().gone(task);
+        }
+    }
 }
 
 impl Ends {
@@ -159,7 +194,7 @@ impl Recorder {
             Role::Alters => ends.effects.extend(alters(false)),
             Role::Opens(opening) => {
                 if opening.writes {
-                    self.now.writers.insert(process);
+                    ends.effects.push(Effect::OpenForWriting);
                 }
                 match found {
                     None if opening.creates => ends.effects.push(Effect::Make(spot.clone())),
@@ -224,14 +259,15 @@ impl Recorder {
 }
 
 impl Running<'_> {
-    /// What has become of a process's beginning, and of what is known of its end, when it has a call decided that touches things outside.
-    pub(super) fn note_outside_writes(&mut self, process: usize, decision: &Decision) {
-        let Some(recorder) = &self.world.footprint else { return };
-        let writes = recorder.borrow().writes(process);
-        self.processes[process].segment.seen |= writes;
-        // What it does outside is not done again by a copy of it.
-        if matches!(decision, Decision::Watch(Action::None)) {
-            self.processes[process].end_prefix();
+    /// Whether a process has something outside open for writing, or had in this execution.
+    pub(in crate::tracer) fn writes_outside(&self, process: usize) -> bool {
+        self.world.footprint.as_ref().is_some_and(|recorder| recorder.borrow().writes(process))
+    }
+
+    /// The call of a task has ended with this result.
+    pub(in crate::tracer) fn settle_footprint(&self, name: &Name, result: i64) {
+        if let (Some(recorder), Some(task)) = (&self.world.footprint, self.tasks.get(name)) {
+            recorder.borrow_mut().settle(task.tracee.id(), result);
         }
     }
 }

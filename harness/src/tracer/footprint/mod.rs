@@ -5,6 +5,8 @@ mod effects;
 mod hooks;
 mod walk;
 
+pub use self::hooks::note;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io;
 use std::rc::Rc;
@@ -14,8 +16,7 @@ use nix::sys::stat::Mode;
 use nix::unistd::Pid;
 
 use self::effects::{Effect, Life};
-pub use self::walk::Follower;
-use self::walk::{End, View, Walked};
+use self::walk::{End, Follower, View, Walked};
 use super::paths::Departed;
 use crate::model::footprint::{Footprint, Inode, Thing, Touch, meetings};
 use crate::model::{GapKind, ProcessId, Reach, Root, Sighting};
@@ -124,6 +125,8 @@ impl Recorder {
 
     /// Begins an execution. What is undone between executions is gone.
     pub fn begin(&mut self) {
+        // The last one may have come to no end.
+        self.end();
         let overlay = self.view.overlay;
         let undone = |path: &str| overlay || path.starts_with("/dev/shm/");
         let gone: Vec<String> =

@@ -4,7 +4,9 @@ mod decoded;
 mod local;
 mod refused;
 
+use super::reported::{About, Report};
 use super::{Decision, Decoder};
+use crate::model::GapKind;
 use crate::tracer::arch;
 
 /// What to do about a call.
@@ -17,7 +19,7 @@ pub enum Treatment {
     /// It is not made, and gives this error.
     Refused(i32),
     /// It is let pass, and this is said not to be covered.
-    Reported(&'static str),
+    Reported(Report),
 }
 
 /// What a call means, from its arguments.
@@ -97,8 +99,14 @@ const fn refused(name: &'static str, x86_64: u32, aarch64: u32, error: i32) -> R
     Row { name, x86_64, aarch64, treatment: Treatment::Refused(error), local_with: None }
 }
 
-const fn reported(name: &'static str, x86_64: u32, aarch64: u32, what: &'static str) -> Row {
-    Row { name, x86_64, aarch64, treatment: Treatment::Reported(what), local_with: None }
+const fn reported(
+    name: &'static str,
+    (x86_64, aarch64): (u32, u32),
+    report: (GapKind, &'static str, About),
+) -> Row {
+    let (kind, what, about) = report;
+    let treatment = Treatment::Reported(Report { kind, what, about });
+    Row { name, x86_64, aarch64, treatment, local_with: None }
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 
 use libc::{ENOSYS, EOPNOTSUPP, EPERM};
 
-use super::{NONE, Row, refused, reported};
+use super::{About, NONE, Row, refused, reported};
+use crate::model::GapKind;
 
 pub(super) const ROWS: &[Row] = &[
     // What would change the machine, the mounts, or the way to the workspace: as for an ordinary user.
@@ -66,6 +67,7 @@ pub(super) const ROWS: &[Row] = &[
     refused("io_getevents", 208, 4, ENOSYS),
     refused("io_submit", 209, 2, ENOSYS),
     refused("io_cancel", 210, 3, ENOSYS),
+    refused("ustat", 136, NONE, ENOSYS),
     refused("lookup_dcookie", 212, 18, ENOSYS),
     refused("epoll_ctl_old", 214, NONE, ENOSYS),
     refused("epoll_wait_old", 215, NONE, ENOSYS),
@@ -79,35 +81,43 @@ pub(super) const ROWS: &[Row] = &[
     refused("name_to_handle_at", 303, 264, EOPNOTSUPP),
 ];
 
+const SHARED_MEMORY: &str = "System V shared memory";
+const SEMAPHORES: &str = "System V semaphores";
+const MESSAGE_QUEUES: &str = "System V message queues";
+const POSIX_QUEUES: &str = "POSIX message queues";
+const KEYRINGS: &str = "kernel keyrings";
+const MEMORY: &str = "the memory of other processes";
+const WATCHES: &str = "file watches (inotify)";
+
+/// What is done by a descriptor of a POSIX message queue, or of file watches, is told by how it was opened: by a name, or alone.
 pub(super) const REPORTED: &[Row] = &[
-    reported("shmget", 29, 194, "System V shared memory"),
-    reported("shmat", 30, 196, "System V shared memory"),
-    reported("shmctl", 31, 195, "System V shared memory"),
-    reported("shmdt", 67, 197, "System V shared memory"),
-    reported("semget", 64, 190, "System V semaphores"),
-    reported("semop", 65, 193, "System V semaphores"),
-    reported("semtimedop", 220, 192, "System V semaphores"),
-    reported("semctl", 66, 191, "System V semaphores"),
-    reported("msgget", 68, 186, "System V message queues"),
-    reported("msgsnd", 69, 189, "System V message queues"),
-    reported("msgrcv", 70, 188, "System V message queues"),
-    reported("msgctl", 71, 187, "System V message queues"),
-    reported("mq_open", 240, 180, "POSIX message queues"),
-    reported("mq_unlink", 241, 181, "POSIX message queues"),
-    reported("mq_timedsend", 242, 182, "POSIX message queues"),
-    reported("mq_timedreceive", 243, 183, "POSIX message queues"),
-    reported("mq_notify", 244, 184, "POSIX message queues"),
-    reported("mq_getsetattr", 245, 185, "POSIX message queues"),
-    reported("add_key", 248, 217, "kernel keyrings"),
-    reported("request_key", 249, 218, "kernel keyrings"),
-    reported("keyctl", 250, 219, "kernel keyrings"),
-    reported("process_vm_readv", 310, 270, "the memory of other processes"),
-    reported("process_vm_writev", 311, 271, "the memory of other processes"),
-    reported("process_madvise", 440, 440, "the memory of other processes"),
-    reported("process_mrelease", 448, 448, "the memory of other processes"),
-    reported("inotify_init", 253, NONE, "file watches (inotify)"),
-    reported("inotify_init1", 294, 26, "file watches (inotify)"),
-    reported("inotify_add_watch", 254, 27, "file watches (inotify)"),
-    reported("inotify_rm_watch", 255, 28, "file watches (inotify)"),
-    reported("ustat", 136, NONE, "free space of file systems"),
+    reported("shmget", (29, 194), (GapKind::SharedMemory, SHARED_MEMORY, About::Key(0))),
+    reported("shmat", (30, 196), (GapKind::SharedMemory, SHARED_MEMORY, About::Number(0))),
+    reported("shmctl", (31, 195), (GapKind::SharedMemory, SHARED_MEMORY, About::Number(0))),
+    reported("shmdt", (67, 197), (GapKind::SharedMemory, SHARED_MEMORY, About::Own)),
+    reported("semget", (64, 190), (GapKind::KernelObject, SEMAPHORES, About::Key(0))),
+    reported("semop", (65, 193), (GapKind::KernelObject, SEMAPHORES, About::Number(0))),
+    reported("semtimedop", (220, 192), (GapKind::KernelObject, SEMAPHORES, About::Number(0))),
+    reported("semctl", (66, 191), (GapKind::KernelObject, SEMAPHORES, About::Number(0))),
+    reported("msgget", (68, 186), (GapKind::KernelObject, MESSAGE_QUEUES, About::Key(0))),
+    reported("msgsnd", (69, 189), (GapKind::KernelObject, MESSAGE_QUEUES, About::Number(0))),
+    reported("msgrcv", (70, 188), (GapKind::KernelObject, MESSAGE_QUEUES, About::Number(0))),
+    reported("msgctl", (71, 187), (GapKind::KernelObject, MESSAGE_QUEUES, About::Number(0))),
+    reported("mq_open", (240, 180), (GapKind::KernelObject, POSIX_QUEUES, About::Name(0))),
+    reported("mq_unlink", (241, 181), (GapKind::KernelObject, POSIX_QUEUES, About::Name(0))),
+    reported("mq_timedsend", (242, 182), (GapKind::KernelObject, POSIX_QUEUES, About::Own)),
+    reported("mq_timedreceive", (243, 183), (GapKind::KernelObject, POSIX_QUEUES, About::Own)),
+    reported("mq_notify", (244, 184), (GapKind::KernelObject, POSIX_QUEUES, About::Own)),
+    reported("mq_getsetattr", (245, 185), (GapKind::KernelObject, POSIX_QUEUES, About::Own)),
+    reported("add_key", (248, 217), (GapKind::KernelObject, KEYRINGS, About::Same)),
+    reported("request_key", (249, 218), (GapKind::KernelObject, KEYRINGS, About::Same)),
+    reported("keyctl", (250, 219), (GapKind::KernelObject, KEYRINGS, About::Same)),
+    reported("process_vm_readv", (310, 270), (GapKind::OtherProcess, MEMORY, About::Process(0))),
+    reported("process_vm_writev", (311, 271), (GapKind::OtherProcess, MEMORY, About::Process(0))),
+    reported("process_madvise", (440, 440), (GapKind::OtherProcess, MEMORY, About::Unknown)),
+    reported("process_mrelease", (448, 448), (GapKind::OtherProcess, MEMORY, About::Unknown)),
+    reported("inotify_init", (253, NONE), (GapKind::FileWatch, WATCHES, About::Own)),
+    reported("inotify_init1", (294, 26), (GapKind::FileWatch, WATCHES, About::Own)),
+    reported("inotify_add_watch", (254, 27), (GapKind::FileWatch, WATCHES, About::Unknown)),
+    reported("inotify_rm_watch", (255, 28), (GapKind::FileWatch, WATCHES, About::Own)),
 ];
