@@ -10,7 +10,7 @@ use super::{Job, SessionError, tracer_of};
 use crate::backend::{Backend, Chooser, Detail};
 use crate::model::{Execution, Sighting, Tree};
 use crate::oracle::CheckRun;
-use crate::tracer::{self, Tracer};
+use crate::tracer::{self, TraceError, Tracer};
 
 /// What comes of an execution beside itself.
 #[derive(Debug, Default)]
@@ -48,7 +48,10 @@ impl Bench for OfTheSearch<'_> {
     type Error = SessionError;
 
     fn execute(&mut self, chooser: &mut dyn Chooser, detail: Detail) -> Result<Execution, SessionError> {
-        Ok(self.tracer.execute(chooser, detail)?)
+        let execution = self.tracer.execute(chooser, detail);
+        // What ended the search is told by what was not covered.
+        self.before.extend(execution.as_ref().err().and_then(TraceError::sighting));
+        Ok(execution?)
     }
 
     fn finish(&mut self, execution: &mut Execution) -> Result<Seen, SessionError> {

@@ -232,6 +232,9 @@ impl Running<'_> {
         if let Action::Close(numbers) = action {
             return self.close_descriptors(name, numbers);
         }
+        if let Action::Undecided { call, why } = action {
+            self.world.not_covered.extend(why.seen(call, ProcessId(name.process), result));
+        }
         if result < 0 {
             return self.apply_failure(action, result);
         }
@@ -343,6 +346,7 @@ impl Running<'_> {
                 return Err(TraceError::NotUnderstood { process, what: what.clone() });
             }
             Action::None
+            | Action::Undecided { .. }
             | Action::Transfer { .. }
             | Action::List { .. }
             | Action::Close(_)

@@ -1,7 +1,7 @@
 use std::io;
 
 use super::sandbox::SandboxError;
-use crate::model::ProcessId;
+use crate::model::{GapKind, ProcessId, Sighting};
 
 /// Why an execution could not be run.
 #[derive(Debug, thiserror::Error)]
@@ -49,4 +49,17 @@ pub enum TraceError {
     /// The exploration was told to stop.
     #[error("interrupted")]
     Interrupted,
+}
+
+impl TraceError {
+    /// What is to be reported as not covered because of it: the call that nobody here knows.
+    #[must_use]
+    pub fn sighting(&self) -> Option<Sighting> {
+        match self {
+            Self::NotUnderstood { process, what } => {
+                Some(Sighting::new(GapKind::UnknownCall, *process, what.clone()))
+            }
+            _ => None,
+        }
+    }
 }

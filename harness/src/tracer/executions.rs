@@ -84,7 +84,9 @@ impl Tracer {
         let (mut schedule, mut before) = (Vec::new(), Vec::new());
         loop {
             let run = (&mut schedule, &mut before);
-            if let Some(execution) = self.attempt(chooser, run, (strands, preferred), detail)? {
+            let attempt = self.attempt(chooser, run, (strands, preferred), detail);
+            self.not_covered.extend(attempt.as_ref().err().and_then(TraceError::sighting));
+            if let Some(execution) = attempt? {
                 return Ok(execution);
             }
         }

@@ -22,5 +22,6 @@ mod time;
 mod timers;
 mod transparent;
 mod trees;
+mod undecided;
 mod units;
 mod workspace;

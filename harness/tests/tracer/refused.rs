@@ -80,7 +80,7 @@ fn what_is_not_seen_is_named() {
         ("call(29, 0, 4096, 0o1600)", &["System V shared memory"]),
         ("call(310, os.getpid(), 0, 0, 0, 0, 0)", &["the memory of other processes"]),
         ("call(253)", &["file watches (inotify)"]),
-        ("open('/proc/1/status').read()", &["what /proc says of other processes"]),
+        ("open('/proc/1/status').read()", &["what /proc says of other processes: /proc/1/status"]),
         ("open('/proc/self/status').read()", &[]),
         // Known, and on the workspace alone.
         ("os.statvfs('.'); os.listdir('.'); os.getxattr('f', 'user.a') if 0 else os.listxattr('f')", &[]),
@@ -175,6 +175,10 @@ fn what_nobody_knows_ends_the_exploration() {
         error.to_string(),
         "process B makes ioctl 0x80111500 on f, and this version does not know what that does to the workspace: have it do without"
     );
+    let sightings = tracer.not_covered();
+    let [only] = sightings.as_slice() else { panic!("{sightings:?}") };
+    assert_eq!((only.kind, &only.reach, only.process), (GapKind::UnknownCall, &Reach::Always, ProcessId(1)));
+    assert_eq!(only.detail, "ioctl 0x80111500 on f");
     // One that the file system refuses did nothing.
     let refused =
         script("f = os.open('f', os.O_RDONLY); print(call(16, f, 0x1234, 0), call(285, f, 0x100, 0, 1))");

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use super::Undecided;
 use crate::model::{Location, LockMode, ObjectId, Sighting};
 use crate::tracer::files::Description;
 use crate::tracer::locks::Claim;
@@ -269,6 +270,13 @@ pub enum Action {
     },
     /// A socket of the network for datagrams is connected: what is sent through this descriptor goes there.
     MeetNetwork(i32),
+    /// It is not known what the call does, for this reason: its result may show that it did nothing.
+    Undecided {
+        /// Its name.
+        call: &'static str,
+        /// Why.
+        why: Undecided,
+    },
     /// Nobody here knows what the call does: where it does not fail, that is the end of the exploration.
     Unknown(String),
 }

@@ -3,10 +3,17 @@
 use std::rc::Rc;
 
 use super::names::whole;
+use super::undecided::{Early, Meant};
 use super::{Action, Decision, Decoder, Held, descriptor};
 use crate::model::{Access, GapKind, Location, ObjectId};
 use crate::tracer::files::{Description, What};
 use crate::tracer::input::is_nonblocking;
+
+/// How many parts one read or write can have (`UIO_MAXIOV`).
+pub(super) const MOST_PARTS: u64 = 1024;
+
+/// What is said of a read or write by a descriptor that is not open for it.
+const NOT_OPEN_FOR_IT: Early = Early::refused("a descriptor that is not open for this");
 
 /// The flags of `preadv2` and `pwritev2` that Linux 6.18 has.
 const KNOWN_FLAGS: i32 = 0x1ff;
@@ -25,62 +32,73 @@ pub(super) struct Transfer {
 }
 
 impl Decoder<'_> {
-    pub(super) fn read(&mut self, number: u64, buffer: (u64, u64), at: Option<u64>) -> Option<Decision> {
+    pub(super) fn read(&mut self, number: u64, buffer: (u64, u64), at: Option<u64>) -> Meant {
         let how = Transfer { number: descriptor(number), at, written: false, flags: 0 };
         self.transfer(&how, &[(buffer.0, buffer.1 as usize)])
     }
 
-    pub(super) fn write(&mut self, number: u64, buffer: (u64, u64), at: Option<u64>) -> Option<Decision> {
+    pub(super) fn write(&mut self, number: u64, buffer: (u64, u64), at: Option<u64>) -> Meant {
         let how = Transfer { number: descriptor(number), at, written: true, flags: 0 };
         self.transfer(&how, &[(buffer.0, buffer.1 as usize)])
     }
 
     /// `readv` and its like.
-    pub(super) fn vector(&mut self, how: Transfer, vector: u64, count: u64) -> Option<Decision> {
-        self.caller.descriptors.borrow().get(how.number)?;
-        let numbers = self.caller.tracee.read_numbers(vector, (count as usize).min(1024) * 2).ok()?;
+    pub(super) fn vector(&mut self, how: Transfer, vector: u64, count: u64) -> Meant {
+        self.known(how.number)?;
+        if count > MOST_PARTS {
+            return Err(Early::refused("more parts than the kernel takes"));
+        }
+        let numbers = self.numbers(vector, count as usize * 2)?;
         let buffers: Vec<(u64, usize)> =
             numbers.as_chunks::<2>().0.iter().map(|[address, length]| (*address, *length as usize)).collect();
         // With nothing to move the kernel does not look at the flags.
         if how.flags & !KNOWN_FLAGS != 0 && buffers.iter().any(|(_, length)| *length > 0) {
-            return Some(self.unknown(format!("{} with flags {:#x}", self.name, how.flags)));
+            return Ok(self.unknown(format!("{} with flags {:#x}", self.name, how.flags)));
         }
         self.transfer(&how, &buffers)
     }
 
-    fn transfer(&mut self, how: &Transfer, buffers: &[(u64, usize)]) -> Option<Decision> {
+    fn transfer(&mut self, how: &Transfer, buffers: &[(u64, usize)]) -> Meant {
         let Transfer { number, at, written, flags } = *how;
-        let description = Rc::clone(self.caller.descriptors.borrow().get(number)?);
+        let description = self.known(number)?;
         let object = match description.what {
             What::Object(object) => object,
             What::Fifo(_) | What::Socket(_) => {
                 if description.is_for_datagrams() && written {
-                    let comes_to_it = at.is_none() && self.comes_to_it(&description, total(buffers));
-                    return comes_to_it.then(|| self.post(&description, how, total(buffers), None))?;
+                    if at.is_some() {
+                        return Err(Early::refused("an offset in a socket"));
+                    }
+                    if !self.comes_to_it(&description, total(buffers)) {
+                        return Err(Early::NO_BYTES);
+                    }
+                    return self.post(&description, how, total(buffers), None);
                 }
-                let end = description.end_to_read_or_write()?;
+                let end = description.end_to_read_or_write().ok_or(Early::NO_END)?;
                 let may = if written { description.writable() } else { description.readable() };
                 let alone = self.name == "write";
-                return may.then(|| self.through((&description, end), how, (total(buffers), alone)))?;
+                if !may {
+                    return Err(NOT_OPEN_FOR_IT);
+                }
+                return self.through((&description, end), how, (total(buffers), alone));
             }
             What::Network => {
                 if written {
                     self.note_sent(number);
                 }
-                return None;
+                return Err(Early::Local("what is received over the network, or reported"));
             }
-            What::Epoll(_) => return None,
-            What::Random | What::Input if written => return None,
+            What::Epoll(_) => return Err(Early::refused("bytes through an epoll")),
+            What::Random | What::Input if written => return Err(Early::ELSEWHERE),
             What::Input => return self.input(number),
             What::Random => return self.random(buffers),
-            What::Timer if written => return None,
+            What::Timer if written => return Err(Early::refused("bytes to a timer")),
             What::Timer => {
-                let buffer = buffers.first()?.0;
-                return Some(Decision::Watch(Action::ReadTimer { description: description.number, buffer }));
+                let buffer = buffers.first().ok_or(Early::NO_BYTES)?.0;
+                return Ok(Decision::Watch(Action::ReadTimer { description: description.number, buffer }));
             }
         };
         if !(if written { description.writable() } else { description.readable() }) {
-            return None;
+            return Err(NOT_OPEN_FOR_IT);
         }
         let length = total(buffers);
         let appends = written && (description.append.get() && flags & libc::RWF_NOAPPEND == 0)
@@ -99,48 +117,48 @@ impl Decoder<'_> {
         let path = description.path().to_owned();
         let (moves, buffers) = (at.is_none(), buffers.to_vec());
         let action = Action::Transfer { description, at: start, moves, written, buffers };
-        Some(self.hold(Some(path), detail, accesses, action))
+        Ok(self.hold(Some(path), detail, accesses, action))
     }
 
     /// A read from the standard input of a process that is asked: where it has read all that it was given, and would wait for more.
-    fn input(&mut self, number: i32) -> Option<Decision> {
-        let feed = self.world.inputs.get(&self.caller.process)?;
-        feed.top_up().ok()?;
-        let operation = feed.next()?;
+    fn input(&mut self, number: i32) -> Meant {
+        let feed = self.world.inputs.get(&self.caller.process).ok_or(Early::ELSEWHERE)?;
+        feed.top_up().map_err(|_| Early::UNRESOLVED)?;
+        let operation = feed.next().ok_or(Early::Local("there is something to read"))?;
         if is_nonblocking(self.caller.tracee, number) {
-            return None;
+            return Err(Early::Local("it does not wait for what it is asked"));
         }
-        Some(Decision::Hold(Held { operation, action: Action::Ask }))
+        Ok(Decision::Hold(Held { operation, action: Action::Ask }))
     }
 
-    pub(super) fn seek(&mut self, number: i32, whence: i32) -> Option<Decision> {
-        let description = Rc::clone(self.caller.descriptors.borrow().get(number)?);
+    pub(super) fn seek(&mut self, number: i32, whence: i32) -> Meant {
+        let description = self.known(number)?;
         let action = Action::Seek(Rc::clone(&description));
         match (whence, description.object()) {
             (libc::SEEK_END | libc::SEEK_DATA | libc::SEEK_HOLE, Some(object)) => {
                 // Where a file ends is told by which of its positions there are.
                 let accesses = vec![Access::read(whole(object))];
-                Some(self.hold(Some(description.path().to_owned()), "to the end".into(), accesses, action))
+                Ok(self.hold(Some(description.path().to_owned()), "to the end".into(), accesses, action))
             }
-            _ => Some(Decision::Watch(action)),
+            _ => Ok(Decision::Watch(action)),
         }
     }
 
     /// A mapping of a file: a read of its content. What is read and written through it later is not seen.
-    pub(super) fn map(&mut self, protection: u64, flags: u64, number: i32) -> Option<Decision> {
+    pub(super) fn map(&mut self, protection: u64, flags: u64, number: i32) -> Meant {
         let (description, object) = self.description(number)?;
         let private = flags as i32 & libc::MAP_TYPE == libc::MAP_PRIVATE;
         if !private && (protection as i32 & libc::PROT_WRITE != 0 || description.writable()) {
             self.note_of(GapKind::SharedMemory, description.path(), "writes through a shared mapping");
         }
         let accesses = vec![Access::read(whole(object))];
-        Some(self.hold(Some(description.path().to_owned()), String::new(), accesses, Action::Map(object)))
+        Ok(self.hold(Some(description.path().to_owned()), String::new(), accesses, Action::Map(object)))
     }
 
     /// A copy by the kernel of at most `length` bytes from one descriptor to another; each with where the offset is that is
     /// used instead of the file's, or 0.
-    pub(super) fn between(&mut self, from: (i32, u64), to: (i32, u64), length: u64) -> Option<Decision> {
-        let (source, target) = (self.description(from.0), self.description(to.0));
+    pub(super) fn between(&mut self, from: (i32, u64), to: (i32, u64), length: u64) -> Meant {
+        let (source, target) = (self.description(from.0).ok(), self.description(to.0).ok());
         let table = self.caller.descriptors.borrow();
         let is_end = |number| {
             table.get(number).is_some_and(|of: &Rc<Description>| of.end().is_some() || of.peer().is_some())
@@ -152,8 +170,8 @@ impl Decoder<'_> {
         }
         self.note_sent(to.0);
         let start = |of: &Description, pointer: u64| match pointer {
-            0 => Some(of.offset.get()),
-            pointer => self.caller.tracee.read_numbers(pointer, 1).ok()?.first().copied(),
+            0 => Ok(of.offset.get()),
+            pointer => self.numbers(pointer, 1).map(|offset| offset[0]),
         };
         let mut accesses = Vec::new();
         let mut seen = None;
@@ -171,20 +189,20 @@ impl Decoder<'_> {
         let path =
             |side: &Option<(Rc<Description>, ObjectId)>| side.as_ref().map(|(of, _)| of.path().to_owned());
         let (from_path, to_path) = (path(&source), path(&target));
-        let action = Action::Moved { between: [from.0, to.0], seen: seen? };
+        let action = Action::Moved { between: [from.0, to.0], seen: seen.ok_or(Early::ELSEWHERE)? };
         // Programs that copy a file to its end ask for as much as there can be.
         let words = if length > i64::MAX as u64 / 4 { "all".into() } else { format!("{length} bytes") };
         let mut decision = self.hold(from_path, words, accesses, action);
         if let Decision::Hold(held) = &mut decision {
             held.operation.call.target = to_path;
         }
-        Some(decision)
+        Ok(decision)
     }
 
     /// Random bytes, read from a device.
-    fn random(&self, buffers: &[(u64, usize)]) -> Option<Decision> {
-        let (address, length) = *buffers.first()?;
-        Some(Decision::Random { address, length })
+    fn random(&self, buffers: &[(u64, usize)]) -> Meant {
+        let (address, length) = *buffers.first().ok_or(Early::NO_BYTES)?;
+        Ok(Decision::Random { address, length })
     }
 }
 

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use super::names::whole;
+use super::undecided::{Early, Meant};
 use super::{Action, Decision, Decoder, descriptor};
 use crate::model::{Access, GapKind, Location};
 use crate::tracer::locks::Owner;
@@ -36,26 +37,29 @@ pub fn released_words(released: &[Access]) -> String {
 }
 
 impl Decoder<'_> {
-    pub(super) fn close_range(&mut self, first: u64, last: u64, flags: u32) -> Option<Decision> {
+    pub(super) fn close_range(&mut self, first: u64, last: u64, flags: u32) -> Meant {
         let (first, last) = (descriptor(first).max(0), i32::try_from(last as u32).unwrap_or(i32::MAX));
         let numbers = self.caller.descriptors.borrow().numbers_in(first, last);
         let closes = flags & libc::CLOSE_RANGE_CLOEXEC == 0;
         let shared = Rc::strong_count(self.caller.descriptors) > 1;
         if flags & libc::CLOSE_RANGE_UNSHARE != 0 && shared {
             // The others keep theirs open, so that nothing is released.
-            return Some(Decision::Watch(Action::OwnDescriptors { numbers, closes }));
+            return Ok(Decision::Watch(Action::OwnDescriptors { numbers, closes }));
         }
         if closes {
-            return Some(self.close(numbers));
+            return Ok(self.close(numbers));
         }
         for number in numbers {
             self.caller.descriptors.borrow_mut().set_close_on_exec(number, true);
         }
-        None
+        Ok(Decision::Pass)
     }
 
-    pub(super) fn dup2(&mut self, from: i32, onto: i32) -> Option<Decision> {
-        (from != onto).then(|| self.copy(from, Some(onto), false))
+    pub(super) fn dup2(&mut self, from: i32, onto: i32) -> Meant {
+        if from == onto {
+            return Err(Early::Local("a descriptor that is copied onto itself stays as it is"));
+        }
+        Ok(self.copy(from, Some(onto), false))
     }
 
     /// What closing these descriptors releases.
@@ -113,66 +117,63 @@ impl Decoder<'_> {
         }
     }
 
-    pub(super) fn control(&mut self) -> Option<Decision> {
+    pub(super) fn control(&mut self) -> Meant {
         let [number, command, argument, ..] = self.arguments;
         let number = descriptor(number);
-        self.caller.descriptors.borrow().get(number)?;
+        let description = self.known(number)?;
         match command as i32 {
-            libc::F_DUPFD => Some(Decision::Watch(Action::Copy { from: number, close_on_exec: false })),
-            libc::F_DUPFD_CLOEXEC => {
-                Some(Decision::Watch(Action::Copy { from: number, close_on_exec: true }))
-            }
+            libc::F_DUPFD => Ok(Decision::Watch(Action::Copy { from: number, close_on_exec: false })),
+            libc::F_DUPFD_CLOEXEC => Ok(Decision::Watch(Action::Copy { from: number, close_on_exec: true })),
             libc::F_SETFD => {
                 let close = argument as i32 & libc::FD_CLOEXEC != 0;
-                Some(Decision::Watch(Action::CloseOnExec { descriptor: number, close }))
+                Ok(Decision::Watch(Action::CloseOnExec { descriptor: number, close }))
             }
             libc::F_SETFL => {
-                let table = self.caller.descriptors.borrow();
-                table.get(number)?.append.set(argument as i32 & libc::O_APPEND != 0);
-                Some(Decision::Pass)
+                description.append.set(argument as i32 & libc::O_APPEND != 0);
+                Ok(Decision::Pass)
             }
             libc::F_SETPIPE_SZ => {
                 self.note(GapKind::Pipe, "the size of a FIFO of the workspace (F_SETPIPE_SZ)");
-                Some(Decision::Pass)
+                Ok(Decision::Pass)
             }
             libc::F_SETLEASE | libc::F_NOTIFY => {
                 self.note(GapKind::FileWatch, "leases and directory notifications");
-                Some(Decision::Pass)
+                Ok(Decision::Pass)
             }
-            _ => Some(self.record_lock().unwrap_or(Decision::Pass)),
+            _ => self.record_lock(),
         }
     }
 
     /// `ioctl`. The file system of the workspace refuses most of them; one that it takes and that is not known ends the
     /// exploration.
-    pub(super) fn device(&mut self, number: i32, command: u32, argument: u64) -> Option<Decision> {
+    pub(super) fn device(&mut self, number: i32, command: u32, argument: u64) -> Meant {
         if command == BYTES_LEFT
-            && let Some(looks) = self.watches(&[number])
+            && let Ok(looks) = self.watches(&[number])
         {
-            return Some(looks);
+            return Ok(looks);
         }
         let (description, object) = self.description(number)?;
         let accesses = match command {
             CLOSE_ON_EXEC | KEEP_ON_EXEC => {
                 let close = command == CLOSE_ON_EXEC;
-                return Some(Decision::Watch(Action::CloseOnExec { descriptor: number, close }));
+                return Ok(Decision::Watch(Action::CloseOnExec { descriptor: number, close }));
             }
-            DO_NOT_BLOCK | SIGNAL | BLOCK_SIZE => return None,
+            DO_NOT_BLOCK | SIGNAL | BLOCK_SIZE => {
+                return Err(Early::Local("it concerns the descriptor alone"));
+            }
             BYTES_LEFT | SIZE | DEDUPE_RANGE => vec![Access::read(whole(object))],
             GET_FLAGS | GET_ATTRIBUTES => vec![Access::read(Location::Mode(object))],
             SET_FLAGS | SET_ATTRIBUTES => vec![Access::write(Location::Mode(object))],
             CLONE => return self.between((descriptor(argument), 0), (number, 0), u64::MAX),
             CLONE_RANGE => {
-                let [source, ..] = self.caller.tracee.read_numbers(argument, 1).ok()?[..] else {
-                    return None;
-                };
+                let source = self.numbers(argument, 1)?[0];
                 return self.between((descriptor(source), 0), (number, 0), u64::MAX);
             }
             FREEZE | THAW => {
-                return Some(Decision::Answer { result: -i64::from(libc::EPERM), memory: Vec::new() });
+                return Ok(Decision::Answer { result: -i64::from(libc::EPERM), memory: Vec::new() });
             }
-            _ => return Some(self.unknown(format!("ioctl {command:#x} on {}", description.path()))),
+            _ => return Ok(self.unknown(format!("ioctl {command:#x} on {}", description.path()))),
         };
-        Some(self.hold(Some(description.path().to_owned()), format!("{command:#x}"), accesses, Action::None))
+        Ok(self.hold(Some(description.path().to_owned()), format!("{command:#x}"), accesses, Action::None))
     }
 }

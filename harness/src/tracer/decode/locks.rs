@@ -1,5 +1,6 @@
 //! File locks.
 
+use super::undecided::{Early, Meant};
 use super::{Action, Decision, Decoder, Held, descriptor};
 use crate::model::{Access, AccessKind, Acquisition, Call, LockMode, Operation};
 use crate::tracer::locks::{Claim, Family, Owner, access};
@@ -11,12 +12,51 @@ struct Region {
     end: u64,
 }
 
+/// What is said of a region that begins before the file, or ends behind all that there can be.
+const NO_REGION: Early = Early::refused("a region that there cannot be");
+
+/// The commands of `fcntl` that concern the descriptor alone: flags, owners and signals, sizes, seals, hints, and whether two
+/// descriptors are the same.
+const LOCAL: &[i32] = &[
+    libc::F_GETFD,
+    libc::F_GETFL,
+    libc::F_GETOWN,
+    libc::F_SETOWN,
+    F_SETSIG,
+    F_GETSIG,
+    F_SETOWN_EX,
+    F_GETOWN_EX,
+    F_GETOWNER_UIDS,
+    libc::F_GETLEASE,
+    F_DUPFD_QUERY,
+    F_CREATED_QUERY,
+    libc::F_GETPIPE_SZ,
+    libc::F_ADD_SEALS,
+    libc::F_GET_SEALS,
+    F_GET_RW_HINT,
+    F_SET_RW_HINT,
+    F_GET_FILE_RW_HINT,
+    F_SET_FILE_RW_HINT,
+];
+// Those that the C library does not name.
+const F_SETSIG: i32 = 10;
+const F_GETSIG: i32 = 11;
+const F_SETOWN_EX: i32 = 15;
+const F_GETOWN_EX: i32 = 16;
+const F_GETOWNER_UIDS: i32 = 17;
+const F_DUPFD_QUERY: i32 = 1027;
+const F_CREATED_QUERY: i32 = 1028;
+const F_GET_RW_HINT: i32 = 1035;
+const F_SET_RW_HINT: i32 = 1036;
+const F_GET_FILE_RW_HINT: i32 = 1037;
+const F_SET_FILE_RW_HINT: i32 = 1038;
+
 impl Decoder<'_> {
-    pub(super) fn flock(&mut self) -> Option<Decision> {
+    pub(super) fn flock(&mut self) -> Meant {
         let [number, command, ..] = self.arguments;
         let (description, object) = self.description(descriptor(number))?;
         if description.is_path() {
-            return None;
+            return Err(Early::refused("a lock by a descriptor of a path alone"));
         }
         let owner = Owner::Description(description.number);
         let claim = Claim { object, family: Family::Flock, owner, start: 0, end: u64::MAX };
@@ -26,29 +66,22 @@ impl Decoder<'_> {
         let mode = match command & !libc::LOCK_NB {
             libc::LOCK_SH => LockMode::Shared,
             libc::LOCK_EX => LockMode::Exclusive,
-            libc::LOCK_UN => return Some(self.unlock(path, "unlock".into(), claim)),
-            _ => return None,
+            libc::LOCK_UN => return Ok(self.unlock(path, "unlock".into(), claim)),
+            _ => return Err(Early::refused("a flock of an unknown kind")),
         };
         let words = format!("{}{}", mode_word(mode), if tries { ", try" } else { "" });
         let free = self.world.locks.holders_against(&claim, mode).is_empty();
         let without_blocking = (!tries).then_some((1, (command | libc::LOCK_NB) as u64));
         let action = Action::Lock { claim, mode, without_blocking };
         match self.world.locks.mode_held(&claim) {
-            Some(held) if held == mode => Some(Decision::Pass),
+            Some(held) if held == mode => Ok(Decision::Pass),
             // A conversion is not atomic: the old lock goes first, and is lost where the new one cannot be had at once.
-            Some(_) if free => {
-                Some(self.acquire(path, words, Access::write(claim.location()), false, action))
-            }
+            Some(_) if free => Ok(self.acquire(path, words, Access::write(claim.location()), false, action)),
             Some(_) => {
                 let accesses = vec![Access::write(claim.location())];
-                Some(self.hold(
-                    Some(path),
-                    format!("{words}, gives up the other mode first"),
-                    accesses,
-                    action,
-                ))
+                Ok(self.hold(Some(path), format!("{words}, gives up the other mode first"), accesses, action))
             }
-            None => Some(self.ask(path, words, &claim, mode, tries, free, action)),
+            None => Ok(self.ask(path, words, &claim, mode, tries, free, action)),
         }
     }
 
@@ -80,8 +113,8 @@ impl Decoder<'_> {
         }
     }
 
-    /// `fcntl` on locks; `None` for its other commands.
-    pub(super) fn record_lock(&mut self) -> Option<Decision> {
+    /// `fcntl` on locks; its other commands concern the descriptor alone, or are not known.
+    pub(super) fn record_lock(&mut self) -> Meant {
         let [number, command, argument, ..] = self.arguments;
         let number = descriptor(number);
         let (description, object) = self.description(number)?;
@@ -93,7 +126,10 @@ impl Decoder<'_> {
             libc::F_OFD_SETLK | libc::F_OFD_SETLKW | libc::F_OFD_GETLK => {
                 (Owner::Description(description.number), "ofd")
             }
-            _ => return None,
+            command if LOCAL.contains(&command) => {
+                return Err(Early::Local("it concerns the descriptor alone"));
+            }
+            _ => return Ok(self.unknown(format!("fcntl with command {command}"))),
         };
         let region = self.region(number, argument, description.offset.get())?;
         let claim = Claim { object, family: Family::Record, owner, start: region.start, end: region.end };
@@ -102,15 +138,15 @@ impl Decoder<'_> {
         let range = format!("{}..{end}", region.start);
         if matches!(command, libc::F_GETLK | libc::F_OFD_GETLK) {
             let accesses = vec![Access::read(claim.location())];
-            return Some(self.hold(Some(path), format!("{family} asks {range}"), accesses, Action::None));
+            return Ok(self.hold(Some(path), format!("{family} asks {range}"), accesses, Action::None));
         }
         let mode = match region.kind {
             libc::F_RDLCK => LockMode::Shared,
             libc::F_WRLCK => LockMode::Exclusive,
-            _ => return Some(self.unlock(path, format!("{family} unlock {range}"), claim)),
+            _ => return Ok(self.unlock(path, format!("{family} unlock {range}"), claim)),
         };
         if !(if mode == LockMode::Shared { description.readable() } else { description.writable() }) {
-            return None;
+            return Err(Early::refused("a lock by a descriptor that is not open for it"));
         }
         let without_blocking = match command {
             libc::F_SETLKW => Some((1, libc::F_SETLK as u64)),
@@ -121,11 +157,11 @@ impl Decoder<'_> {
         let words = format!("{family} {} {range}{}", mode_word(mode), if tries { ", try" } else { "" });
         let free = self.world.locks.holders_against(&claim, mode).is_empty();
         let action = Action::Lock { claim, mode, without_blocking };
-        Some(self.ask(path, words, &claim, mode, tries, free, action))
+        Ok(self.ask(path, words, &claim, mode, tries, free, action))
     }
 
-    fn region(&self, number: i32, address: u64, offset: u64) -> Option<Region> {
-        let bytes = self.caller.tracee.read(address, 24).ok().filter(|bytes| bytes.len() == 24)?;
+    fn region(&self, number: i32, address: u64, offset: u64) -> Result<Region, Early> {
+        let bytes = self.bytes(address, size_of::<libc::flock>())?;
         let short = |at: usize| i32::from(i16::from_le_bytes([bytes[at], bytes[at + 1]]));
         let long = |at: usize| bytes[at..at + 8].try_into().map(i64::from_le_bytes).unwrap_or(0);
         let base = match short(2) {
@@ -133,17 +169,17 @@ impl Decoder<'_> {
             libc::SEEK_END => self.size_of(number)?,
             _ => 0,
         };
-        let (mut start, length) = (base.checked_add_signed(long(8))?, long(16));
+        let (mut start, length) = (base.checked_add_signed(long(8)).ok_or(NO_REGION)?, long(16));
         let end = match length {
             0 => u64::MAX,
-            length if length > 0 => start.checked_add_signed(length)?,
+            length if length > 0 => start.checked_add_signed(length).ok_or(NO_REGION)?,
             length => {
                 let end = start;
-                start = start.checked_add_signed(length)?;
+                start = start.checked_add_signed(length).ok_or(NO_REGION)?;
                 end
             }
         };
-        Some(Region { kind: short(0), start, end })
+        Ok(Region { kind: short(0), start, end })
     }
 
     fn acquire(

@@ -2,8 +2,9 @@
 
 use std::rc::Rc;
 
-use super::data::Transfer;
+use super::data::{MOST_PARTS, Transfer};
 use super::sockets::{Addressed, socket_at};
+use super::undecided::{Early, Meant};
 use super::{Action, Decision, Decoder};
 use crate::model::{Access, GapKind, Location, ObjectId, Way};
 use crate::tracer::files::Description;
@@ -14,6 +15,9 @@ use crate::tracer::streams::Streams;
 /// Sizes of `struct msghdr` and `struct mmsghdr`, in numbers of 64 bits.
 const MESSAGE: usize = 7;
 const MESSAGE_OF_MANY: usize = 8;
+
+/// More bytes of control than the kernel takes.
+const MOST_CONTROL: u64 = 1 << 20;
 
 /// What is sent or received by one call.
 #[derive(Clone, Copy)]
@@ -34,19 +38,20 @@ pub(super) fn address_of(address: u64, length: u64) -> Option<(u64, u64)> {
 
 impl Decoder<'_> {
     /// `sendto` and `recvfrom`, and their like.
-    pub(super) fn message(&mut self, number: i32, message: Message, written: bool) -> Option<Decision> {
+    pub(super) fn message(&mut self, number: i32, message: Message, written: bool) -> Meant {
         let Message { length, flags, to } = message;
         let description = self.caller.descriptors.borrow().get(number).cloned();
-        if written && let Some(elsewhere) = self.sent_elsewhere(description.as_deref(), to) {
-            return Some(elsewhere);
+        if written && let Some(elsewhere) = self.sent_elsewhere(description.as_deref(), to)? {
+            return Ok(elsewhere);
         }
-        let description = description?;
+        let description = description.ok_or(Early::ELSEWHERE)?;
         let at_once = if flags & libc::MSG_DONTWAIT != 0 { libc::RWF_NOWAIT } else { 0 };
         let how = Transfer { number, at: None, written, flags: at_once };
         if written && description.is_for_datagrams() {
             return self.post(&description, &how, length, to);
         }
-        let end = description.end_to_read_or_write().filter(|_| description.socket().is_some())?;
+        let end = description.end_to_read_or_write().filter(|_| description.socket().is_some());
+        let end = end.ok_or(Early::NO_END)?;
         if flags & libc::MSG_OOB != 0 {
             self.note(GapKind::Socket, "out-of-band bytes through a Unix socket");
         }
@@ -58,7 +63,7 @@ impl Decoder<'_> {
             held.operation.accesses = self.world.streams.looking(end);
             held.action = Action::None;
         }
-        Some(decision)
+        Ok(decision)
     }
 
     /// A datagram of so many bytes: to an address, or to whom its socket is connected.
@@ -68,17 +73,17 @@ impl Decoder<'_> {
         how: &Transfer,
         length: u64,
         to: Option<(u64, u64)>,
-    ) -> Option<Decision> {
+    ) -> Meant {
         let waits = how.flags & libc::RWF_NOWAIT == 0 && !is_nonblocking(self.caller.tracee, how.number);
         let detail = format!("{length} bytes as a datagram");
         let Some((address, size)) = to else {
-            let peer = description.peer()?;
+            let peer = description.peer().ok_or(Early::NO_END)?;
             let (accesses, action) = self.posted(description, peer.object, length, (true, waits));
-            return Some(self.hold(Some(peer.path), detail, accesses, action));
+            return Ok(self.hold(Some(peer.path), detail, accesses, action));
         };
         let resolved = match self.addressed(how.number, address, size)? {
             Addressed::Inside(resolved) => resolved,
-            Addressed::Elsewhere(decision) => return Some(decision),
+            Addressed::Elsewhere(decision) => return Ok(decision),
         };
         let (more, action) = match socket_at(&resolved) {
             Some((to, _)) => {
@@ -87,7 +92,7 @@ impl Decoder<'_> {
             }
             None => (Vec::new(), Action::None),
         };
-        Some(self.on_path(resolved, &detail, more, action))
+        Ok(self.on_path(resolved, &detail, more, action))
     }
 
     fn posted(
@@ -117,40 +122,44 @@ impl Decoder<'_> {
         count: Option<u64>,
         flags: i32,
         written: bool,
-    ) -> Option<Decision> {
+    ) -> Meant {
         let size = if count.is_some() { MESSAGE_OF_MANY } else { MESSAGE };
         let many = count.map_or(1, |count| count.min(1024) as usize);
-        let numbers = self.caller.tracee.read_numbers(address, many * size).ok()?;
+        let numbers = self.numbers(address, many * size)?;
         if written {
-            self.note_passed(numbers.chunks(size));
+            self.note_passed(numbers.chunks(size))?;
         }
         if count.is_some() && written {
             let description = self.caller.descriptors.borrow().get(number).cloned();
-            let to = |message: &[u64]| address_of(message[0], message[1]);
-            let mut sent =
-                numbers.chunks(size).map(|message| self.sent_elsewhere(description.as_deref(), to(message)));
-            if let Some(elsewhere) = sent.find_map(|elsewhere| elsewhere) {
-                return Some(elsewhere);
+            for message in numbers.chunks(size) {
+                let to = address_of(message[0], message[1]);
+                if let Some(elsewhere) = self.sent_elsewhere(description.as_deref(), to)? {
+                    return Ok(elsewhere);
+                }
             }
         }
         if count.is_some() {
             return self.refuses_streams(&[number]);
         }
         let to = address_of(numbers[0], numbers[1]).filter(|_| written);
-        let parts = self.caller.tracee.read_numbers(numbers[2], (numbers[3] as usize).min(1024) * 2).ok()?;
+        if numbers[3] > MOST_PARTS {
+            return Err(Early::refused("more parts than the kernel takes"));
+        }
+        let parts = self.numbers(numbers[2], numbers[3] as usize * 2)?;
         let length =
             parts.as_chunks::<2>().0.iter().fold(0u64, |sum, [_, length]| sum.saturating_add(*length));
         self.message(number, Message { length, flags, to }, written)
     }
 
-    fn note_passed<'m>(&mut self, messages: impl Iterator<Item = &'m [u64]>) {
+    fn note_passed<'m>(&mut self, messages: impl Iterator<Item = &'m [u64]>) -> Result<(), Early> {
         for message in messages {
-            let control = self.caller.tracee.read(message[4], message[5].min(1 << 16) as usize);
+            let control = self.bytes(message[4], message[5].min(MOST_CONTROL) as usize)?;
             let known = |number: i32| self.caller.descriptors.borrow().get(number).is_some();
-            if passed(&control.unwrap_or_default()).into_iter().any(known) {
+            if passed(&control).into_iter().any(known) {
                 self.note(GapKind::Descriptor, "descriptors of the workspace that are passed over sockets");
             }
         }
+        Ok(())
     }
 }
 

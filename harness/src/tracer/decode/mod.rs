@@ -17,6 +17,7 @@ pub mod table;
 mod tasks;
 mod time;
 mod timers;
+mod undecided;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,13 +26,15 @@ use std::rc::Rc;
 pub use self::action::Action;
 pub use self::descriptors::released_words;
 use self::table::Treatment;
-use super::files::{Description, Descriptors};
+use self::undecided::Early;
+pub use self::undecided::Undecided;
+use super::files::Descriptors;
 use super::footprint::Recorder;
 use super::input::Feed;
 use super::laid::Changes;
 use super::locks::Locks;
 use super::objects::Objects;
-use super::paths::{Found, Paths, Place, Resolved, Spot, Way, lossy, proc_link};
+use super::paths::{Found, Paths, Place, Resolved, Spot, Way, proc_link};
 use super::sandbox::WORKSPACE;
 use super::streams::Streams;
 use super::timers::Timers;
@@ -173,13 +176,17 @@ pub fn decode(world: &mut World, caller: &Caller<'_>, registers: &Registers) -> 
     }
     match row.treatment {
         Treatment::Local => Decision::Pass,
-        Treatment::Decoded(meaning) => meaning(&mut decoder, arguments).unwrap_or(Decision::Pass),
-        Treatment::Refused(error) => Decision::Answer { result: -i64::from(error), memory: Vec::new() },
-        Treatment::Reported(report) => {
-            let seen = decoder.reported(&report);
-            decoder.world.sight(seen);
-            Decision::Pass
+        Treatment::Decoded(meaning) => {
+            meaning(&mut decoder, arguments).unwrap_or_else(|early| early.decision(row.name))
         }
+        Treatment::Refused(error) => Decision::Answer { result: -i64::from(error), memory: Vec::new() },
+        Treatment::Reported(report) => match decoder.reported(&report) {
+            Ok(seen) => {
+                decoder.world.sight(seen);
+                Decision::Pass
+            }
+            Err(early) => early.decision(row.name),
+        },
     }
 }
 
@@ -248,46 +255,34 @@ impl Decoder<'_> {
         self.world.not_covered.insert(self.sighting(kind, what).about(path));
     }
 
-    /// The description that a descriptor leads to, where it is one of the workspace.
-    fn description(&self, number: i32) -> Option<(Rc<Description>, ObjectId)> {
-        let description = Rc::clone(self.caller.descriptors.borrow().get(number)?);
-        let object = description.object()?;
-        Some((description, object))
-    }
-
-    /// The path at an address.
-    fn path(&self, address: u64) -> Option<String> {
-        self.caller.tracee.read_text(address).ok().map(lossy)
-    }
-
     /// Whether a call is on what a descriptor is of, by an empty path.
     fn is_itself(&self, base: i32, address: u64, flags: u64) -> bool {
         flags as i32 & libc::AT_EMPTY_PATH != 0
             && base != libc::AT_FDCWD
-            && (address == 0 || self.path(address).is_some_and(|path| path.is_empty()))
+            && (address == 0 || self.path(address).is_ok_and(|path| path.is_empty()))
     }
 
     /// Where the path at an address leads, from the directory that a descriptor is of, with the flags of the `…at` calls.
-    fn resolve_at(&mut self, base: i32, address: u64, flags: u64) -> Option<Resolved> {
+    fn resolve_at(&mut self, base: i32, address: u64, flags: u64) -> Result<Resolved, Early> {
         if self.is_itself(base, address, flags) {
             return self.itself(base);
         }
-        let path = self.path(address).filter(|_| address != 0);
-        let empty = flags as i32 & libc::AT_EMPTY_PATH != 0;
-        match path {
-            Some(path) if !path.is_empty() => self.follow(base, &path, follows(flags), false),
-            Some(_) | None if empty => self.follow(base, ".", true, false),
-            _ => None,
+        let or_here = flags as i32 & libc::AT_EMPTY_PATH != 0;
+        let path = if address == 0 && or_here { String::new() } else { self.path(address)? };
+        match (path.is_empty(), or_here) {
+            (false, _) => self.follow(base, &path, follows(flags), false),
+            (true, true) => self.follow(base, ".", true, false),
+            (true, false) => Err(Early::refused("a path that is empty")),
         }
     }
 
     /// The same where a last link is followed, or is not.
-    fn resolve(&mut self, base: i32, address: u64, follow_last: bool) -> Option<Resolved> {
+    fn resolve(&mut self, base: i32, address: u64, follow_last: bool) -> Result<Resolved, Early> {
         self.resolve_at(base, address, if follow_last { 0 } else { libc::AT_SYMLINK_NOFOLLOW as u64 })
     }
 
     /// Follows a path from the directory that a descriptor is of; `within`: never out of that.
-    fn follow(&mut self, base: i32, path: &str, follow_last: bool, within: bool) -> Option<Resolved> {
+    fn follow(&mut self, base: i32, path: &str, follow_last: bool, within: bool) -> Result<Resolved, Early> {
         let absolute = path.starts_with('/') && !within;
         if absolute && let Some((number, rest)) = own_link(path) {
             if !rest.is_empty() {
@@ -298,26 +293,29 @@ impl Decoder<'_> {
             } else {
                 self.itself(number)
             };
-            if follow_last && there.is_some() {
-                return there;
+            match there {
+                // What is not of the workspace is looked at by its path.
+                Err(Early::Local(_)) => {}
+                there if follow_last => return there,
+                _ => {}
             }
         }
-        let base = if absolute { String::new() } else { self.directory(base)? };
+        let base = if absolute { String::new() } else { self.directory(base).ok_or(Early::UNRESOLVED)? };
         let way = Way { base: &base, path, follow_last, within };
-        Some(self.world.paths.resolve(&mut self.world.objects, &way))
+        Ok(self.world.paths.resolve(&mut self.world.objects, &way))
     }
 
     /// What a descriptor of the workspace is of, as if a path had led there.
-    fn itself(&mut self, number: i32) -> Option<Resolved> {
+    fn itself(&mut self, number: i32) -> Result<Resolved, Early> {
         let (description, object) = self.description(number)?;
         let link = format!("/proc/{}/fd/{number}", self.caller.tracee.id());
-        let status = nix::sys::stat::stat(link.as_str()).ok()?;
+        let status = nix::sys::stat::stat(link.as_str()).map_err(|_| Early::UNRESOLVED)?;
         let found = Some(Found { object, status });
         let place = Place::Inside(Spot { path: description.path().to_owned(), name: None, found });
-        Some(Resolved { accesses: Vec::new(), place })
+        Ok(Resolved { accesses: Vec::new(), place })
     }
 
-    /// The absolute path of a directory: the current one, or that of a descriptor. `None` where there is none, or no longer.
+    /// The absolute path of a directory: the current one, or that of a descriptor. `None` if there is none, or no longer.
     fn directory(&self, base: i32) -> Option<String> {
         let task = self.caller.tracee.id();
         let link = if base == libc::AT_FDCWD {

@@ -1,5 +1,6 @@
 //! Calls on names: open, look, make, remove, rename, exec.
 
+use super::undecided::{Early, Meant};
 use super::{Action, Decision, Decoder};
 use crate::model::{Access, GapKind, Location, ObjectId};
 use crate::tracer::outside::is_no_file;
@@ -35,20 +36,20 @@ const IN_ROOT: u64 = libc::RESOLVE_IN_ROOT;
 
 impl Decoder<'_> {
     /// `openat2`: its flags are in memory, with how to resolve the path.
-    pub(super) fn open_how(&mut self, base: i32, address: u64, how: u64, size: u64) -> Option<Decision> {
-        let numbers = self.caller.tracee.read_numbers(how, 3).ok()?;
+    pub(super) fn open_how(&mut self, base: i32, address: u64, how: u64, size: u64) -> Meant {
+        let numbers = self.numbers(how, 3)?;
         let (flags, resolve) = (numbers[0], numbers[2]);
         if size > 24 || resolve & !KNOWN_RESOLVE != 0 {
-            return Some(self.unknown(format!("openat2 with resolve flags {resolve:#x} and size {size}")));
+            return Ok(self.unknown(format!("openat2 with resolve flags {resolve:#x} and size {size}")));
         }
         self.open_within(base, address, flags as i32, resolve & IN_ROOT != 0)
     }
 
-    pub(super) fn open(&mut self, base: i32, address: u64, flags: i32) -> Option<Decision> {
+    pub(super) fn open(&mut self, base: i32, address: u64, flags: i32) -> Meant {
         self.open_within(base, address, flags, false)
     }
 
-    fn open_within(&mut self, base: i32, address: u64, flags: i32, within: bool) -> Option<Decision> {
+    fn open_within(&mut self, base: i32, address: u64, flags: i32, within: bool) -> Meant {
         // Of the flags of a descriptor that stands for a path alone, only these count.
         let flags = if flags & libc::O_PATH == 0 { flags } else { flags & PATH_FLAGS };
         let unnamed = flags & libc::O_TMPFILE == libc::O_TMPFILE;
@@ -61,13 +62,13 @@ impl Decoder<'_> {
             // Nobody else sees it before it gets a name.
             let path = format!("{}/(unnamed)", spot.path);
             let action = Action::Open { object: None, path, flags };
-            return Some(self.on_path(resolved, &open_words(flags), Vec::new(), action));
+            return Ok(self.on_path(resolved, &open_words(flags), Vec::new(), action));
         }
         // Also where it is opened to be read only.
         let empties = flags & libc::O_TRUNC != 0;
         let (more, object) = match &resolved.place {
             Place::Outside(path) => {
-                return Some(self.open_outside(path.clone(), flags, resolved.accesses.is_empty()));
+                return Ok(self.open_outside(path.clone(), flags, resolved.accesses.is_empty()));
             }
             Place::Nowhere(_) => (Vec::new(), None),
             Place::Inside(Spot { found: Some(found), .. }) => {
@@ -90,13 +91,13 @@ impl Decoder<'_> {
             && found.kind() == libc::S_IFIFO
         {
             let opened = (path.clone(), found.object, flags);
-            return Some(self.open_fifo(opened, [resolved.accesses, more].concat(), open_words(flags)));
+            return Ok(self.open_fifo(opened, [resolved.accesses, more].concat(), open_words(flags)));
         }
         let action = match &resolved.place {
             Place::Inside(spot) => Action::Open { object, path: spot.path.clone(), flags },
             _ => Action::None,
         };
-        Some(self.on_path(resolved, &open_words(flags), more, action))
+        Ok(self.on_path(resolved, &open_words(flags), more, action))
     }
 
     fn open_outside(&mut self, path: String, flags: i32, unseen: bool) -> Decision {
@@ -147,24 +148,24 @@ impl Decoder<'_> {
     }
 
     /// A call that only looks at what a path leads to.
-    pub(super) fn look(&mut self, base: i32, address: u64, follow: bool) -> Option<Decision> {
+    pub(super) fn look(&mut self, base: i32, address: u64, follow: bool) -> Meant {
         self.look_at(base, address, if follow { 0 } else { libc::AT_SYMLINK_NOFOLLOW as u64 })
     }
 
     /// `chdir`.
-    pub(super) fn go_to(&mut self, address: u64) -> Option<Decision> {
-        self.leave();
+    pub(super) fn go_to(&mut self, address: u64) -> Meant {
+        self.caller.descriptors.borrow_mut().has_left = true;
         self.look(libc::AT_FDCWD, address, true)
     }
 
     /// `fchdir`: from now on the kernel is asked what the current directory is.
-    pub(super) fn leave(&mut self) -> Option<Decision> {
+    pub(super) fn leave(&mut self) -> Meant {
         self.caller.descriptors.borrow_mut().has_left = true;
-        None
+        Ok(Decision::Pass)
     }
 
     /// A look at a path with flags.
-    pub(super) fn look_at(&mut self, base: i32, address: u64, flags: u64) -> Option<Decision> {
+    pub(super) fn look_at(&mut self, base: i32, address: u64, flags: u64) -> Meant {
         if self.is_itself(base, address, flags) {
             return self.look_of(base);
         }
@@ -175,23 +176,23 @@ impl Decoder<'_> {
             }
             _ => Vec::new(),
         };
-        Some(self.on_path(resolved, "", more, Action::None))
+        Ok(self.on_path(resolved, "", more, Action::None))
     }
 
     /// The same by a descriptor.
-    fn look_of(&mut self, number: i32) -> Option<Decision> {
+    fn look_of(&mut self, number: i32) -> Meant {
         let (description, object) = self.description(number)?;
         let accesses = vec![Access::read(Location::Mode(object))];
-        Some(self.hold(Some(description.path().to_owned()), String::new(), accesses, Action::None))
+        Ok(self.hold(Some(description.path().to_owned()), String::new(), accesses, Action::None))
     }
 
     /// The path of the current directory: it depends on the names that lead there.
-    pub(super) fn current_directory(&mut self) -> Option<Decision> {
+    pub(super) fn current_directory(&mut self) -> Meant {
         let resolved = self.follow(libc::AT_FDCWD, ".", true, false)?;
-        Some(self.on_path(resolved, "", Vec::new(), Action::None))
+        Ok(self.on_path(resolved, "", Vec::new(), Action::None))
     }
 
-    pub(super) fn exec(&mut self, base: i32, address: u64, flags: u64) -> Option<Decision> {
+    pub(super) fn exec(&mut self, base: i32, address: u64, flags: u64) -> Meant {
         let resolved = self.resolve_at(base, address, flags)?;
         let mut more = match &resolved.place {
             Place::Inside(Spot { found: Some(found), .. }) => {
@@ -203,13 +204,13 @@ impl Decoder<'_> {
         let released = self.releases(&closed, false);
         if matches!(resolved.place, Place::Outside(_)) && !released.is_empty() {
             let what = "closes what exec closes".into();
-            return Some(self.hold(None, what, released, Action::None));
+            return Ok(self.hold(None, what, released, Action::None));
         }
         more.extend(released);
-        Some(self.on_path(resolved, "", more, Action::None))
+        Ok(self.on_path(resolved, "", more, Action::None))
     }
 
-    pub(super) fn remove(&mut self, base: i32, address: u64, directory: bool) -> Option<Decision> {
+    pub(super) fn remove(&mut self, base: i32, address: u64, directory: bool) -> Meant {
         let resolved = self.resolve(base, address, false)?;
         let mut more = Vec::new();
         match &resolved.place {
@@ -228,18 +229,21 @@ impl Decoder<'_> {
             }
             Place::Nowhere(_) => {}
         }
-        Some(self.on_path(resolved, if directory { "directory" } else { "" }, more, Action::None))
+        Ok(self.on_path(resolved, if directory { "directory" } else { "" }, more, Action::None))
     }
 
-    pub(super) fn rename(&mut self, from: (i32, u64), to: (i32, u64), flags: u32) -> Option<Decision> {
+    pub(super) fn rename(&mut self, from: (i32, u64), to: (i32, u64), flags: u32) -> Meant {
         let known = libc::RENAME_NOREPLACE | libc::RENAME_EXCHANGE | libc::RENAME_WHITEOUT;
         if flags & !known != 0 {
-            return Some(self.unknown(format!("renameat2 with flags {flags:#x}")));
+            return Ok(self.unknown(format!("renameat2 with flags {flags:#x}")));
         }
         let mut action = Action::None;
         let source = self.resolve(from.0, from.1, false)?;
         let source = self.used(source);
-        let target = self.resolve(to.0, to.1, false)?;
+        let target = match self.resolve(to.0, to.1, false) {
+            Ok(target) => target,
+            Err(early) => return Ok(self.undecided_after(source, early)),
+        };
         // In the order in which the kernel finds out: both lookups, then what changes.
         let mut more = if source_is_missing(&source) { Vec::new() } else { target.accesses };
         for place in [&source.place, &target.place] {
@@ -293,16 +297,23 @@ impl Decoder<'_> {
         if let Decision::Hold(held) = &mut decision {
             held.operation.call.target = target_path;
         }
-        Some(decision)
+        Ok(decision)
     }
 
-    pub(super) fn link(&mut self, from: (i32, u64), to: (i32, u64), flags: u64) -> Option<Decision> {
+    pub(super) fn link(&mut self, from: (i32, u64), to: (i32, u64), flags: u64) -> Meant {
         let follow = flags as i32 & libc::AT_SYMLINK_FOLLOW != 0;
         let empty = flags & libc::AT_EMPTY_PATH as u64;
         let no_follow = if follow { 0 } else { libc::AT_SYMLINK_NOFOLLOW as u64 };
-        let source = self.resolve_at(from.0, from.1, empty | no_follow)?;
+        let source = self.resolve_at(from.0, from.1, empty | no_follow).map_err(|early| match early {
+            // The kernel does not link between file systems.
+            Early::Local(_) => Early::refused("a link to what is outside of the workspace"),
+            early => early,
+        })?;
         let source = self.used(source);
-        let target = self.resolve(to.0, to.1, false)?;
+        let target = match self.resolve(to.0, to.1, false) {
+            Ok(target) => target,
+            Err(early) => return Ok(self.undecided_after(source, early)),
+        };
         let mut more = target.accesses;
         let (mut target_path, mut action) = (None, Action::None);
         match (&source.place, &target.place) {
@@ -322,13 +333,21 @@ impl Decoder<'_> {
         if let Decision::Hold(held) = &mut decision {
             held.operation.call.target = target_path;
         }
-        Some(decision)
+        Ok(decision)
+    }
+
+    /// A call on two paths of which only the first could be followed: it has looked that one up.
+    fn undecided_after(&mut self, first: Resolved, early: Early) -> Decision {
+        match early.decision(self.name) {
+            Decision::Watch(action) => self.on_path(first, "", Vec::new(), action),
+            decision => decision,
+        }
     }
 
     /// A new directory, FIFO or symbolic link.
-    pub(super) fn make(&mut self, base: i32, address: u64, target: Option<u64>) -> Option<Decision> {
+    pub(super) fn make(&mut self, base: i32, address: u64, target: Option<u64>) -> Meant {
         let resolved = self.resolve(base, address, false)?;
-        let target = target.and_then(|target| self.path(target));
+        let target = target.map(|target| self.path(target)).transpose()?;
         let (more, action) = match &resolved.place {
             Place::Inside(spot) if spot.found.is_none() => {
                 (name_changes(spot), Action::Make { path: spot.path.clone() })
@@ -343,7 +362,7 @@ impl Decoder<'_> {
         if let Decision::Hold(held) = &mut decision {
             held.operation.call.target = target;
         }
-        Some(decision)
+        Ok(decision)
     }
 }
 

@@ -1,5 +1,6 @@
 //! What goes to addresses that are not in the workspace: over the network, to abstract names, to sockets outside. It is not scheduled.
 
+use super::undecided::Early;
 use super::{Action, Decision, Decoder};
 use crate::model::{GapKind, Sighting};
 use crate::tracer::files::{Description, What};
@@ -47,8 +48,9 @@ impl Address {
 
 impl Decoder<'_> {
     /// Where the address at an address in memory leads.
-    pub(super) fn address(&self, address: u64, length: u64) -> Option<Address> {
-        Address::of(&self.caller.tracee.read(address, length.min(MOST_ADDRESS) as usize).ok()?)
+    pub(super) fn address(&self, address: u64, length: u64) -> Result<Address, Early> {
+        let bytes = self.bytes(address, u64::from(length as u32).min(MOST_ADDRESS) as usize)?;
+        Address::of(&bytes).ok_or(Early::refused("an address without a family"))
     }
 
     /// `connect` or `sendto` by this descriptor, to this port. A socket for datagrams that is connected has sent nothing yet.
@@ -106,21 +108,21 @@ impl Decoder<'_> {
         &mut self,
         by: Option<&Description>,
         to: Option<(u64, u64)>,
-    ) -> Option<Decision> {
+    ) -> Result<Option<Decision>, Early> {
         if by.is_some_and(|of| of.socket().is_some()) {
-            return None;
+            return Ok(None);
         }
         if by.is_some_and(|of| matches!(of.what, What::Network)) {
             let what = self.over_network();
             self.world.sight(what);
         }
-        let (address, length) = to?;
-        match self.address(address, length)? {
+        let Some((address, length)) = to else { return Ok(None) };
+        Ok(match self.address(address, length)? {
             Address::Path(_) | Address::Unnamed => Some(self.elsewhere()),
             Address::Abstract(name) => Some(self.by_abstract_name(&name)),
             Address::Network { port } => Some(self.meets(-1, port)),
             Address::Local => None,
-        }
+        })
     }
 }
 

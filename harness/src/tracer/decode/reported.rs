@@ -1,6 +1,7 @@
 //! Calls that are let pass and reported: what they are about, so far as that can be told.
 
 use super::Decoder;
+use super::undecided::Early;
 use crate::model::{GapKind, Sighting};
 use crate::tracer::ids::place_of;
 
@@ -36,10 +37,10 @@ pub enum About {
 
 impl Decoder<'_> {
     /// What is to be said of a call that is let pass.
-    pub(super) fn reported(&self, report: &Report) -> Sighting {
+    pub(super) fn reported(&self, report: &Report) -> Result<Sighting, Early> {
         let Report { kind, what, about } = *report;
         let sighting = self.sighting(kind, what);
-        match about {
+        Ok(match about {
             About::Unknown => sighting,
             About::Own => sighting.harmless(),
             About::Same => sighting.if_met(what, true),
@@ -48,14 +49,11 @@ impl Decoder<'_> {
             About::Number(at) => {
                 sighting.if_met(format!("{what}, number {}", self.arguments[at] as u32), true)
             }
-            About::Name(at) => match self.path(self.arguments[at]) {
-                Some(name) => sighting.if_met(format!("{what} {name}"), true),
-                None => sighting,
-            },
+            About::Name(at) => sighting.if_met(format!("{what} {}", self.path(self.arguments[at])?), true),
             About::Process(at) if place_of(self.arguments[at] as i32) == Some(self.caller.process) => {
                 sighting.harmless()
             }
             About::Process(_) => sighting,
-        }
+        })
     }
 }

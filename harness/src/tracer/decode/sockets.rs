@@ -4,13 +4,17 @@ use std::rc::Rc;
 
 use super::names::name_changes;
 use super::network::Address;
+use super::undecided::{Early, Meant};
 use super::{Action, Decision, Decoder};
 use crate::model::{Access, GapKind, Location, ObjectId, Way};
 use crate::tracer::files::Description;
 use crate::tracer::input::is_nonblocking;
 use crate::tracer::paths::{Place, Resolved};
-use crate::tracer::sockets::{Kind, Peer, Stage};
+use crate::tracer::sockets::{Kind, Peer, Socket, Stage};
 use crate::tracer::streams::{End, Streams};
+
+/// An address of none, or of the kernel.
+const TO_THE_KERNEL: Early = Early::Local("the address is of none, or of the kernel");
 
 /// The bits of a socket's type that are not flags.
 const TYPE: i32 = 0xf;
@@ -20,19 +24,19 @@ impl Decoder<'_> {
     /// nothing, but with a socket open a process can no longer be a checkpoint: so it is held before. Not where it does not block from
     /// the beginning, as that with which a C library asks for users' names (nscd): most programs do, and a signal may come at each
     /// operation.
-    pub(super) fn socket(&mut self, family: i32, kind: i32) -> Option<Decision> {
+    pub(super) fn socket(&mut self, family: i32, kind: i32) -> Meant {
+        if family != libc::AF_UNIX {
+            return Err(Early::Local("a socket of the network counts when it is connected"));
+        }
         let what = match kind & TYPE {
             libc::SOCK_STREAM => Kind::Bytes,
             libc::SOCK_SEQPACKET => Kind::Packets,
             libc::SOCK_DGRAM | libc::SOCK_RAW => Kind::Datagrams,
-            _ => return None,
+            _ => return Err(Early::refused("a Unix socket of an unknown kind")),
         };
-        if family != libc::AF_UNIX {
-            return None;
-        }
         // The flags are those of `open`.
         let action = Action::OpenSocket { kind: what, flags: kind & !TYPE | libc::O_RDWR };
-        Some(if kind & libc::SOCK_NONBLOCK == 0 {
+        Ok(if kind & libc::SOCK_NONBLOCK == 0 {
             self.hold(None, "of this machine".into(), Vec::new(), action)
         } else {
             Decision::Watch(action)
@@ -40,17 +44,17 @@ impl Decoder<'_> {
     }
 
     /// `bind`: gives a socket a name.
-    pub(super) fn bind(&mut self, number: i32, address: u64, length: u64) -> Option<Decision> {
+    pub(super) fn bind(&mut self, number: i32, address: u64, length: u64) -> Meant {
         let path = match self.address(address, length)? {
             Address::Path(path) => path,
-            Address::Abstract(name) => return Some(self.by_abstract_name(&name)),
-            Address::Unnamed => return Some(self.elsewhere()),
-            Address::Network { port } => return Some(self.takes_port(port)),
-            Address::Local => return None,
+            Address::Abstract(name) => return Ok(self.by_abstract_name(&name)),
+            Address::Unnamed => return Ok(self.elsewhere()),
+            Address::Network { port } => return Ok(self.takes_port(port)),
+            Address::Local => return Err(TO_THE_KERNEL),
         };
         let resolved = self.follow(libc::AT_FDCWD, &path, false, false)?;
         if !leads_inside(&resolved) {
-            return Some(self.elsewhere());
+            return Ok(self.elsewhere());
         }
         let Some(description) = self.unconnected(number) else { return self.not_followed() };
         let Place::Inside(spot) = &resolved.place else { return self.not_followed() };
@@ -65,13 +69,14 @@ impl Decoder<'_> {
             Some(_) => (Vec::new(), Action::None),
             None => (name_changes(spot), Action::Bind { description, path: spot.path.clone() }),
         };
-        Some(self.on_path(resolved, "", more, action))
+        Ok(self.on_path(resolved, "", more, action))
     }
 
     /// `listen`: from here on others can connect to a socket that has a name.
-    pub(super) fn listen(&mut self, number: i32) -> Option<Decision> {
-        let description = Rc::clone(self.caller.descriptors.borrow().get(number)?);
-        let Stage::Named(object) = description.socket()?.stage.get() else { return None };
+    pub(super) fn listen(&mut self, number: i32) -> Meant {
+        let description = self.known(number)?;
+        let stage = description.socket().map(|socket| socket.stage.get());
+        let Some(Stage::Named(object)) = stage else { return Err(Early::NO_END) };
         let ends = Location::Ends { object, way: Way::Back };
         let (accesses, adds) = (vec![Access::join(ends.clone())], vec![(ends, 1)]);
         let path = description.path().to_owned();
@@ -80,11 +85,11 @@ impl Decoder<'_> {
         if let Decision::Hold(held) = &mut decision {
             held.operation.adds = adds;
         }
-        Some(decision)
+        Ok(decision)
     }
 
     /// `connect`. A Unix socket that goes to an address outside where nobody listens has met nobody: it is noted where it succeeds.
-    pub(super) fn connect(&mut self, number: i32, address: u64, length: u64) -> Option<Decision> {
+    pub(super) fn connect(&mut self, number: i32, address: u64, length: u64) -> Meant {
         let description = self.caller.descriptors.borrow().get(number).cloned();
         if self.is_no_address(address)
             && let Some(description) = &description
@@ -98,12 +103,12 @@ impl Decoder<'_> {
                 if description.is_some_and(|description| description.peer().is_some()) {
                     self.note(GapKind::Socket, "a Unix socket that is connected anew");
                 }
-                return Some(decision);
+                return Ok(decision);
             }
         };
         let Some(description) = self.unconnected(number) else { return self.not_followed() };
         let Some((to, path)) = socket_at(&resolved) else {
-            return Some(self.on_path(resolved, "", Vec::new(), Action::None));
+            return Ok(self.on_path(resolved, "", Vec::new(), Action::None));
         };
         let mode = Access::read(Location::Mode(to));
         if description.is_for_datagrams() {
@@ -112,7 +117,7 @@ impl Decoder<'_> {
             return self.meet(&description, (Some(Peer { object: to, path }), looks), Some(resolved));
         }
         let more = [vec![mode], self.world.streams.sending(End::Listener(to), 1)].concat();
-        Some(self.on_path(resolved, "", more, Action::Connect { description, to, path }))
+        Ok(self.on_path(resolved, "", more, Action::Connect { description, to, path }))
     }
 
     /// A socket for datagrams is connected, or is so no longer: where it has a name, only the one that it is connected to can send to it.
@@ -121,13 +126,13 @@ impl Decoder<'_> {
         description: &Rc<Description>,
         (peer, mut accesses): (Option<Peer>, Vec<Access>),
         resolved: Option<Resolved>,
-    ) -> Option<Decision> {
-        let socket = description.socket()?;
+    ) -> Meant {
+        let socket = description.socket().ok_or(Early::NO_END)?;
         if let Some(own) = socket.mailbox() {
             accesses.push(Access::write(Streams::senders(own)));
         }
         let action = Action::Meet { description: Rc::clone(description), peer };
-        Some(match resolved {
+        Ok(match resolved {
             Some(resolved) => self.on_path(resolved, "", accesses, action),
             None if accesses.is_empty() => Decision::Watch(action),
             None => self.hold(Some(description.path().to_owned()), "to nobody".into(), accesses, action),
@@ -135,10 +140,11 @@ impl Decoder<'_> {
     }
 
     /// `accept`: waits for a connection, and takes it.
-    pub(super) fn accept(&mut self, number: i32, flags: i32) -> Option<Decision> {
-        let description = Rc::clone(self.caller.descriptors.borrow().get(number)?);
-        let end @ End::Listener(from) = description.end()? else { return None };
-        let socket = description.socket().filter(|socket| socket.kind != Kind::Datagrams)?;
+    pub(super) fn accept(&mut self, number: i32, flags: i32) -> Meant {
+        let description = self.known(number)?;
+        let Some(end @ End::Listener(from)) = description.end() else { return Err(Early::NO_END) };
+        let socket = description.socket().filter(|socket| socket.kind != Kind::Datagrams);
+        let socket = socket.ok_or(Early::refused("a connection at a socket for datagrams"))?;
         let (accesses, needs) = self.world.streams.receiving(end, 1, false);
         let path = description.path().to_owned();
         let action =
@@ -150,18 +156,18 @@ impl Decoder<'_> {
         {
             held.operation.needs = needs;
         }
-        Some(decision)
+        Ok(decision)
     }
 
     /// `shutdown`: of what is sent, the other end sees the end; what is read waits for nothing any more.
-    pub(super) fn shut(&mut self, number: i32, how: i32) -> Option<Decision> {
-        let description = Rc::clone(self.caller.descriptors.borrow().get(number)?);
-        let socket = description.socket()?;
+    pub(super) fn shut(&mut self, number: i32, how: i32) -> Meant {
+        let description = self.known(number)?;
+        let socket = description.socket().ok_or(Early::NO_END)?;
         let Some(end) = description.end() else {
             if description.is_for_datagrams() {
                 self.note(GapKind::Socket, "a Unix socket that is shut before it has a name");
             }
-            return None;
+            return Err(Early::NO_END);
         };
         // What has a name stays open until it is closed, however it is shut: nothing that it sends comes through there.
         let (reading, writing) =
@@ -183,25 +189,26 @@ impl Decoder<'_> {
         };
         let path = description.path().to_owned();
         let action = Action::Shut { description, reading, writing };
-        Some(self.hold(Some(path), detail.into(), accesses, action))
+        Ok(self.hold(Some(path), detail.into(), accesses, action))
     }
 
     /// `getsockopt`: whether something went wrong with a socket, as when its other end is closed.
-    pub(super) fn option(&mut self, number: i32, level: i32, option: i32) -> Option<Decision> {
+    pub(super) fn option(&mut self, number: i32, level: i32, option: i32) -> Meant {
         if (level, option) != (libc::SOL_SOCKET, libc::SO_ERROR) {
-            return None;
+            return Err(Early::Local("it concerns the socket alone"));
         }
-        let description = Rc::clone(self.caller.descriptors.borrow().get(number)?);
-        let end @ End::Connection(..) = description.socket()?.end()? else { return None };
+        let description = self.known(number)?;
+        let end = description.socket().and_then(Socket::end);
+        let Some(end @ End::Connection(..)) = end else { return Err(Early::NO_END) };
         let path = description.path().to_owned();
-        Some(self.hold(Some(path), "for an error".into(), self.world.streams.looking(end), Action::None))
+        Ok(self.hold(Some(path), "for an error".into(), self.world.streams.looking(end), Action::None))
     }
 
     /// `setsockopt`: a timeout of a socket is not followed, nor is a size.
-    pub(super) fn set_option(&mut self, number: i32, level: i32, option: i32) -> Option<Decision> {
-        let is_socket = self.caller.descriptors.borrow().get(number)?.socket().is_some();
+    pub(super) fn set_option(&mut self, number: i32, level: i32, option: i32) -> Meant {
+        let is_socket = self.known(number)?.socket().is_some();
         if !is_socket || level != libc::SOL_SOCKET {
-            return None;
+            return Err(Early::Local("it concerns the socket alone"));
         }
         match option {
             libc::SO_RCVTIMEO | libc::SO_SNDTIMEO => {
@@ -212,26 +219,26 @@ impl Decoder<'_> {
             }
             _ => {}
         }
-        None
+        Ok(Decision::Pass)
     }
 
     /// Where the address of a socket leads, of one that this descriptor is of.
-    pub(super) fn addressed(&mut self, number: i32, address: u64, length: u64) -> Option<Addressed> {
+    pub(super) fn addressed(&mut self, number: i32, address: u64, length: u64) -> Result<Addressed, Early> {
         let path = match self.address(address, length)? {
             Address::Path(path) => path,
-            Address::Abstract(name) => return Some(Addressed::Elsewhere(self.by_abstract_name(&name))),
-            Address::Unnamed => return Some(Addressed::Elsewhere(self.elsewhere())),
-            Address::Network { port } => return Some(Addressed::Elsewhere(self.meets(number, port))),
-            Address::Local => return None,
+            Address::Abstract(name) => return Ok(Addressed::Elsewhere(self.by_abstract_name(&name))),
+            Address::Unnamed => return Ok(Addressed::Elsewhere(self.elsewhere())),
+            Address::Network { port } => return Ok(Addressed::Elsewhere(self.meets(number, port))),
+            Address::Local => return Err(TO_THE_KERNEL),
         };
-        let Some(resolved) = self.follow(libc::AT_FDCWD, &path, true, false).filter(leads_inside) else {
-            return Some(Addressed::Elsewhere(self.elsewhere()));
-        };
-        if matches!(&resolved.place, Place::Inside(spot) if spot.path.starts_with('/')) {
-            self.not_followed();
-            return None;
+        let resolved = self.follow(libc::AT_FDCWD, &path, true, false)?;
+        if !leads_inside(&resolved) {
+            return Ok(Addressed::Elsewhere(self.elsewhere()));
         }
-        Some(Addressed::Inside(resolved))
+        if matches!(&resolved.place, Place::Inside(spot) if spot.path.starts_with('/')) {
+            return self.not_followed().map(Addressed::Elsewhere);
+        }
+        Ok(Addressed::Inside(resolved))
     }
 
     /// Whether an address says that there is none.
@@ -244,16 +251,16 @@ impl Decoder<'_> {
 
     /// A socket that has no connection, or is for datagrams.
     fn unconnected(&self, number: i32) -> Option<Rc<Description>> {
-        let description = Rc::clone(self.caller.descriptors.borrow().get(number)?);
+        let description = self.known(number).ok()?;
         let socket = description.socket()?;
         let is_unconnected =
             socket.kind == Kind::Datagrams || matches!(socket.stage.get(), Stage::New | Stage::Named(_));
         is_unconnected.then_some(description)
     }
 
-    fn not_followed(&mut self) -> Option<Decision> {
+    fn not_followed(&mut self) -> Meant {
         self.note(GapKind::Socket, format!("a Unix socket ({})", self.name));
-        None
+        Ok(Decision::Pass)
     }
 }
 

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use nix::sys::stat::FileStat;
 
 use super::names::emptied;
+use super::undecided::{Early, Meant};
 use super::{Action, Decision, Decoder};
 use crate::model::{Access, AccessKind, Location, ObjectId};
 use crate::tracer::paths::{Found, Place, Spot};
@@ -76,7 +77,7 @@ impl Decoder<'_> {
         flags: u64,
         buffer: u64,
         extended: bool,
-    ) -> Option<Decision> {
+    ) -> Meant {
         if self.is_itself(base, address, flags) {
             return self.status_of(base, buffer, extended);
         }
@@ -92,25 +93,19 @@ impl Decoder<'_> {
             }
             _ => (Vec::new(), Action::None),
         };
-        Some(self.on_path(resolved, "", more, action))
+        Ok(self.on_path(resolved, "", more, action))
     }
 
     /// The same by descriptor.
-    pub(super) fn status_of(&mut self, number: i32, buffer: u64, extended: bool) -> Option<Decision> {
+    pub(super) fn status_of(&mut self, number: i32, buffer: u64, extended: bool) -> Meant {
         let (description, object) = self.description(number)?;
         let action = Action::Status { object, buffer, extended };
         let accesses = self.looks_at(object);
-        Some(self.hold(Some(description.path().to_owned()), String::new(), accesses, action))
+        Ok(self.hold(Some(description.path().to_owned()), String::new(), accesses, action))
     }
 
     /// A change of mode or owner, by path or by descriptor: to this mode, where it is a mode.
-    pub(super) fn change_mode_at(
-        &mut self,
-        base: i32,
-        address: u64,
-        flags: u64,
-        mode: Option<u64>,
-    ) -> Option<Decision> {
+    pub(super) fn change_mode_at(&mut self, base: i32, address: u64, flags: u64, mode: Option<u64>) -> Meant {
         if self.is_itself(base, address, flags) {
             return self.change_mode_of(base, mode);
         }
@@ -118,10 +113,10 @@ impl Decoder<'_> {
     }
 
     /// The same by descriptor.
-    pub(super) fn change_mode_of(&mut self, number: i32, mode: Option<u64>) -> Option<Decision> {
+    pub(super) fn change_mode_of(&mut self, number: i32, mode: Option<u64>) -> Meant {
         let (description, object) = self.description(number)?;
         let accesses = vec![mode_change(object, self.file_status(number)?.st_mode, mode)];
-        Some(self.hold(Some(description.path().to_owned()), String::new(), accesses, Action::None))
+        Ok(self.hold(Some(description.path().to_owned()), String::new(), accesses, Action::None))
     }
 
     /// A change of something about what a path leads to.
@@ -131,7 +126,7 @@ impl Decoder<'_> {
         address: u64,
         flags: u64,
         accesses: impl Fn(&Found) -> Vec<Access>,
-    ) -> Option<Decision> {
+    ) -> Meant {
         let resolved = self.resolve_at(base, address, flags)?;
         let resolved = self.used(resolved);
         let more = match &resolved.place {
@@ -142,7 +137,7 @@ impl Decoder<'_> {
             }
             _ => Vec::new(),
         };
-        Some(self.on_path(resolved, "", more, Action::None))
+        Ok(self.on_path(resolved, "", more, Action::None))
     }
 
     /// Calls on extended attributes, by path or by descriptor. `name`: where the attribute's name is; 0: of all.
@@ -153,7 +148,7 @@ impl Decoder<'_> {
         flags: u64,
         name: u64,
         changes: bool,
-    ) -> Option<Decision> {
+    ) -> Meant {
         if self.is_itself(base, address, flags) {
             return self.attribute_of(base, name, changes);
         }
@@ -166,36 +161,37 @@ impl Decoder<'_> {
                 Place::Inside(Spot { found: Some(found), .. }) => attribute(found.object, with_mode, false),
                 _ => Vec::new(),
             };
-            Some(self.on_path(resolved, "", more, Action::None))
+            Ok(self.on_path(resolved, "", more, Action::None))
         }
     }
 
     /// The same by descriptor.
-    pub(super) fn attribute_of(&mut self, number: i32, name: u64, changes: bool) -> Option<Decision> {
+    pub(super) fn attribute_of(&mut self, number: i32, name: u64, changes: bool) -> Meant {
         let (description, object) = self.description(number)?;
         let accesses = attribute(object, self.goes_with_mode(name), changes);
-        Some(self.hold(Some(description.path().to_owned()), String::new(), accesses, Action::None))
+        Ok(self.hold(Some(description.path().to_owned()), String::new(), accesses, Action::None))
     }
 
     /// Whether an attribute has to do with the mode: access control lists have, and the list of all attributes.
     fn goes_with_mode(&self, name: u64) -> bool {
-        name == 0 || self.path(name).is_none_or(|name| !name.starts_with("user."))
+        name == 0 || !self.path(name).is_ok_and(|name| !name.starts_with("user."))
     }
 
     /// The free space of a file system: of the workspace, a fixed answer.
-    pub(super) fn space_at(&mut self, address: u64, buffer: u64) -> Option<Decision> {
+    pub(super) fn space_at(&mut self, address: u64, buffer: u64) -> Meant {
         let resolved = self.resolve(libc::AT_FDCWD, address, true)?;
         let inside = matches!(resolved.place, Place::Inside(Spot { found: Some(_), .. }));
         let action = if inside { Action::Space(buffer) } else { Action::None };
-        Some(self.on_path(resolved, "", Vec::new(), action))
+        Ok(self.on_path(resolved, "", Vec::new(), action))
     }
 
     /// The same by descriptor.
-    pub(super) fn space_of(&mut self, number: i32, buffer: u64) -> Option<Decision> {
-        self.description(number).map(|_| Decision::Watch(Action::Space(buffer)))
+    pub(super) fn space_of(&mut self, number: i32, buffer: u64) -> Meant {
+        self.description(number)?;
+        Ok(Decision::Watch(Action::Space(buffer)))
     }
 
-    pub(super) fn truncate(&mut self, address: u64, size: u64) -> Option<Decision> {
+    pub(super) fn truncate(&mut self, address: u64, size: u64) -> Meant {
         let resolved = self.resolve(libc::AT_FDCWD, address, true)?;
         let resolved = self.used(resolved);
         let more = match &resolved.place {
@@ -207,24 +203,19 @@ impl Decoder<'_> {
             }
             _ => Vec::new(),
         };
-        Some(self.on_path(resolved, &format!("to {size} bytes"), more, Action::None))
+        Ok(self.on_path(resolved, &format!("to {size} bytes"), more, Action::None))
     }
 
-    pub(super) fn truncate_of(&mut self, number: i32, size: u64) -> Option<Decision> {
+    pub(super) fn truncate_of(&mut self, number: i32, size: u64) -> Meant {
         let (description, object) = self.description(number)?;
         let accesses = resized(object, self.size_of(number)?, size);
-        Some(self.hold(
-            Some(description.path().to_owned()),
-            format!("to {size} bytes"),
-            accesses,
-            Action::None,
-        ))
+        Ok(self.hold(Some(description.path().to_owned()), format!("to {size} bytes"), accesses, Action::None))
     }
 
-    pub(super) fn allocate(&mut self, number: i32, mode: i32, start: u64, length: u64) -> Option<Decision> {
+    pub(super) fn allocate(&mut self, number: i32, mode: i32, start: u64, length: u64) -> Meant {
         let (description, object) = self.description(number)?;
         if mode & !ALLOCATIONS != 0 {
-            return Some(self.unknown(format!("fallocate with mode {mode:#x}")));
+            return Ok(self.unknown(format!("fallocate with mode {mode:#x}")));
         }
         let size = self.size_of(number)?;
         let end = start.saturating_add(length);
@@ -244,29 +235,29 @@ impl Decoder<'_> {
         }
         accesses.push(Access::join(Location::Status(object)));
         let words = format!("{length} bytes at {start}{}", allocation_words(mode));
-        Some(self.hold(Some(description.path().to_owned()), words, accesses, Action::None))
+        Ok(self.hold(Some(description.path().to_owned()), words, accesses, Action::None))
     }
 
     /// The size of the file that a descriptor is of, in bytes.
-    pub(super) fn size_of(&self, number: i32) -> Option<u64> {
+    pub(super) fn size_of(&self, number: i32) -> Result<u64, Early> {
         let by_path = || {
             // By the path that it was opened by, where the same object still stands there: cheaper than by way of the task.
-            let (description, object) = self.description(number)?;
+            let (description, object) = self.description(number).ok()?;
             let status = self.world.paths.status(description.path()).ok()?;
             self.world.objects.is_at(object, description.path(), &status).then_some(status)
         };
-        let status = by_path().or_else(|| self.file_status(number))?;
-        Some(status.st_size.cast_unsigned())
+        let status = by_path().map_or_else(|| self.file_status(number), Ok)?;
+        Ok(status.st_size.cast_unsigned())
     }
 
     /// What the file system says of the file that a descriptor is of.
-    fn file_status(&self, number: i32) -> Option<FileStat> {
+    fn file_status(&self, number: i32) -> Result<FileStat, Early> {
         let link = format!("/proc/{}/fd/{number}", self.caller.tracee.id());
-        nix::sys::stat::stat(link.as_str()).ok()
+        nix::sys::stat::stat(link.as_str()).map_err(|_| Early::UNRESOLVED)
     }
 
-    pub(super) fn set_times(&mut self, base: i32, address: u64, flags: u64, times: u64) -> Option<Decision> {
-        let time = self.time_asked(times);
+    pub(super) fn set_times(&mut self, base: i32, address: u64, flags: u64, times: u64) -> Meant {
+        let time = self.time_asked(times)?;
         let set = |object| match time {
             Asked::Leave => Action::None,
             Asked::Now => Action::SetTime { object, time: None },
@@ -275,7 +266,7 @@ impl Decoder<'_> {
         if (address == 0 && base != libc::AT_FDCWD) || self.is_itself(base, address, flags) {
             let (description, object) = self.description(base)?;
             let path = Some(description.path().to_owned());
-            return Some(self.hold(path, String::new(), self.changes_times(object), set(object)));
+            return Ok(self.hold(path, String::new(), self.changes_times(object), set(object)));
         }
         let resolved = self.resolve_at(base, address, flags)?;
         let resolved = self.used(resolved);
@@ -289,42 +280,44 @@ impl Decoder<'_> {
             }
             _ => (Vec::new(), Action::None),
         };
-        Some(self.on_path(resolved, "", more, action))
+        Ok(self.on_path(resolved, "", more, action))
     }
 
     /// The time of modification that a call asks for.
-    fn time_asked(&self, times: u64) -> Asked {
-        let numbers = self.caller.tracee.read_numbers(times, if self.name == "utime" { 2 } else { 4 });
-        let Some(numbers) = numbers.ok().filter(|_| times != 0) else { return Asked::Now };
+    fn time_asked(&self, times: u64) -> Result<Asked, Early> {
+        if times == 0 {
+            return Ok(Asked::Now);
+        }
+        let numbers = self.numbers(times, if self.name == "utime" { 2 } else { 4 })?;
         let (seconds, fraction) = match self.name {
             "utime" => (numbers[1], 0),
             "utimensat" => (numbers[2], numbers[3]),
-            _ => (numbers[2], numbers[3] * 1000),
+            _ => (numbers[2], numbers[3].saturating_mul(1000)),
         };
-        match fraction.cast_signed() {
+        Ok(match fraction.cast_signed() {
             libc::UTIME_NOW => Asked::Now,
             libc::UTIME_OMIT => Asked::Leave,
             _ => match seconds.checked_mul(1_000_000_000).and_then(|time| time.checked_add(fraction)) {
                 Some(time) => Asked::At(time),
                 None => Asked::Leave,
             },
-        }
+        })
     }
 
     /// A directory's entries; `old`: in the layout of `getdents`.
-    pub(super) fn list(&mut self, number: i32, buffer: u64, length: u64, old: bool) -> Option<Decision> {
+    pub(super) fn list(&mut self, number: i32, buffer: u64, length: u64, old: bool) -> Meant {
         let (description, object) = self.description(number)?;
         let begun = description.listing.borrow().is_some();
         let path = description.path().to_owned();
         let action =
             Action::List { description: Rc::clone(&description), buffer, length: length as usize, old };
         let accesses = if begun { Vec::new() } else { vec![Access::read(Location::Listing(object))] };
-        Some(self.hold(Some(path), String::new(), accesses, action))
+        Ok(self.hold(Some(path), String::new(), accesses, action))
     }
 
-    pub(super) fn sync(&mut self, number: i32) -> Option<Decision> {
+    pub(super) fn sync(&mut self, number: i32) -> Meant {
         let (description, _) = self.description(number)?;
-        Some(self.hold(Some(description.path().to_owned()), String::new(), Vec::new(), Action::None))
+        Ok(self.hold(Some(description.path().to_owned()), String::new(), Vec::new(), Action::None))
     }
 }
 

@@ -4,12 +4,19 @@
 use std::rc::Rc;
 
 use super::data::Transfer;
+use super::undecided::{Early, Meant};
 use super::{Action, Decision, Decoder, Held};
 use crate::model::{Access, Call, GapKind, Location, ObjectId, Operation};
 use crate::tracer::files::{Description, What};
 use crate::tracer::input::is_nonblocking;
 use crate::tracer::sockets::{Kind, Socket};
 use crate::tracer::streams::{End, Streams, ways};
+
+/// No process can have more descriptors (`NR_OPEN`).
+const MOST_DESCRIPTORS: u64 = 1 << 20;
+
+/// What is said of a descriptor that is of no `epoll`.
+const NO_EPOLL: Early = Early::refused("an epoll that is none");
 
 impl Decoder<'_> {
     /// An `open` of a FIFO, having looked up this; `words`: with what flags.
@@ -57,11 +64,14 @@ impl Decoder<'_> {
         (description, end): (&Description, End),
         how: &Transfer,
         (length, alone): (u64, bool),
-    ) -> Option<Decision> {
+    ) -> Meant {
         let Transfer { number, at, written, flags } = *how;
         let packet = description.socket().is_some_and(|socket| socket.kind != Kind::Bytes);
-        if at.is_some() || !self.comes_to_it(description, length) {
-            return None;
+        if at.is_some() {
+            return Err(Early::refused("an offset in a FIFO or socket"));
+        }
+        if !self.comes_to_it(description, length) {
+            return Err(Early::NO_BYTES);
         }
         let moved = if packet { 1 } else { length };
         let waits = flags & libc::RWF_NOWAIT == 0 && !is_nonblocking(self.caller.tracee, number);
@@ -92,38 +102,48 @@ impl Decoder<'_> {
         let room = room.filter(|room| *room == 0 || alone);
         let fits = self.world.streams.is_sure_to_fit(end, length);
         let action = Action::Through { end, written, length: moved, packet, room, fits, waits };
-        Some(Decision::Hold(Held { operation, action }))
+        Ok(Decision::Hold(Held { operation, action }))
     }
 
     /// `poll`, of entries of eight bytes, the descriptor first.
-    pub(super) fn poll(&mut self, entries: u64, count: u64) -> Option<Decision> {
-        let entries = self.caller.tracee.read_numbers(entries, count.min(1024) as usize).ok()?;
+    pub(super) fn poll(&mut self, entries: u64, count: u64) -> Meant {
+        let count = u64::from(count as u32);
+        if count > MOST_DESCRIPTORS {
+            return Err(Early::refused("more descriptors than a process can have"));
+        }
+        let entries = self.numbers(entries, count as usize)?;
         let numbers: Vec<i32> = entries.into_iter().map(super::descriptor).collect();
         self.watches(&numbers)
     }
 
     /// `select`, of these sets of descriptors.
-    pub(super) fn select(&mut self, count: u64, sets: [u64; 2]) -> Option<Decision> {
-        let words = (count.min(1024) as usize).div_ceil(64);
+    pub(super) fn select(&mut self, count: u64, sets: [u64; 2]) -> Meant {
         let ends = self.caller.descriptors.borrow().ends();
-        let has = |set: &u64, number: i32| {
-            let set = self.caller.tracee.read_numbers(*set, words).unwrap_or_default();
+        let after_last = ends.iter().max().map_or(0, |last| u64::from(last.unsigned_abs()) + 1);
+        // The kernel looks no further than to the last descriptor that there is.
+        let words = (u64::from(count as u32).min(after_last) as usize).div_ceil(64);
+        let given = sets.into_iter().filter(|set| *set != 0);
+        let sets = given.map(|set| self.numbers(set, words)).collect::<Result<Vec<_>, _>>()?;
+        let has = |set: &Vec<u64>, number: i32| {
             set.get(number as usize / 64).is_some_and(|word| word >> (number % 64) & 1 == 1)
         };
-        let is_in_one = |number: &i32| sets.iter().any(|set| *set != 0 && has(set, *number));
+        let is_in_one = |number: &i32| {
+            u64::from(number.unsigned_abs()) < count && sets.iter().any(|set| has(set, *number))
+        };
         let numbers: Vec<i32> = ends.into_iter().filter(is_in_one).collect();
         self.watches(&numbers)
     }
 
     /// Where an `epoll` is opened, with these flags.
-    pub(super) fn open_epoll(&mut self, flags: i32) -> Option<Decision> {
-        Some(Decision::Watch(Action::OpenEpoll { flags }))
+    pub(super) fn open_epoll(&mut self, flags: i32) -> Meant {
+        Ok(Decision::Watch(Action::OpenEpoll { flags }))
     }
 
     /// `epoll_ctl`: takes note of the FIFOs and sockets in the set.
-    pub(super) fn control_epoll(&mut self, epoll: i32, change: i32, number: i32) -> Option<Decision> {
+    pub(super) fn control_epoll(&mut self, epoll: i32, change: i32, number: i32) -> Meant {
         let table = self.caller.descriptors.borrow();
-        let What::Epoll(watched) = &table.get(epoll)?.what else { return None };
+        let epoll = table.get(epoll).ok_or(Early::ELSEWHERE)?;
+        let What::Epoll(watched) = &epoll.what else { return Err(NO_EPOLL) };
         if change != libc::EPOLL_CTL_MOD {
             watched.borrow_mut().retain(|(other, ..)| *other != number);
         }
@@ -133,26 +153,26 @@ impl Decoder<'_> {
         {
             watched.borrow_mut().push((number, Rc::downgrade(description)));
         }
-        None
+        Ok(Decision::Pass)
     }
 
     /// `epoll_wait` and its like.
-    pub(super) fn wait_for_epoll(&mut self, epoll: i32) -> Option<Decision> {
-        let description = Rc::clone(self.caller.descriptors.borrow().get(epoll)?);
-        let What::Epoll(watched) = &description.what else { return None };
+    pub(super) fn wait_for_epoll(&mut self, epoll: i32) -> Meant {
+        let description = self.known(epoll)?;
+        let What::Epoll(watched) = &description.what else { return Err(NO_EPOLL) };
         let watched: Vec<_> = watched.borrow().iter().filter_map(|(_, of)| of.upgrade()).collect();
         self.look_at_ends(&watched)
     }
 
     /// A look at whether these can be read or written, other things beside them.
-    pub(super) fn watches(&mut self, numbers: &[i32]) -> Option<Decision> {
+    pub(super) fn watches(&mut self, numbers: &[i32]) -> Meant {
         let table = self.caller.descriptors.borrow();
         let described: Vec<_> = numbers.iter().filter_map(|number| table.get(*number).cloned()).collect();
         drop(table);
         self.look_at_ends(&described)
     }
 
-    fn look_at_ends(&mut self, described: &[Rc<Description>]) -> Option<Decision> {
+    fn look_at_ends(&mut self, described: &[Rc<Description>]) -> Meant {
         let mut ends: Vec<_> = described.iter().filter_map(|of| Some((of.end()?, of.path()))).collect();
         ends.sort_unstable();
         ends.dedup();
@@ -165,17 +185,19 @@ impl Decoder<'_> {
         }
         // One that is connected and sends datagrams is looked at for room with the other.
         let peers: Vec<_> = described.iter().filter_map(|of| of.peer()).collect();
-        let path = ends.first().map(|(_, path)| *path).or_else(|| Some(&peers.first()?.path))?.to_owned();
+        let path = ends.first().map(|(_, path)| *path).or_else(|| Some(&peers.first()?.path));
+        let path =
+            path.ok_or(Early::Local("none of these is an end of something in the workspace"))?.to_owned();
         let several = ends.len().max(peers.len());
         let detail = if several > 1 { format!("one of {several}") } else { String::new() };
         let at_peers = peers.iter().flat_map(|peer| Streams::looking_at_room(peer.object));
         let accesses =
             ends.into_iter().flat_map(|(end, _)| self.world.streams.looking(end)).chain(at_peers).collect();
-        Some(self.hold(Some(path), detail, accesses, Action::Poll))
+        Ok(self.hold(Some(path), detail, accesses, Action::Poll))
     }
 
     /// What is not scheduled where it is done with a FIFO or a connection.
-    pub(super) fn refuses_streams(&mut self, numbers: &[i32]) -> Option<Decision> {
+    pub(super) fn refuses_streams(&mut self, numbers: &[i32]) -> Meant {
         let table = self.caller.descriptors.borrow();
         let is_followed =
             |number: &i32| table.get(*number).is_some_and(|of| of.end().is_some() || of.socket().is_some());
@@ -184,6 +206,6 @@ impl Decoder<'_> {
         if is_one {
             self.note(GapKind::Pipe, format!("{} with a FIFO or a Unix socket of the workspace", self.name));
         }
-        None
+        Ok(Decision::Pass)
     }
 }

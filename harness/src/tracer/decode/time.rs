@@ -1,7 +1,8 @@
 //! The clock, sleeps, processor time, random numbers.
 
+use super::undecided::{Early, Meant};
 use super::{Decision, Decoder};
-use crate::tracer::chance::{EPOCH, UPTIME};
+use crate::tracer::chance::{EPOCH, TICK, UPTIME};
 
 const SECOND: u64 = 1_000_000_000;
 /// A hundredth of a second.
@@ -23,63 +24,69 @@ pub(super) fn pair(nanoseconds: u64, unit: u64) -> Vec<u8> {
 }
 
 impl Decoder<'_> {
-    pub(super) fn clock(&mut self, which: u64, address: u64) -> Option<Decision> {
-        let time = clock(which as i32, self.caller.now, self.caller.busy);
-        (address != 0).then(|| answer(0, vec![(address, pair(time, 1))]))
+    pub(super) fn clock(&mut self, which: u64, address: u64) -> Meant {
+        // Programs name temporary files by the clock: on a machine no two of them see the same nanosecond.
+        let apart = self.caller.process as u64 % TICK;
+        let time = clock(which as i32, self.caller.now + apart, self.caller.busy);
+        if address == 0 {
+            return Err(Early::refused("the time of a clock, told nowhere"));
+        }
+        Ok(answer(0, vec![(address, pair(time, 1))]))
     }
 
-    pub(super) fn time_of_day(&mut self, address: u64) -> Option<Decision> {
+    pub(super) fn time_of_day(&mut self, address: u64) -> Meant {
         let time = pair(EPOCH + self.caller.now, 1000);
-        Some(answer(0, if address == 0 { Vec::new() } else { vec![(address, time)] }))
+        Ok(answer(0, if address == 0 { Vec::new() } else { vec![(address, time)] }))
     }
 
-    pub(super) fn seconds(&mut self, address: u64) -> Option<Decision> {
+    pub(super) fn seconds(&mut self, address: u64) -> Meant {
         let seconds = (EPOCH + self.caller.now) / SECOND;
         let memory = if address == 0 { Vec::new() } else { vec![(address, seconds.to_le_bytes().to_vec())] };
-        Some(answer(seconds.cast_signed(), memory))
+        Ok(answer(seconds.cast_signed(), memory))
     }
 
-    pub(super) fn random_bytes(&mut self, address: u64, length: u64) -> Option<Decision> {
-        Some(Decision::Random { address, length: length as usize })
+    pub(super) fn random_bytes(&mut self, address: u64, length: u64) -> Meant {
+        Ok(Decision::Random { address, length: length as usize })
     }
 
-    pub(super) fn machine(&mut self, address: u64) -> Option<Decision> {
-        Some(answer(0, vec![(address, machine(self.caller.now))]))
+    pub(super) fn machine(&mut self, address: u64) -> Meant {
+        Ok(answer(0, vec![(address, machine(self.caller.now))]))
     }
 
     /// A sleep by a clock, for a time or until it shows a time.
-    pub(super) fn sleep_by(&mut self, which: u64, flags: u64, address: u64) -> Option<Decision> {
+    pub(super) fn sleep_by(&mut self, which: u64, flags: u64, address: u64) -> Meant {
         let absolute = flags as i32 & libc::TIMER_ABSTIME != 0;
         self.sleep(address, absolute.then(|| clock(which as i32, self.caller.now, self.caller.busy)))
     }
 
     /// What `times` gives: processor time in hundredths of a second, and how long the machine has been up.
-    pub(super) fn processor_times(&self, address: u64) -> Option<Decision> {
+    pub(super) fn processor_times(&self, address: u64) -> Meant {
         let ticks = |time: u64| (time / TICKS).to_le_bytes();
         let none = ticks(0);
         let memory = [ticks(self.caller.busy), none, none, none].concat();
         let memory = if address == 0 { Vec::new() } else { vec![(address, memory)] };
-        Some(Decision::Answer { result: ((UPTIME + self.caller.now) / TICKS).cast_signed(), memory })
+        Ok(Decision::Answer { result: ((UPTIME + self.caller.now) / TICKS).cast_signed(), memory })
     }
 
     /// `struct rusage`: processor time, and a size; of what has ended, nothing.
-    pub(super) fn usage(&self, whose: i32, address: u64) -> Option<Decision> {
+    pub(super) fn usage(&self, whose: i32, address: u64) -> Meant {
         let mut bytes = vec![0; USAGE];
         if whose != libc::RUSAGE_CHILDREN {
             bytes[..16].copy_from_slice(&pair(self.caller.busy, 1000));
             bytes[32..40].copy_from_slice(&RESIDENT.to_le_bytes());
         }
-        Some(Decision::Answer { result: 0, memory: vec![(address, bytes)] })
+        Ok(Decision::Answer { result: 0, memory: vec![(address, bytes)] })
     }
 
     /// A sleep for the time at an address, or until then where `since` says what the clock shows.
-    pub(super) fn sleep(&mut self, address: u64, since: Option<u64>) -> Option<Decision> {
-        let numbers = self.caller.tracee.read_numbers(address, 2).ok()?;
-        if numbers[1] >= SECOND {
-            return None;
+    pub(super) fn sleep(&mut self, address: u64, since: Option<u64>) -> Meant {
+        let numbers = self.numbers(address, 2)?;
+        if numbers[1] >= SECOND || numbers[0].cast_signed() < 0 {
+            return Err(Early::refused("a time that there cannot be"));
         }
-        let time = numbers[0].checked_mul(SECOND)?.checked_add(numbers[1])?;
-        Some(Decision::Sleep(match since {
+        let time = numbers[0].checked_mul(SECOND).and_then(|time| time.checked_add(numbers[1]));
+        let time = time.ok_or(Early::Local("it sleeps for ever"))?;
+        Ok(Decision::Sleep(match since {
             Some(since) => time.saturating_sub(since),
             None => time,
         }))

@@ -24,6 +24,8 @@ pub enum Effect {
     Exchange(Spot, Spot),
     /// The process has something open for writing.
     OpenForWriting,
+    /// Something is there now, whether it was or not.
+    BeThere(Thing),
     /// A file is changed. `whole`: nothing is left of what it was.
     Change {
         /// Which one.
@@ -93,6 +95,9 @@ impl Recorder {
         match effect {
             Effect::OpenForWriting => {
                 self.now.writers.insert(process);
+            }
+            Effect::BeThere(name) => {
+                self.now.own.insert((process, name));
             }
             Effect::Make(spot) => {
                 let Some(name) = self.change_name(process, &spot, Some(true)) else { return };

@@ -201,6 +201,9 @@ impl Recorder {
                     None => {}
                     Some(_) if opening.exclusive => {}
                     Some(found) => {
+                        if let (true, Some((directory, name))) = (opening.creates, spot.name.clone()) {
+                            ends.effects.push(Effect::BeThere(Thing::Name { directory, name }));
+                        }
                         if opening.reads && !opening.empties {
                             self.read_found(spot, process, true);
                         }

@@ -259,20 +259,16 @@ impl Walk<'_> {
 
     /// A name in `/proc`, with those behind it. `None` if the walk goes on elsewhere.
     fn in_proc(&mut self, name: &str, ahead: &mut Vec<String>, follow_last: bool) -> Option<End> {
-        let number = name.parse().ok();
+        let number: Option<i32> = name.parse().ok();
         let own = matches!(name, "self" | "thread-self")
             || number.is_some_and(|number| place_of(number) == Some(self.follower.process));
         if own {
             self.is_own = true;
             return self.of_itself(ahead, follow_last);
         }
-        match number.map(place_of) {
-            // What the kernel says of all locks is what other processes do.
-            Some(Some(_)) => return Some(End::Processes),
-            None if name == "locks" => return Some(End::Processes),
-            // The init, which does nothing.
-            Some(None) => return Some(End::NoState),
-            None => {}
+        // What the kernel says of all locks is what other processes do.
+        if number.is_some() || name == "locks" {
+            return Some(End::Processes);
         }
         let rest = ahead.iter().rev().map(String::as_str);
         let path = ["/proc", name].into_iter().chain(rest).collect::<Vec<_>>().join("/");

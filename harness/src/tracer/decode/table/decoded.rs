@@ -4,6 +4,7 @@ use super::{NONE, Row, decoded};
 use crate::tracer::decode::data::{Transfer, offset_of};
 use crate::tracer::decode::descriptors::TERMINAL;
 use crate::tracer::decode::messages::{Message, address_of};
+use crate::tracer::decode::undecided::Early;
 use crate::tracer::decode::{Decision, descriptor as fd};
 use crate::tracer::signals::To;
 
@@ -99,7 +100,7 @@ pub(super) const ROWS: &[Row] = &[
     decoded("fdatasync", 75, 83, |call, [a, ..]| call.sync(fd(a))),
     decoded("sync_file_range", 277, 84, |call, [a, ..]| call.sync(fd(a))),
     decoded("syncfs", 306, 267, |call, [a, ..]| call.sync(fd(a))),
-    decoded("sync", 162, 81, |_, _| None),
+    decoded("sync", 162, 81, |_, _| Err(Early::Local("all that is written back is there already"))),
     // Bytes.
     decoded("read", 0, 63, |call, [a, b, c, ..]| call.read(a, (b, c), None)),
     decoded("write", 1, 64, |call, [a, b, c, ..]| call.write(a, (b, c), None)),
@@ -133,12 +134,12 @@ pub(super) const ROWS: &[Row] = &[
     decoded("epoll_pwait", 281, 22, |call, [a, ..]| call.wait_for_epoll(fd(a))),
     decoded("epoll_pwait2", 441, 441, |call, [a, ..]| call.wait_for_epoll(fd(a))),
     // Descriptors and locks.
-    decoded("close", 3, 57, |call, [a, ..]| Some(call.close(vec![fd(a)]))),
+    decoded("close", 3, 57, |call, [a, ..]| Ok(call.close(vec![fd(a)]))),
     decoded("close_range", 436, 436, |call, [a, b, c, ..]| call.close_range(a, b, c as u32)),
-    decoded("dup", 32, 23, |call, [a, ..]| Some(call.copy(fd(a), None, false))),
+    decoded("dup", 32, 23, |call, [a, ..]| Ok(call.copy(fd(a), None, false))),
     decoded("dup2", 33, NONE, |call, [a, b, ..]| call.dup2(fd(a), fd(b))),
     decoded("dup3", 292, 24, |call, [a, b, c, ..]| {
-        Some(call.copy(fd(a), Some(fd(b)), c as i32 & libc::O_CLOEXEC != 0))
+        Ok(call.copy(fd(a), Some(fd(b)), c as i32 & libc::O_CLOEXEC != 0))
     }),
     decoded("fcntl", 72, 25, |call, _| call.control()),
     decoded("flock", 73, 32, |call, _| call.flock()),
@@ -166,8 +167,8 @@ pub(super) const ROWS: &[Row] = &[
     // Tasks, signals.
     decoded("clone", 56, 220, |call, [a, ..]| call.fork(a)),
     decoded("clone3", 435, 435, |call, [a, ..]| call.fork_by(a)),
-    decoded("fork", 57, NONE, |_, _| Some(Decision::Fork)),
-    decoded("vfork", 58, NONE, |_, _| Some(Decision::Fork)),
+    decoded("fork", 57, NONE, |_, _| Ok(Decision::Fork)),
+    decoded("vfork", 58, NONE, |_, _| Ok(Decision::Fork)),
     decoded("unshare", 272, 97, |call, [a, ..]| call.unshare(a)),
     decoded("kill", 62, 129, |call, [a, b, ..]| call.signal(a as i32, b as i32)),
     decoded("tkill", 200, 130, |call, [a, b, ..]| call.signal_to(To::Task(a as i32), b as i32, 0)),

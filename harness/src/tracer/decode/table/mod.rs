@@ -4,8 +4,9 @@ mod decoded;
 mod local;
 mod refused;
 
+use super::Decoder;
 use super::reported::{About, Report};
-use super::{Decision, Decoder};
+use super::undecided::Meant;
 use crate::model::GapKind;
 use crate::tracer::arch;
 
@@ -14,7 +15,7 @@ use crate::tracer::arch;
 pub enum Treatment {
     /// It neither touches what processes share nor sees a source of chance: it does not stop.
     Local,
-    /// It stops, and this says what it means; `None` where it fails before it looks at anything that is shared, and so passes.
+    /// It stops, and this says what it means, or why that is not known.
     Decoded(Meaning),
     /// It is not made, and gives this error.
     Refused(i32),
@@ -23,7 +24,7 @@ pub enum Treatment {
 }
 
 /// What a call means, from its arguments.
-pub type Meaning = fn(&mut Decoder<'_>, [u64; 6]) -> Option<Decision>;
+pub type Meaning = fn(&mut Decoder<'_>, [u64; 6]) -> Meant;
 
 /// A call.
 #[derive(Clone, Copy, Debug)]
@@ -113,7 +114,10 @@ const fn reported(
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::{ALL, END, NONE, Row, row};
+    use super::{ALL, About, Decoder, END, NONE, Report, Row, Treatment, row};
+    use crate::model::GapKind;
+    use crate::tracer::decode::Decision;
+    use crate::tracer::decode::undecided::Early;
 
     /// The calls of one architecture, by name, with their numbers.
     type Calls = BTreeMap<String, u32>;
@@ -169,6 +173,33 @@ mod tests {
                 defined.filter_map(|(name, number)| Some((name.to_owned(), number.parse().ok()?))).collect();
             assert!(list.len() > 300, "the header is not understood");
             assert_same(&table(|row| row.x86_64), &list, "this machine's header");
+        }
+    }
+
+    /// What is not in the table is unknown, and what is in it ends in one of five ways: it is local, is held or answered by its meaning
+    /// (which says why, where it ends early), is refused with an error, or is reported with a kind and a name.
+    #[test]
+    fn each_row_ends_in_one_of_five_ways() {
+        for row in ALL.iter().flat_map(|rows| rows.iter()) {
+            match row.treatment {
+                Treatment::Local => assert!(row.local_with.is_none(), "{}: it is local anyway", row.name),
+                // That there is no way out of a meaning without a reason is for its type to say.
+                Treatment::Decoded(meaning) => {
+                    let _: fn(&mut Decoder<'_>, [u64; 6]) -> Result<Decision, Early> = meaning;
+                    let with = row.local_with.is_none_or(|(argument, of)| argument < 6 && !of.is_empty());
+                    assert!(with, "{}: local with no value of an argument", row.name);
+                }
+                Treatment::Refused(error) => assert!((1..4096).contains(&error), "{}: no error", row.name),
+                Treatment::Reported(Report { kind, what, about }) => {
+                    assert!(!what.is_empty() && GapKind::ALL.contains(&kind), "{}: no name", row.name);
+                    let (About::Key(at) | About::Number(at) | About::Name(at) | About::Process(at)) = about
+                    else {
+                        continue;
+                    };
+                    assert!(at < 6, "{}: no argument", row.name);
+                    assert!(row.local_with.is_none(), "{}: reported, or local", row.name);
+                }
+            }
         }
     }
 
