@@ -34,9 +34,12 @@ impl Running<'_> {
         if given == 0 && !left.is_empty() {
             return Ok(-i64::from(libc::EINVAL));
         }
+        // As from the kernel: who gives no place for it gets an error, and has read nothing.
+        if self.task(name)?.tracee.write(buffer, &bytes).is_err() {
+            return Ok(-i64::from(libc::EFAULT));
+        }
         left.drain(..given as usize);
         of.offset.set(of.offset.get() + given);
-        self.task(name)?.tracee.write(buffer, &bytes)?;
         Ok(bytes.len() as i64)
     }
 

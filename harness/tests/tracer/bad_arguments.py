@@ -20,7 +20,7 @@ buffer = ctypes.create_string_buffer(8192)
 long_path = b'a' * 5000
 f = os.open('f', os.O_RDWR)
 g = os.open('g', os.O_RDWR)
-d = os.open('d', os.O_RDONLY)
+d = os.open('.', os.O_RDONLY)
 stream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM).detach()
 datagrams = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).detach()
 timer = call(283, 1, 0)
@@ -67,7 +67,7 @@ written = os.open('f', os.O_WRONLY)
 for arguments in (
     (257, closed, b'x', 0), (257, f, b'x', 0), (263, closed, b'x', 0), (262, closed, b'x', buffer, 0), (0, closed, buffer, 1),
     (0, written, buffer, 1), (17, stream, buffer, 1, 0), (19, closed, 8, 1), (72, closed, 6, buffer), (73, closed, 2),
-    (73, f, 99), (72, f, 99, 0), (42, closed, buffer, 20), (42, stream, b'\1\0', 1), (44, closed, b'x', 1, 0, 0, 0),
+    (73, f, 16), (72, f, 99, 0), (42, closed, buffer, 20), (42, stream, b'\1\0', 1), (44, closed, b'x', 1, 0, 0, 0),
     (286, f, 0, buffer, 0), (226, 99), (223, 99, 0, buffer, 0), (424, f, 0, 0, 0), (424, closed, 0, 0, 0), (62, -(1 << 31), 0),
 ):
     print(arguments[0], call(*arguments))

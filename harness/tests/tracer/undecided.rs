@@ -14,7 +14,7 @@ use crate::support::{
 const CALLS: &str = include_str!("bad_arguments.py");
 
 fn workspace() -> cooks_harness::model::Tree {
-    files(&[("f", "some text"), ("g", "more"), ("d/x", "")])
+    files(&[("f", "some text"), ("g", "more")])
 }
 
 #[test]

@@ -174,7 +174,7 @@ impl Decoder<'_> {
 
     /// Whether an attribute has to do with the mode: access control lists have, and the list of all attributes.
     fn goes_with_mode(&self, name: u64) -> bool {
-        name == 0 || !self.path(name).is_ok_and(|name| !name.starts_with("user."))
+        name == 0 || !self.path(name).is_ok_and(|name| name.starts_with("user."))
     }
 
     /// The free space of a file system: of the workspace, a fixed answer.
