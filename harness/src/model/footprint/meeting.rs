@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::{Gap, GapKind, ProcessId};
-use super::{Footprint, Inode, Thing, Touch, is_listing};
+use super::{Footprint, Thing, Touch, is_listing};
 
 /// Shared memory by name is here: it is fresh in each execution.
 const SHARED_MEMORY: &str = "/dev/shm/";
@@ -168,13 +168,5 @@ fn and(processes: &[ProcessId]) -> String {
         Some((last, [])) => last.clone(),
         Some((last, rest)) => format!("{} and {last}", rest.join(", ")),
         None => String::new(),
-    }
-}
-
-impl Inode {
-    /// Whether a process under test made it.
-    #[must_use]
-    pub fn is_made(&self) -> bool {
-        matches!(self, Self::Made(_))
     }
 }
