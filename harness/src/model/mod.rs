@@ -7,6 +7,7 @@ mod access;
 mod conflicts;
 mod end;
 mod execution;
+pub mod footprint;
 pub mod gap;
 mod happens_before;
 mod operation;
@@ -26,6 +27,7 @@ pub use end::End;
 pub use execution::{
     CallResult, Choice, Cut, Does, Ending, Endless, Event, Execution, Status, View, Waiting,
 };
+pub use footprint::Footprint;
 pub use gap::{Gap, GapKind, Reach, Sighting};
 pub use happens_before::HappensBefore;
 pub use operation::{Acquisition, Call, Count, LockMode, Need, Operation, Payload};

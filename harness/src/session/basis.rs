@@ -1,15 +1,19 @@
 //! What the verdict rests on, besides the executions: which processes work at all, what was not covered, whether the first serial order repeats.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::PoisonError;
 
 use super::ending::{Unfinish, Unfinished};
-use super::serial::names;
+use super::serial::{How, names};
 use super::{Session, SessionError};
 use crate::backend::Backend;
 use crate::explore::Serial;
-use crate::model::{Does, End, Execution, Exit, Gap, GapKind, ProcessId, conflicts, written};
+use crate::model::{
+    Does, End, Execution, Exit, Gap, GapKind, ProcessId, Root, conflicts, footprint, written,
+};
 use crate::oracle::SerialRun;
 use crate::report::Basis;
+use crate::tracer::Lookup;
 use crate::verdict::{Accept, Coverage, SerialFailure};
 
 /// How many bytes of a standard error are kept of a process that fails.
@@ -24,15 +28,31 @@ pub(super) struct Known {
     written: BTreeMap<ProcessId, BTreeSet<String>>,
     /// How many pairs of operations conflict in the first execution of the search.
     conflicts: Option<u64>,
-    /// The first serial run that came to its end: its order, and what happened.
-    first: Option<(Vec<ProcessId>, Execution)>,
+    /// The first serial run that came to its end.
+    first: Option<First>,
+    /// Gaps that running it again has shown.
+    differing: BTreeSet<Gap>,
+}
+
+/// The first serial run that came to its end.
+#[derive(Debug)]
+struct First {
+    order: Vec<ProcessId>,
+    execution: Execution,
+    /// The paths outside the workspace that each process looked up.
+    lookups: Vec<Vec<Lookup>>,
 }
 
 impl Known {
     /// Takes note of a serial run that came to its end.
-    pub(super) fn note_serial(&mut self, order: &[ProcessId], execution: &Execution) {
+    pub(super) fn note_serial(
+        &mut self,
+        order: &[ProcessId],
+        execution: &Execution,
+        lookups: Vec<Vec<Lookup>>,
+    ) {
         if self.first.is_none() {
-            self.first = Some((order.to_vec(), execution.clone()));
+            self.first = Some(First { order: order.to_vec(), execution: execution.clone(), lookups });
             self.written = written(&execution.trace);
         }
     }
@@ -74,18 +94,35 @@ impl Session<'_> {
         needed.filter_map(|(number, _)| failure(ProcessId(number))).collect()
     }
 
-    /// Runs the first serial order again, and holds it against the first time: the same calls must give the same results.
+    /// Runs the first serial order again, and holds it against the first time: the same calls must give the same results, and the same
+    /// paths outside the workspace must lead to the same. If a path does not, that is a gap: something stays from run to run.
     ///
     /// # Errors
-    /// Where it is not the same, and those of running it.
+    /// If it is not the same although all paths are, and those of running it.
     pub(super) fn repeat_first_serial_order(&mut self) -> Result<(), SessionError> {
-        let Some((order, first)) = self.known_serial.first.take() else { return Ok(()) };
-        let (_, again) = self.run_as(Serial::Units(&order), &[], &[])?;
-        let differs = super::evidence::difference(&first, &again, self.serial.rules());
-        self.known_serial.first = Some((order, first));
-        match differs {
-            Some(divergence) => Err(SessionError::Divergence(Box::new(divergence))),
-            None => Ok(()),
+        let Some(first) = self.known_serial.first.take() else { return Ok(()) };
+        self.tracer.record_lookups(true);
+        let again = self.run_as(Serial::Units(&first.order), &[], &[], How::Afresh);
+        let lookups = self.tracer.last_lookups();
+        self.tracer.record_lookups(false);
+        let (_, again) = again?;
+        let differs = super::evidence::difference(&first.execution, &again, self.serial.rules());
+        let path = differing(&first.lookups, &lookups);
+        self.known_serial.first = Some(first);
+        match (path, differs) {
+            (Some((process, path)), _) => {
+                self.known_serial.differing.insert(Gap {
+                    kind: GapKind::PersistentEffect,
+                    processes: vec![process],
+                    paths: vec![path],
+                    detail: "what stands there differs between two runs of the same serial order".to_owned(),
+                    hides_races: true,
+                    accepted: false,
+                });
+                Ok(())
+            }
+            (None, Some(divergence)) => Err(SessionError::Divergence(Box::new(divergence))),
+            (None, None) => Ok(()),
         }
     }
 
@@ -122,6 +159,11 @@ impl Session<'_> {
         coverage.sightings.extend(self.tracer.not_covered().iter().cloned());
         coverage.sightings.extend(self.not_covered.iter().cloned());
         coverage.gaps.extend(self.own_gaps());
+        coverage.gaps.extend(self.known_serial.differing.iter().cloned());
+        coverage.footprints = self.tracer.footprints();
+        let ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        footprint::merge(&mut coverage.footprints, ahead);
+        coverage.changes_stay = self.job.scenario.root == Root::Host;
         coverage
     }
 
@@ -132,10 +174,14 @@ impl Session<'_> {
         // The scenario was validated: each of them can be read.
         let by: Vec<Accept> = accept.iter().filter_map(|text| text.parse().ok()).collect();
         let (gaps, unmatched) = coverage.judged(&by);
-        let written = self.known_serial.written.iter();
+        let mut written = self.known_serial.written.clone();
+        for footprint in &coverage.footprints {
+            written.entry(footprint.process).or_default().extend(footprint.written_paths());
+        }
+        let written = written.into_iter();
         Basis {
             conflicts: self.known_serial.conflicts,
-            written: written.map(|(process, files)| (*process, files.iter().cloned().collect())).collect(),
+            written: written.map(|(process, files)| (process, files.into_iter().collect())).collect(),
             gaps,
             coverage,
             accept,
@@ -200,4 +246,15 @@ impl Session<'_> {
         };
         self.unfinished.iter().filter_map(told).collect()
     }
+}
+
+/// The first path that led elsewhere, or to a file of another size, in the second of two runs, and whose look-up it was.
+fn differing(first: &[Vec<Lookup>], second: &[Vec<Lookup>]) -> Option<(ProcessId, String)> {
+    let of = |(process, (first, second)): (usize, (&Vec<Lookup>, &Vec<Lookup>))| {
+        let most = first.len().max(second.len());
+        let at = (0..most).find(|at| first.get(*at) != second.get(*at))?;
+        let lookup = first.get(at).or_else(|| second.get(at))?;
+        Some((ProcessId(process), lookup.path.clone()))
+    };
+    first.iter().zip(second).enumerate().find_map(of)
 }

@@ -1,12 +1,14 @@
 //! A tracer and the commands that look at what an execution left, in one thread: of the search, or of one who runs ahead of it.
 
 use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::ahead::Bench;
 use super::finish::Afterwards;
 use super::{Job, SessionError, tracer_of};
 use crate::backend::{Backend, Chooser, Detail};
 use crate::limits::Limits;
+use crate::model::footprint::{self, Footprint};
 use crate::model::{Execution, Sighting, Tree};
 use crate::oracle::CheckRun;
 use crate::tracer::{self, TraceError, Tracer};
@@ -71,6 +73,18 @@ fn finish(
 pub(super) struct OfItsOwn {
     tracer: Tracer,
     afterwards: Afterwards,
+    /// Where all of those that run ahead leave what their processes touched outside the workspace.
+    footprints: Footprints,
+}
+
+/// What processes touched outside the workspace, in the executions of all that run ahead.
+pub(super) type Footprints = Arc<Mutex<Vec<Footprint>>>;
+
+impl Drop for OfItsOwn {
+    fn drop(&mut self) {
+        let mut all = self.footprints.lock().unwrap_or_else(PoisonError::into_inner);
+        footprint::merge(&mut all, self.tracer.footprints());
+    }
 }
 
 impl OfItsOwn {
@@ -80,13 +94,14 @@ impl OfItsOwn {
         initial: &Tree,
         core: Option<usize>,
         limits: &Limits,
+        footprints: &Footprints,
     ) -> Result<Self, SessionError> {
         if let Some(core) = core {
             tracer::move_to(&[core]);
         }
         let (afterwards, others) = Afterwards::of(&job.scenario);
         let tracer = tracer_of(&job.scenario, &job.programs, &others, initial, limits)?;
-        Ok(Self { tracer, afterwards })
+        Ok(Self { tracer, afterwards, footprints: Arc::clone(footprints) })
     }
 }
 

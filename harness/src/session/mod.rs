@@ -18,6 +18,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use self::ahead::Places;
+use self::bench::Footprints;
 use self::ending::{Unfinished, limits_of};
 pub use self::evidence::{Replayed, replay};
 use self::finish::Afterwards;
@@ -168,6 +169,8 @@ struct Session<'a> {
     begun: Instant,
     /// What was not covered in the executions of the search.
     not_covered: BTreeSet<Sighting>,
+    /// What processes touched outside the workspace where executions were run ahead.
+    ahead: Footprints,
     /// What is known of the serial runs and of the first execution.
     known_serial: basis::Known,
     /// The orders of tasks, of each process, in which the serial orders were run.
@@ -267,6 +270,7 @@ impl<'a> Session<'a> {
             witnesses: Vec::new(),
             begun,
             not_covered: BTreeSet::new(),
+            ahead: Footprints::default(),
             known_serial: basis::Known::default(),
             by_task: BTreeSet::new(),
             strands: job.programs.len(),
@@ -298,6 +302,7 @@ impl<'a> Session<'a> {
     /// Sets the workspace up, and runs the serial orders.
     fn prepare(&mut self) -> Result<(), SessionError> {
         self.afterwards.set_up(&mut self.tracer)?;
+        self.tracer.record_lookups(true);
         self.run_serial_orders()?;
         self.repeat_first_serial_order()
     }

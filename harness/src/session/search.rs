@@ -67,7 +67,8 @@ impl Session<'_> {
         let (job, initial) = (self.job, self.tracer.beginning());
         let over = Arc::new(AtomicBool::new(false));
         let theirs = limits.beside(&over);
-        let make = |place: &Place<'_>| OfItsOwn::new(job, &initial, place.core(), &theirs);
+        let ahead = Arc::clone(&self.ahead);
+        let make = |place: &Place<'_>| OfItsOwn::new(job, &initial, place.core(), &theirs, &ahead);
         let beside = Beside { places, max_steps: self.most_steps(), limits: &limits, over: &over };
         let ended = beside.search(make, |ahead| self.run(strategy.as_mut(), ahead, progress));
         let (end, why) = match ended {

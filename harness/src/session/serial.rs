@@ -20,6 +20,15 @@ const NOT_FOUND: i32 = 127;
 /// Up to this number of serial orders all of them are run: five processes have 120, two of five units each 252.
 const MOST_ORDERS: u128 = 500;
 
+/// How the processes of a serial run begin.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum How {
+    /// From the checkpoints that there are.
+    AsKept,
+    /// Afresh, also what they do before their first operation.
+    Afresh,
+}
+
 impl Session<'_> {
     /// Runs every serial order; where there are too many, the first and the last one, and of processes that are several units each
     /// order in which they run whole.
@@ -172,7 +181,7 @@ impl Session<'_> {
             orders.sort();
             orders.dedup();
             for Order { processes, left_out } in orders {
-                let (_, mut run) = self.run_as(Serial::Units(&processes), &left_out, &tasks)?;
+                let (_, mut run) = self.run_as(Serial::Units(&processes), &left_out, &tasks, How::AsKept)?;
                 self.keep_serial(Order { processes, left_out }, &mut run)?;
             }
         }
@@ -189,7 +198,7 @@ impl Session<'_> {
         serial: Serial<'_>,
         left_out: &[ProcessId],
     ) -> Result<(Vec<Picked>, Execution), SessionError> {
-        let run = self.run_as(serial, left_out, &[]);
+        let run = self.run_as(serial, left_out, &[], How::AsKept);
         if let Err(error) = &run
             && let Some((end, _)) = limit(error)
         {
@@ -235,7 +244,8 @@ impl Session<'_> {
                 self.first = Some(execution.clone());
             }
             self.keep_last_words(&execution.outcome);
-            self.known_serial.note_serial(&order.processes, execution);
+            let lookups = self.tracer.last_lookups();
+            self.known_serial.note_serial(&order.processes, execution, lookups);
             self.afterwards.finish(&mut self.tracer, execution)?;
             self.serial.push(SerialRun { order, outcome: execution.outcome.clone() });
         }
@@ -248,9 +258,15 @@ impl Session<'_> {
         serial: Serial<'_>,
         left_out: &[ProcessId],
         tasks: &[Vec<usize>],
+        how: How,
     ) -> Result<(Vec<Picked>, Execution), SessionError> {
         let mut merge = Merge::new(serial, left_out, self.most_steps()).helped(self.helped);
-        let execution = self.tracer.execute_without(left_out, tasks, &mut merge)?;
+        let execution = match how {
+            How::AsKept => self.tracer.execute_without(left_out, tasks, &mut merge)?,
+            How::Afresh => {
+                self.tracer.afresh(|tracer| tracer.execute_without(left_out, tasks, &mut merge))?
+            }
+        };
         let picked = merge.picked().to_vec();
         let at_last = match &execution.ending {
             Ending::Blocked(waiting) => waiting.first().map(|at| (at.process, at.operation.call.clone())),

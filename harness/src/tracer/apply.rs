@@ -217,6 +217,7 @@ impl Running<'_> {
         result: i64,
         operation: Option<&Operation>,
     ) -> Result<(), TraceError> {
+        self.settle_footprint(name, result);
         let now = self.processes[name.process].clock;
         let number = self.number(name.process);
         for access in operation.iter().flat_map(|operation| &operation.accesses) {

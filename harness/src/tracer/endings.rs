@@ -100,7 +100,7 @@ impl Running<'_> {
         // A process of several tasks has not come to its end when one of them has.
         let alone = name.way.is_empty() && self.of(process).count() == 1;
         self.processes[process].segment = Segment { seen: !alone, ..Segment::default() };
-        if !alone || !self.all_is_known() {
+        if !alone || !self.all_is_known() || self.writes_outside(process) {
             return Ok(false);
         }
         let Some(past) = self.pasts[process].last() else { return Ok(false) };
@@ -119,7 +119,7 @@ impl Running<'_> {
         let Status::Finished(exit) = self.status(process) else { return Ok(()) };
         let Some(past) = self.pasts[process].last().copied() else { return Ok(()) };
         let segment = &self.processes[process].segment;
-        if segment.seen || !self.all_is_known() {
+        if segment.seen || !self.all_is_known() || self.writes_outside(process) {
             return Ok(());
         }
         let program = self.programs[process];

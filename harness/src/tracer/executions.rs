@@ -56,7 +56,16 @@ impl Tracer {
         Ok(execution)
     }
 
-    /// Runs an execution without what is kept of others: every process is started, and does all that it does once more, to its end.
+    /// Runs executions without what is kept of others: every process is started, and does all that it does once more, to its end.
+    pub fn afresh<R>(&mut self, run: impl FnOnce(&mut Self) -> R) -> R {
+        let none = self.beginnings.iter().map(|_| Beginning::None).collect();
+        let kept = (std::mem::replace(&mut self.beginnings, none), std::mem::take(&mut self.known));
+        let result = run(self);
+        (self.beginnings, self.known) = kept;
+        result
+    }
+
+    /// Runs an execution like this.
     ///
     /// # Errors
     /// Those of [`Backend::execute`].
@@ -65,11 +74,7 @@ impl Tracer {
         chooser: &mut dyn Chooser,
         detail: Detail,
     ) -> Result<Execution, TraceError> {
-        let none = self.beginnings.iter().map(|_| Beginning::None).collect();
-        let kept = (std::mem::replace(&mut self.beginnings, none), std::mem::take(&mut self.known));
-        let execution = self.execute(chooser, detail);
-        (self.beginnings, self.known) = kept;
-        execution
+        self.afresh(|tracer| tracer.execute(chooser, detail))
     }
 
     /// Runs an execution; its outcome is what there is when it ends, however it does. Where something is learned on the way of what its
@@ -108,6 +113,7 @@ impl Tracer {
         let (ending, ends, learned) = {
             let mut world = self.world(&survey)?;
             world.inputs = self.inputs()?;
+            self.footprint.borrow_mut().begin();
             let known = (&mut self.beginnings[..], &mut self.known, self.all_covered);
             match Running::start(&self.sandbox, programs, known, world, detail, &self.limits) {
                 Ok(mut running) => {

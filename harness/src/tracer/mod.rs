@@ -22,6 +22,7 @@ mod executions;
 mod fifos;
 mod files;
 mod filter;
+mod footprint;
 mod free;
 mod ids;
 mod input;
@@ -60,6 +61,7 @@ mod vdso;
 mod waits;
 mod zygote;
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -74,6 +76,8 @@ pub use self::cores::{cores, move_to};
 use self::decode::World;
 pub use self::error::TraceError;
 use self::execution::Running;
+pub use self::footprint::Lookup;
+use self::footprint::Recorder;
 pub use self::free::{Free, Start};
 use self::known::Known;
 use self::laid::{Changes, Laid, Survey};
@@ -90,7 +94,7 @@ use self::timers::Timers;
 pub use self::units::unit;
 use crate::backend::Detail;
 use crate::limits::Limits;
-use crate::model::{ProcessId, Root, Sighting, Status, Strands, Tree, check_tree};
+use crate::model::{Footprint, ProcessId, Root, Sighting, Status, Strands, Tree, check_tree};
 use crate::workspace;
 
 /// The backend of real processes.
@@ -103,6 +107,8 @@ pub struct Tracer {
     known: Known,
     sandbox: Sandbox,
     outside: Option<Rc<Outside>>,
+    /// What is touched outside the workspace.
+    footprint: Rc<RefCell<Recorder>>,
     processes: usize,
     /// What they are asked, those that are.
     requests: Vec<Option<Arc<[String]>>>,
@@ -161,8 +167,10 @@ impl Tracer {
                 Some(Rc::new(outside))
             }
         };
+        let footprint = Recorder::new(sandbox.init(), root, programs.len())?;
         Ok(Self {
             outside,
+            footprint: Rc::new(RefCell::new(footprint)),
             beginnings,
             known: Known::default(),
             sandbox,
@@ -274,7 +282,7 @@ impl Tracer {
         let program = self.processes + other;
         let (survey, laid) = (self.survey()?, self.laid.take());
         let (exit, learned) = {
-            let world = self.world(&survey)?;
+            let world = World { footprint: None, ..self.world(&survey)? };
             let (programs, mut known) = (vec![program], Known::default());
             let known = (&mut [][..], &mut known, false);
             let mut running =
@@ -288,7 +296,8 @@ impl Tracer {
                     }
                 };
             };
-            (exit, Learned::of(&mut running))
+            // It is none of the processes that are explored: the order of what it does is not in question.
+            (exit, Learned { not_covered: BTreeSet::new(), ..Learned::of(&mut running) })
         };
         self.learn(&survey, laid, learned);
         let (stdout, stderr) = self.sandbox.output(program)?;
@@ -312,6 +321,25 @@ impl Tracer {
     /// Notes more of that.
     pub fn note_not_covered(&mut self, what: BTreeSet<Sighting>) {
         self.not_covered.extend(what);
+    }
+
+    /// What each process has touched outside the workspace, in all executions so far.
+    #[must_use]
+    pub fn footprints(&self) -> Vec<Footprint> {
+        self.footprint.borrow().footprints().to_vec()
+    }
+
+    /// Records from now on which paths outside are looked up in an execution, or no longer. What is kept of earlier executions is not
+    /// looked up again: for the whole list, use [`Tracer::execute_afresh`].
+    pub fn record_lookups(&mut self, on: bool) {
+        self.footprint.borrow_mut().record_lookups(on);
+    }
+
+    /// The paths that led outside the workspace in the last execution, of each process in the order in which it looked them up. Empty
+    /// unless [`Tracer::record_lookups`] is on.
+    #[must_use]
+    pub fn last_lookups(&self) -> Vec<Vec<Lookup>> {
+        self.footprint.borrow().lookups()
     }
 
     fn paths(&self) -> Result<Paths, TraceError> {
@@ -347,12 +375,15 @@ impl Tracer {
             signalled: false,
             continued: false,
             inputs: BTreeMap::new(),
+            footprint: Some(Rc::clone(&self.footprint)),
         })
     }
 
     /// Takes up what processes did in the workspace, which had this survey when they began.
     fn learn(&mut self, survey: &Survey, laid: Option<Laid>, learned: Learned) {
-        self.all_covered &= !learned.not_covered.iter().any(Sighting::may_hide);
+        self.footprint.borrow_mut().end();
+        let has_met = self.footprint.borrow().has_met();
+        self.all_covered &= !has_met && !learned.not_covered.iter().any(Sighting::may_hide);
         self.not_covered.extend(learned.not_covered);
         let known = self.all_covered && !learned.strangers;
         self.laid = laid;

@@ -1,6 +1,6 @@
 //! Where a path leads: into the workspace, by which names, or elsewhere.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
@@ -38,6 +38,38 @@ pub struct Way<'a> {
     pub follow_last: bool,
     /// Whether `base` is taken for the root: neither an absolute path nor `..` leads out of it.
     pub within: bool,
+}
+
+/// A path that was followed out of the workspace.
+#[derive(Clone, Debug)]
+pub struct Departed {
+    /// As which of the call's paths it was followed, from 0.
+    pub number: usize,
+    /// The absolute path of the directory that it is relative to.
+    pub base: String,
+    /// The path.
+    pub path: String,
+    /// Whether a last link is followed.
+    pub follow_last: bool,
+    /// Whether `base` is taken for the root.
+    pub within: bool,
+    /// Whether it ends outside, by its text.
+    pub ends_outside: bool,
+}
+
+impl Departed {
+    /// As a path to follow.
+    #[must_use]
+    pub fn way(&self) -> Way<'_> {
+        Way { base: &self.base, path: &self.path, follow_last: self.follow_last, within: self.within }
+    }
+}
+
+/// The paths that the call at hand has followed.
+#[derive(Debug, Default)]
+struct Followed {
+    count: usize,
+    departed: Vec<Departed>,
 }
 
 /// Where a path leads.
@@ -100,6 +132,7 @@ pub struct Paths {
     /// The numbers of device and inode of the workspace itself, once they were asked for.
     itself: OnceCell<(u64, u64)>,
     outside: Option<Rc<Outside>>,
+    followed: RefCell<Followed>,
 }
 
 /// The path relative to the workspace, where an absolute one is in it. By the text alone.
@@ -115,7 +148,12 @@ impl Paths {
     /// For a workspace that is open as a directory, and what is watched outside of it.
     #[must_use]
     pub fn new(root: OwnedFd, outside: Option<Rc<Outside>>) -> Self {
-        Self { root, itself: OnceCell::new(), outside }
+        Self { root, itself: OnceCell::new(), outside, followed: RefCell::default() }
+    }
+
+    /// The paths that have led out of the workspace since this was last asked: those of one call.
+    pub fn take_departed(&self) -> Vec<Departed> {
+        std::mem::take(&mut *self.followed.borrow_mut()).departed
     }
 
     /// What is outside of the workspace, where it is on an overlay.
@@ -159,14 +197,33 @@ impl Paths {
     pub fn resolve(&self, objects: &mut Objects, way: &Way<'_>) -> Resolved {
         let base = names(way.base);
         let root = if way.within { base.clone() } else { Vec::new() };
-        let mut walk = Walk { paths: self, objects, accesses: Vec::new(), at: Vec::new(), root, links: 0 };
+        let (accesses, at) = Default::default();
+        let mut walk = Walk { paths: self, objects, accesses, at, root, links: 0, departs: false };
         if way.within {
             walk.at.clone_from(&base);
         }
         let from_base = !way.path.starts_with('/') && !way.within;
         let ahead = if from_base { [base, names(way.path)].concat() } else { names(way.path) };
         let place = walk.walk(ahead, way.follow_last || ends_as_directory(way.path));
-        Resolved { accesses: walk.accesses, place }
+        let Walk { accesses, departs, .. } = walk;
+        self.note_followed(way, departs, &place);
+        Resolved { accesses, place }
+    }
+
+    fn note_followed(&self, way: &Way<'_>, departs: bool, place: &Place) {
+        let mut followed = self.followed.borrow_mut();
+        if departs {
+            let number = followed.count;
+            followed.departed.push(Departed {
+                number,
+                base: way.base.to_owned(),
+                path: way.path.to_owned(),
+                follow_last: way.follow_last,
+                within: way.within,
+                ends_outside: matches!(place, Place::Outside(_)),
+            });
+        }
+        followed.count += 1;
     }
 }
 
@@ -180,6 +237,8 @@ struct Walk<'a> {
     /// What is taken for the root.
     root: Vec<String>,
     links: usize,
+    /// Whether it has been at a place that is neither scheduled nor on the way to the workspace.
+    departs: bool,
 }
 
 impl Walk<'_> {
@@ -204,7 +263,10 @@ impl Walk<'_> {
                 continue;
             }
             self.at.push(name.clone());
-            let (Some(directory), Some(path)) = (directory, self.here()) else { continue };
+            let (Some(directory), Some(path)) = (directory, self.here()) else {
+                self.departs |= !leads_to_workspace(&self.at);
+                continue;
+            };
             self.accesses.push(Access::read(Location::Name { dir: directory, name: name.clone() }));
             let last = ahead.is_empty();
             let status = match self.paths.status(&path) {
@@ -285,13 +347,19 @@ impl Walk<'_> {
     }
 }
 
+/// Whether these names from the root down are the workspace, or a directory on the way to it.
+fn leads_to_workspace(names: &[String]) -> bool {
+    let mut workspace = WORKSPACE.split('/').skip(1);
+    names.iter().all(|name| workspace.next() == Some(name))
+}
+
 /// The names in a path, without `.`.
-fn names(path: &str) -> Vec<String> {
+pub fn names(path: &str) -> Vec<String> {
     path.split('/').filter(|name| !matches!(*name, "" | ".")).map(str::to_owned).collect()
 }
 
 /// Whether a path can only lead to a directory, by its end: a last link is followed then.
-fn ends_as_directory(path: &str) -> bool {
+pub fn ends_as_directory(path: &str) -> bool {
     path.ends_with('/') || path.ends_with("/.")
 }
 

@@ -10,6 +10,7 @@ use super::chance::TICK;
 use super::decode::{Caller, Decision, decode, released_words};
 use super::endings::is_private;
 use super::execution::Running;
+use super::footprint;
 use super::ids::id_of;
 use super::streams::Streams;
 use super::task::{Name, State, Task};
@@ -100,7 +101,13 @@ impl Running<'_> {
             busy: state.busy,
             has_slept: state.has_slept,
         };
-        Ok(decode(&mut self.world, &caller, registers))
+        let decision = decode(&mut self.world, &caller, registers);
+        let (decision, changes) = footprint::note(&mut self.world, &caller, registers, decision);
+        if changes {
+            // A copy of the process would not do it again.
+            self.processes[name.process].end_prefix();
+        }
+        Ok(decision)
     }
 
     pub(super) fn on_entry(&mut self, name: &Name) -> Result<bool, TraceError> {
@@ -294,8 +301,9 @@ impl Running<'_> {
         if self.tasks.get(name).is_some_and(|task| task.group == task.tracee.id()) {
             self.forget_timers(name, true);
         }
-        if let Some(Task { group, .. }) = self.tasks.remove(name) {
+        if let Some(Task { group, tracee, .. }) = self.tasks.remove(name) {
             self.forget_signals(name.process, group);
+            self.world.forget_footprint(tracee.id());
         }
         if name.way.is_empty() {
             self.processes[name.process].exit = Some(exit);

@@ -3,6 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::accept::{Accept, accepted, unmatched};
+use crate::model::footprint::{self, Footprint};
 use crate::model::{Gap, GapKind, ProcessId, Reach, Sighting};
 
 /// All that the runs of an exploration, or of a part of it, did and that was not scheduled. That of several parts can be joined.
@@ -13,6 +14,12 @@ pub struct Coverage {
     /// Gaps that are known as such.
     #[serde(default)]
     pub gaps: BTreeSet<Gap>,
+    /// What each process touched outside the workspace.
+    #[serde(default)]
+    pub footprints: Vec<Footprint>,
+    /// Whether what the processes change outside the workspace stays for the next execution.
+    #[serde(default)]
+    pub changes_stay: bool,
 }
 
 impl Coverage {
@@ -20,6 +27,8 @@ impl Coverage {
     pub fn join(&mut self, other: &Self) {
         self.sightings.extend(other.sightings.iter().cloned());
         self.gaps.extend(other.gaps.iter().cloned());
+        footprint::merge(&mut self.footprints, other.footprints.clone());
+        self.changes_stay |= other.changes_stay;
     }
 
     /// The gaps, sorted, each with whether it is accepted; and the accepts that concern none of them.
@@ -27,6 +36,7 @@ impl Coverage {
     pub fn judged(&self, by: &[Accept]) -> (Vec<Gap>, Vec<String>) {
         let mut gaps = joined(&self.sightings);
         gaps.extend(self.gaps.iter().cloned());
+        gaps.extend(footprint::gaps(&self.footprints, self.changes_stay));
         gaps.sort();
         gaps.dedup();
         let gaps = accepted(gaps, by);

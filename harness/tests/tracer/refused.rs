@@ -80,7 +80,7 @@ fn what_is_not_seen_is_named() {
         ("call(29, 0, 4096, 0o1600)", &["System V shared memory"]),
         ("call(310, os.getpid(), 0, 0, 0, 0, 0)", &["the memory of other processes"]),
         ("call(253)", &["file watches (inotify)"]),
-        ("open('/proc/1/status').read()", &["what /proc says of other processes"]),
+        ("open('/proc/1/status').read()", &["what /proc says of other processes: /proc/1/status"]),
         ("open('/proc/self/status').read()", &[]),
         // Known, and on the workspace alone.
         ("os.statvfs('.'); os.listdir('.'); os.getxattr('f', 'user.a') if 0 else os.listxattr('f')", &[]),

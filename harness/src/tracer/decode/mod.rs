@@ -29,6 +29,7 @@ use self::table::Treatment;
 use self::undecided::Early;
 pub use self::undecided::Undecided;
 use super::files::Descriptors;
+use super::footprint::Recorder;
 use super::input::Feed;
 use super::laid::Changes;
 use super::locks::Locks;
@@ -137,6 +138,8 @@ pub struct World {
     pub continued: bool,
     /// What the processes are asked, by their places.
     pub inputs: BTreeMap<usize, Feed>,
+    /// What is touched outside the workspace; of commands that run alone, that is not recorded.
+    pub footprint: Option<Rc<RefCell<Recorder>>>,
 }
 
 impl World {

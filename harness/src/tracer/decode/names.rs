@@ -106,10 +106,7 @@ impl Decoder<'_> {
         }
         if flags & libc::O_ACCMODE != libc::O_RDONLY || flags & libc::O_TRUNC != 0 {
             self.note_outside(&path);
-        } else {
-            self.note_shared_memory(&path, false);
         }
-        self.note_others(&path);
         if unseen {
             Decision::Pass
         } else {
@@ -117,25 +114,11 @@ impl Decoder<'_> {
         }
     }
 
-    /// A change of what is not watched: nothing undoes it between executions, unless it is on an overlay; its order is not scheduled.
+    /// A change of what is not watched: it is undone between executions if it is on an overlay. Its order is not scheduled; whether that
+    /// matters is seen from the footprints of the processes.
     pub(super) fn note_outside(&mut self, path: &str) {
         if let Some(outside) = self.world.paths.outside().filter(|_| !is_no_file(path)) {
             outside.remember(path);
-            self.note_of(GapKind::OutsideWrite, path, "writes to a place that is not watched");
-            return;
-        }
-        let harmless = ["/dev/", "/proc/"].iter().any(|start| path.starts_with(start));
-        if !harmless {
-            self.note_of(GapKind::OutsideWrite, path, "writes outside the workspace");
-        }
-        self.note_shared_memory(path, true);
-    }
-
-    /// What has a name in `/dev/shm` is memory for processes to share.
-    fn note_shared_memory(&mut self, path: &str, changes: bool) {
-        if path.starts_with("/dev/shm/") {
-            let what = self.sighting(GapKind::SharedMemory, "memory with a name").about(path);
-            self.world.sight(what.if_met(path, changes));
         }
     }
 
@@ -162,16 +145,6 @@ impl Decoder<'_> {
             self.world.objects.made(at, &status, found.object);
         }
         resolved
-    }
-
-    /// What `/proc` says of other processes is not scheduled.
-    fn note_others(&mut self, path: &str) {
-        let Some(rest) = path.strip_prefix("/proc/") else { return };
-        let number: Option<i32> = rest.split('/').next().and_then(|name| name.parse().ok());
-        let own = Some(self.caller.process);
-        if rest == "locks" || number.is_some_and(|number| crate::tracer::ids::place_of(number) != own) {
-            self.note(GapKind::OtherProcess, "what /proc says of other processes");
-        }
     }
 
     /// A call that only looks at what a path leads to.

@@ -2,7 +2,7 @@
 
 use super::undecided::{Early, Meant};
 use super::{Decision, Decoder};
-use crate::tracer::chance::{EPOCH, UPTIME};
+use crate::tracer::chance::{EPOCH, TICK, UPTIME};
 
 const SECOND: u64 = 1_000_000_000;
 /// A hundredth of a second.
@@ -25,7 +25,9 @@ pub(super) fn pair(nanoseconds: u64, unit: u64) -> Vec<u8> {
 
 impl Decoder<'_> {
     pub(super) fn clock(&mut self, which: u64, address: u64) -> Meant {
-        let time = clock(which as i32, self.caller.now, self.caller.busy);
+        // Programs name temporary files by the clock: on a machine no two of them see the same nanosecond.
+        let apart = self.caller.process as u64 % TICK;
+        let time = clock(which as i32, self.caller.now + apart, self.caller.busy);
         if address == 0 {
             return Err(Early::refused("the time of a clock, told nowhere"));
         }
