@@ -5,8 +5,8 @@ use super::layout::{Ink, Style, clip, length, through_the_door, wrap};
 use super::timeline::timeline;
 use super::visible::line;
 use super::{Finding, Report, differences};
-use crate::model::{CriticalStep, GapKind, Kind, ProcessId, Verdict};
-use crate::verdict::{Because, SerialFailure, sentence};
+use crate::model::{CriticalStep, Gap, GapKind, Kind, ProcessId, Verdict};
+use crate::verdict::{Because, NAMED, SerialFailure, sentence};
 
 /// Writes a report for people: the verdict first; then the most telling anomaly with its timeline, and the others in a line
 /// each; then what was tried; and as the last line how to replay. Where the executions are not known (of results that were joined)
@@ -61,7 +61,16 @@ const GAPS: usize = 12;
 
 /// What was not covered, and what the user should know of how the verdict was made.
 fn not_covered(report: &Report, style: &Style, out: &mut dyn io::Write) -> io::Result<()> {
-    let gaps = &report.basis.gaps;
+    // The gaps that stand in the verdict are not told again.
+    let told = match report.conclusion.because() {
+        [.., Because::Coverage(gaps)] | [Because::Coverage(gaps), ..]
+            if report.verdict() == Verdict::Inconclusive =>
+        {
+            gaps.iter().take(NAMED).collect()
+        }
+        _ => Vec::new(),
+    };
+    let gaps: Vec<&Gap> = report.basis.gaps.iter().filter(|gap| !told.contains(gap)).collect();
     for gap in gaps.iter().take(GAPS) {
         let standing = match (gap.hides_races, gap.accepted) {
             (true, false) => "",

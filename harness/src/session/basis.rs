@@ -159,11 +159,18 @@ impl Session<'_> {
         coverage.sightings.extend(self.tracer.not_covered().iter().cloned());
         coverage.sightings.extend(self.not_covered.iter().cloned());
         coverage.gaps.extend(self.own_gaps());
-        coverage.gaps.extend(self.known_serial.differing.iter().cloned());
         coverage.footprints = self.tracer.footprints();
         let ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner).clone();
         footprint::merge(&mut coverage.footprints, ahead);
         coverage.changes_stay = self.job.scenario.root == Root::Host;
+        let known = footprint::gaps(&coverage.footprints, coverage.changes_stay);
+        let is_known = |gap: &&Gap| {
+            let same = |other: &&Gap| {
+                other.kind == gap.kind && gap.paths.iter().all(|path| other.paths.contains(path))
+            };
+            known.iter().any(|other| same(&other))
+        };
+        coverage.gaps.extend(self.known_serial.differing.iter().filter(|gap| !is_known(gap)).cloned());
         coverage
     }
 
@@ -197,7 +204,7 @@ impl Session<'_> {
     /// What a reader of the verdict should know of how it came about.
     fn remarks(&self) -> Vec<String> {
         let mut remarks = Vec::new();
-        if !self.serial.complete {
+        if !self.serial.complete && !self.serial.runs().is_empty() {
             let orders: BTreeSet<_> = self.serial.runs().iter().map(|run| &run.order).collect();
             let (run, count) = (orders.len(), self.job.programs.len());
             let units = self.serial.runs().iter().any(|run| run.order.processes.len() > count);

@@ -104,9 +104,14 @@ impl Session<'_> {
             Unfinish::Waits(_) => None,
         };
         let told = |it: &Unfinished| {
-            let order: Vec<String> = it.order.processes.iter().map(ToString::to_string).collect();
-            let order = if order.is_empty() { "the first".to_owned() } else { order.join(", ") };
-            Some(format!("serial order {order} did not come to its end: {}", why(&it.why)?))
+            let begun: Vec<String> = it.order.processes.iter().map(ToString::to_string).collect();
+            let whole = begun.len() + it.order.left_out.len() >= self.job.programs.len();
+            let which = match (begun.as_slice(), whole) {
+                ([], _) => "the first serial order".to_owned(),
+                (begun, true) => format!("the serial order {}", begun.join(", ")),
+                (begun, false) => format!("the serial order {}, …", begun.join(", ")),
+            };
+            Some(format!("{which} did not finish: {}", why(&it.why)?))
         };
         self.unfinished.iter().filter_map(told).collect()
     }

@@ -97,7 +97,8 @@ pub fn sentence(gap: &Gap) -> String {
     }
     let paths = if named.is_empty() { String::new() } else { format!(": {}", named.join(", ")) };
     let who = names(&gap.processes);
-    let who = if who.is_empty() { who } else { format!(" ({who})") };
+    let who =
+        if who.is_empty() || gap.detail.starts_with(&who) { String::new() } else { format!(" ({who})") };
     format!("{}: {}{paths}{who}", gap.kind, gap.detail)
 }
 

@@ -3,8 +3,8 @@ use serde::{Deserialize, Serialize};
 use super::coverage::{sentence, subject};
 use crate::model::{End, Exit, Gap, ProcessId, Verdict};
 
-/// How many gaps a sentence names.
-const NAMED: usize = 3;
+/// How many gaps the verdict names.
+pub const NAMED: usize = 3;
 
 /// A process that succeeds in no serial order.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -22,12 +22,6 @@ impl SerialFailure {
     #[must_use]
     pub fn new(process: ProcessId, exit: Exit, stderr: String) -> Self {
         Self { process, status: exit.to_string(), stderr }
-    }
-
-    /// The last line of its standard error that is not empty.
-    #[must_use]
-    pub fn last_line(&self) -> Option<&str> {
-        self.stderr.lines().rev().map(str::trim).find(|line| !line.is_empty())
     }
 }
 
@@ -151,7 +145,9 @@ pub fn conclude_with(facts: &Facts<'_>, fault: Option<GateFault>) -> Conclusion 
     if facts.unconfirmed && holds(GateFault::Unconfirmed) {
         because.push(Because::Unconfirmed(facts.end));
     }
-    if facts.end != End::Everything && holds(GateFault::Bound) {
+    // A bound that cut a serial order is told with that order.
+    let told = facts.unfinished.is_some_and(|(end, _)| end == facts.end);
+    if facts.end != End::Everything && !told && holds(GateFault::Bound) {
         because.push(Because::Bound(facts.end));
     }
     let verdict = match because.as_slice() {
@@ -181,7 +177,11 @@ impl Because {
             Self::SelfCheck(what) => format!("a self-check failed: {what}"),
             Self::SerialFailure(failures) => {
                 let each: Vec<String> = failures.iter().map(one_failure).collect();
-                format!("{}, so nothing was tested that works", each.join("; "))
+                let (verb, whose) = if failures.len() == 1 { ("fails", "it") } else { ("fail", "them") };
+                format!(
+                    "{} {verb} in every serial order, so no run of {whose} that works was tested",
+                    each.join(" and ")
+                )
             }
             Self::Unfinished(_, order) => order.clone(),
             Self::Coverage(gaps) => {
@@ -212,9 +212,9 @@ impl Because {
     }
 }
 
+/// `A (exit 1)`.
 fn one_failure(failure: &SerialFailure) -> String {
-    let said = failure.last_line().map_or_else(String::new, |line| format!(": {line}"));
-    format!("{} fails in every serial order ({}){said}", failure.process, failure.status)
+    format!("{} ({})", failure.process, failure.status)
 }
 
 fn failure_remedy(failures: &[SerialFailure]) -> String {
@@ -309,7 +309,7 @@ mod tests {
         let [because] = conclusion.because() else { panic!("{conclusion:?}") };
         assert_eq!(
             because.sentence(),
-            "B fails in every serial order (exit 1): no such file, so nothing was tested that works"
+            "B (exit 1) fails in every serial order, so no run of it that works was tested"
         );
         assert!(because.remedies()[0].contains("--may-fail after B's -p"), "{:?}", because.remedies());
         let gaps = [gap(true, false)];

@@ -7,4 +7,4 @@ pub mod trust;
 
 pub use accept::{Accept, BadAccept};
 pub use coverage::{Coverage, joined, sentence};
-pub use gate::{Because, Conclusion, Facts, GateFault, SerialFailure, conclude, conclude_with};
+pub use gate::{Because, Conclusion, Facts, GateFault, NAMED, SerialFailure, conclude, conclude_with};

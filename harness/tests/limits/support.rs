@@ -43,7 +43,7 @@ pub fn job(programs: Vec<Program>, scenario: Scenario) -> Job {
     let processes: Vec<Process> = programs.iter().map(|_| Given::Closure("closure".into()).into()).collect();
     let tree = Tree::from([("n".into(), Entry::File { mode: 0o644, content: b"0\n".to_vec() })]);
     let scenario = Scenario { processes, ..scenario };
-    Job { scenario, programs, tree, shard: None, jobs: 1, explain: false }
+    Job::new(scenario, programs, tree)
 }
 
 /// Keeps what it is given: of each anomaly how often it was replayed.
@@ -51,7 +51,7 @@ pub fn job(programs: Vec<Program>, scenario: Scenario) -> Job {
 pub struct Kept(pub Vec<u32>);
 
 impl Keep for Kept {
-    fn found(&mut self, number: usize, finding: &Finding, witness: &Witness) {
+    fn found(&mut self, number: usize, finding: &mut Finding, witness: &Witness) {
         assert!(number == self.0.len() || number == self.0.len() + 1, "number {number} of {:?}", self.0);
         assert_eq!(witness.anomaly.as_ref(), Some(&finding.anomaly));
         self.0.truncate(number - 1);

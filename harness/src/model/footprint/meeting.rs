@@ -146,9 +146,9 @@ fn words(kind: GapKind, hides_races: bool, processes: &[ProcessId]) -> String {
     let verb = |one: &'static str, many: &'static str| if processes.len() == 1 { one } else { many };
     match kind {
         GapKind::PersistentEffect => {
-            let (look, change) = (verb("looks", "look"), verb("changes", "change"));
+            let (look, change) = (verb("reads", "read"), verb("changes", "change"));
             format!(
-                "{names} {look} at what {} {change}, and the change stays for the next execution",
+                "{names} {look} what {} {change}, and the change stays for the next execution",
                 verb("it", "they")
             )
         }
