@@ -77,7 +77,8 @@ fn controlled(group: &mut Group<'_>, programs: &[Program], tree: &Tree) {
 }
 
 fn tracer(programs: &[Program], tree: &Tree) -> Tracer {
-    Tracer::new(programs, &[], tree.clone(), Default::default()).expect("this machine can trace")
+    Tracer::new(programs, &[], tree.clone(), cooks_harness::limits::Limits::default())
+        .expect("this machine can trace")
 }
 
 /// A workspace of 1,000 files, two of which were changed: written anew as a whole, and as it is done between executions.

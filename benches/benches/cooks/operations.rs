@@ -37,7 +37,8 @@ pub fn measure(criterion: &mut Criterion) {
         Ok(file) => i32::from(!read_many(&file)),
         Err(_) => 1,
     });
-    let mut tracer = Tracer::new(&[reader], &[], tree, Default::default()).expect("this machine can trace");
+    let mut tracer = Tracer::new(&[reader], &[], tree, cooks_harness::limits::Limits::default())
+        .expect("this machine can trace");
     group.bench_function("controlled", |bencher| {
         bencher.iter(|| {
             let execution = tracer.execute(&mut InTurns, Detail::Search).expect("the execution runs");

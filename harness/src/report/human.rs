@@ -112,7 +112,11 @@ fn first_lines(report: &Report, style: &Style, out: &mut dyn io::Write) -> io::R
             continue;
         }
         if number > 0 || hides {
-            write(out, style, &format!("also: {}", because.sentence()), None)?;
+            let sentence = match (because, &report.basis.why) {
+                (Because::Bound(_), Some(why)) => why.clone(),
+                _ => because.sentence(),
+            };
+            write(out, style, &format!("also: {sentence}"), None)?;
         }
         if let Because::SerialFailure(failures) = because {
             for failure in failures {

@@ -153,6 +153,12 @@ impl Session<'_> {
         gaps
     }
 
+    /// Whether something that the processes change outside the workspace is seen by later executions.
+    pub(super) fn has_persistent_effect(&self) -> bool {
+        let (gaps, _) = self.coverage().judged(&[]);
+        gaps.iter().any(|gap| gap.kind == GapKind::PersistentEffect && gap.hides_races)
+    }
+
     /// All that was not covered, in any run.
     fn coverage(&self) -> Coverage {
         let mut coverage = Coverage::default();

@@ -31,6 +31,11 @@ pub(super) enum Unfinish {
     Limit(End, String),
 }
 
+/// Whether an execution did not repeat.
+fn is_divergence(error: &SessionError) -> bool {
+    matches!(error, SessionError::Divergence(_) | SessionError::Trace(TraceError::NotRepeated { .. }))
+}
+
 /// The limits of a scenario that is explored from now on.
 pub(super) fn limits_of(limits: &Limits, scenario: &Scenario) -> Limits {
     let seconds = |time: Option<f64>| time.and_then(|time| std::time::Duration::try_from_secs_f64(time).ok());
@@ -76,7 +81,15 @@ impl Session<'_> {
                     // It is a coverage gap.
                     (Searched { end: End::Error, covered: None, why: Some(error.to_string()) }, None)
                 }
-                None if self.findings.is_empty() => return Err(error),
+                None if self.findings.is_empty()
+                    && !(is_divergence(&error) && self.has_persistent_effect()) =>
+                {
+                    return Err(error);
+                }
+                // It does not repeat because something outside the workspace stays from run to run: that gap says it.
+                None if self.findings.is_empty() => {
+                    (Searched { end: End::Error, covered: None, why: Some(error.to_string()) }, None)
+                }
                 None => {
                     (Searched { end: End::Error, covered: None, why: Some(error.to_string()) }, Some(error))
                 }

@@ -18,10 +18,7 @@ use super::tracee::{Registers, Resume, Stop, Tracee, Waited, give_way};
 use super::{TraceError, sleep};
 use crate::backend::Detail;
 use crate::limits::Limits;
-use crate::model::{
-    CallResult, Does, Endless, Event, Exit, GapKind, HappensBefore, Operation, ProcessId, Reach, Sighting,
-    Status,
-};
+use crate::model::{CallResult, Does, Endless, Event, Exit, HappensBefore, Operation, ProcessId, Status};
 
 /// An execution in progress. Between calls every task is held, asleep or gone; when this is dropped, all are gone.
 #[derive(Debug)]
@@ -311,17 +308,6 @@ impl<'a> Running<'a> {
         self.redo_meanings(process, &event.operation)?;
         self.wake_sleepers(process.0)?;
         Ok(event)
-    }
-
-    /// If several tasks of a process are held, and their order is fixed: the claim is about that order.
-    fn note_order_of_tasks(&mut self, process: usize) {
-        let held = self.of(process).filter(|(_, task)| task.pending().is_some()).take(2).count();
-        if held > 1 && !self.world.by_task {
-            let process = ProcessId(process);
-            let detail = format!("threads and children of {process} in one order");
-            let (kind, reach) = (GapKind::ThreadOrder, Reach::Never);
-            self.world.not_covered.insert(Sighting { kind, process, path: None, detail, reach });
-        }
     }
 
     /// Runs a process on, behind an operation.

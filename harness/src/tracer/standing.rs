@@ -3,12 +3,23 @@
 use super::arch::name_of;
 use super::execution::Running;
 use super::task::{Name, State, Task};
-use crate::model::{Call, Exit, Operation, ProcessId, Status};
+use crate::model::{Call, Exit, GapKind, Operation, ProcessId, Reach, Sighting, Status};
 
 impl Running<'_> {
     /// Where each process stands.
     pub fn statuses(&self) -> Vec<Status> {
         (0..self.processes.len()).map(|process| self.status(process)).collect()
+    }
+
+    /// If several tasks of a process are held, and their order is fixed: the claim is about that order.
+    pub(super) fn note_order_of_tasks(&mut self, process: usize) {
+        let held = self.of(process).filter(|(_, task)| task.pending().is_some()).take(2).count();
+        if held > 1 && !self.world.by_task {
+            let process = ProcessId(process);
+            let detail = format!("threads and children of {process} in one order");
+            let (kind, reach) = (GapKind::ThreadOrder, Reach::Never);
+            self.world.not_covered.insert(Sighting { kind, process, path: None, detail, reach });
+        }
     }
 
     /// The task whose operation a process offers: of those that can go on the one that has waited longest, else of the others.

@@ -102,14 +102,6 @@ pub fn sentence(gap: &Gap) -> String {
     format!("{}: {}{paths}{who}", gap.kind, gap.detail)
 }
 
-/// What a gap is about, if that is one file or address.
-pub(super) fn subject(gap: &Gap) -> Option<&str> {
-    match gap.paths.as_slice() {
-        [one] => Some(one),
-        _ => None,
-    }
-}
-
 /// `A`, `A and B`, `A, B and C`.
 fn names(processes: &[ProcessId]) -> String {
     let names: Vec<String> = processes.iter().map(ToString::to_string).collect();

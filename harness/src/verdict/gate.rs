@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
-use super::coverage::{sentence, subject};
-use crate::model::{End, Exit, Gap, ProcessId, Verdict};
+use super::coverage::sentence;
+use crate::model::{End, Exit, Gap, GapKind, ProcessId, Verdict};
 
 /// How many gaps the verdict names.
 pub const NAMED: usize = 3;
@@ -227,25 +227,24 @@ fn failure_remedy(failures: &[SerialFailure]) -> String {
     )
 }
 
-/// For each kind of gap once: its remedy, and how to accept it.
+/// For each kind of gap once: its remedy, and how to accept all of that kind that are open.
 fn coverage_remedies(gaps: &[Gap]) -> Vec<String> {
-    let mut remedies: Vec<String> = Vec::new();
-    for gap in gaps {
-        let remedy = format!("{} To accept it: --accept {}.", gap.kind.remedy(), accept_of(gap));
-        let same_kind = |known: &&String| known.starts_with(gap.kind.remedy());
-        if !remedies.iter().any(|known| same_kind(&known)) {
-            remedies.push(remedy);
+    let mut kinds: Vec<GapKind> = gaps.iter().map(|gap| gap.kind).collect();
+    kinds.dedup();
+    let accept = |kind: GapKind| {
+        let mut paths: Vec<&String> =
+            gaps.iter().filter(|gap| gap.kind == kind).flat_map(|gap| &gap.paths).collect();
+        paths.sort();
+        paths.dedup();
+        match paths.as_slice() {
+            [one] if !one.contains(char::is_whitespace) => format!("{kind}:{one}"),
+            _ => kind.to_string(),
         }
-    }
-    remedies
-}
-
-/// The option that accepts a gap.
-fn accept_of(gap: &Gap) -> String {
-    match subject(gap) {
-        Some(path) if !path.contains(char::is_whitespace) => format!("{}:{path}", gap.kind),
-        _ => gap.kind.to_string(),
-    }
+    };
+    kinds
+        .into_iter()
+        .map(|kind| format!("{} To accept it: --accept {}.", kind.remedy(), accept(kind)))
+        .collect()
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use cooks_harness::report::{End, Report};
 use cooks_harness::scenario::Scenario;
 use cooks_harness::session::{Job, SessionError, replay};
 use cooks_harness::tracer::Program;
+use cooks_harness::verdict::Because;
 
 use crate::support::{alone, counts, explored, job, process};
 
@@ -35,16 +36,22 @@ fn fast() -> Arc<Staged> {
     Arc::new(Staged::still().faster(100))
 }
 
+/// All that a report says of why it is no "clean".
+fn said(report: &Report) -> Vec<String> {
+    let because = report.conclusion.because().iter().map(Because::sentence);
+    because.chain(report.basis.why.clone()).chain(report.basis.not_covered()).collect()
+}
+
 fn told(report: &Report, words: &str) -> bool {
-    report.not_covered.iter().any(|line| line.contains(words))
+    said(report).iter().any(|line| line.contains(words))
 }
 
 #[track_caller]
 fn inconclusive(job: &Job, limits: impl Into<Limits>, end: End, words: &str) {
     let explored = explored(job, limits).expect("there is a report");
     let report = &explored.report;
-    assert_eq!((report.verdict, report.end), (Verdict::Inconclusive, end), "{:?}", report.not_covered);
-    assert!(told(report, words), "`{words}` is not in {:?}", report.not_covered);
+    assert_eq!((report.verdict(), report.end), (Verdict::Inconclusive, end), "{:?}", said(report));
+    assert!(told(report, words), "`{words}` is not in {:?}", said(report));
 }
 
 #[test]
@@ -91,11 +98,11 @@ fn who_computes_only_if_it_is_overtaken_is_in_a_livelock_and_the_replay_shows_it
     assert!(!explored.report.exhaustive);
     let text = serde_json::to_string(&explored.witnesses[at]).expect("it can be written");
     let witness = serde_json::from_str(&text).expect("it can be read");
-    let again = replay(&witness, &job.programs, fast()).expect("it can be replayed");
+    let again = replay(&witness, &job.programs, false, fast()).expect("it can be replayed");
     assert_eq!(again.divergence, None);
     // Where it comes to its end, that is a divergence.
     let other: Vec<Program> = vec![process(counts), process(counts)];
-    let other = replay(&witness, &other, fast()).expect("it can be replayed");
+    let other = replay(&witness, &other, false, fast()).expect("it can be replayed");
     assert!(other.divergence.is_some());
 }
 
@@ -118,7 +125,7 @@ fn who_sleeps_without_end_is_named_and_a_sleep_of_a_year_is_none() {
         0
     });
     let year = explored(&job(vec![year, process(counts)], Scenario::default()), Limits::default());
-    assert_eq!(year.expect("it ends").report.verdict, Verdict::Clean);
+    assert_eq!(year.expect("it ends").report.verdict(), Verdict::Clean);
     for command in ["sleep infinity", "python3 -c 'import signal; signal.pause()'"] {
         let job = job(vec![Program::parse(command), process(counts)], Scenario::default());
         let ended = explored(&job, Limits::default());

@@ -17,7 +17,7 @@ fn a_canon_that_fails_only_if_the_processes_race_is_told_with_what_it_says() {
     let canon = "sh -c 'read n < n; test $n = 2 || { echo the number is $n >&2; exit 7; }; echo 2'";
     let explored = explored(&job(vec![process(counts), process(counts)], scenario(canon)), Limits::default());
     let explored = explored.expect("it can be explored");
-    assert_eq!(explored.report.verdict, Verdict::Anomaly);
+    assert_eq!(explored.report.verdict(), Verdict::Anomaly);
     let anomaly = &explored.report.anomalies[0].anomaly;
     let told = |line: &String| line == "--canon fails (exit 7): the number is 1";
     assert!(anomaly.explanation.iter().any(told), "{:?}", anomaly.explanation);

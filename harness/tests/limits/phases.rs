@@ -88,7 +88,7 @@ fn an_anomaly_that_was_not_replayed_yet_gets_one_replay_and_after_a_signal_none(
     let (times, unconfirmed) = replayed(Then::Stop);
     assert_eq!(times, 0);
     for witness in confirmed.witnesses.iter().chain(&unconfirmed.witnesses) {
-        let replayed = replay(witness, &job.programs, Limits::default()).expect("it can be replayed");
+        let replayed = replay(witness, &job.programs, false, Limits::default()).expect("it can be replayed");
         assert_eq!(replayed.divergence, None);
     }
 }
@@ -100,7 +100,7 @@ fn a_replay_and_a_stress_obey_the_limits() {
     let found = explored(&job, Limits::default()).expect("it can be explored");
     for number in [1, 2, 5] {
         let clock = Arc::new(Staged::at(Phase::Replay, number, Then::Stop));
-        let ended = replay(&found.witnesses[0], &job.programs, Arc::clone(&clock));
+        let ended = replay(&found.witnesses[0], &job.programs, false, Arc::clone(&clock));
         assert!(matches!(ended, Err(SessionError::Trace(TraceError::Interrupted))), "{ended:?}");
         assert_eq!((clock.after(), children()), (Some(0), 0));
     }

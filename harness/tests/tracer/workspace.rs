@@ -98,7 +98,8 @@ fn a_tree_that_leads_elsewhere_is_no_beginning() {
     let begins = |root, path: &str| {
         let file = Entry::File { mode: 0o644, content: b"crafted".to_vec() };
         let tree = Tree::from([(path.to_owned(), file)]);
-        Tracer::with_root(root, &[shell("true")], &[], tree, Arc::default()).map(drop)
+        Tracer::with_root(root, &[shell("true")], &[], tree, cooks_harness::limits::Limits::default())
+            .map(drop)
     };
     for (root, path) in [
         (Root::Host, "../x"),
