@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use cooks_harness::report::{self, End, Report, Style, Suite, visible};
+use cooks_harness::report::{self, End, Ran, Report, Style, Suite, visible};
 use cooks_harness::session::{Explored, Job, Keep, Progress, SessionError, explore, explore_together};
 
 use crate::args::{Format, Output};
@@ -74,36 +74,56 @@ fn width() -> Option<usize> {
 
 /// Prints one report.
 pub fn print(report: &Report, output: &Output) -> Result<(), Failure> {
-    let mut out = io::stdout().lock();
-    match output.format {
-        Format::Json => report::json(report, &mut out)?,
-        Format::Junit => report::junit(&[Ok(report)], &mut out)?,
-        Format::Github => report::github(&[Ok(report)], &mut out)?,
-        Format::Human if output.quiet => report::verdict(report, &style(), &mut out)?,
-        Format::Human => report::human(report, &style(), &mut out)?,
-    }
-    Ok(out.flush()?)
+    printed(&[Ok(report)], || {
+        let mut out = io::stdout().lock();
+        match output.format {
+            Format::Json => report::json(report, &mut out)?,
+            Format::Junit => report::junit(&[Ok(report)], &mut out)?,
+            Format::Github => report::github(&[Ok(report)], &mut out)?,
+            Format::Human if output.quiet => report::verdict(report, &style(), &mut out)?,
+            Format::Human => report::human(report, &style(), &mut out)?,
+        }
+        out.flush()
+    })
 }
 
 /// Prints what several scenarios came to: those in full that were asked for by name (`in_full`) or are not as expected, then a line
 /// for each.
 pub fn print_suite(suite: &Suite, in_full: bool, output: &Output) -> Result<(), Failure> {
-    let mut out = io::stdout().lock();
-    match output.format {
-        Format::Json => report::json_of_suite(suite, &mut out)?,
-        Format::Junit => report::junit(&suite.ran(), &mut out)?,
-        Format::Github => report::github(&suite.ran(), &mut out)?,
-        Format::Human => {
-            let shown = if in_full { suite.ran() } else { suite.failed().collect() };
-            for report in shown.into_iter().flatten().filter(|_| !output.quiet) {
-                writeln!(out, "== {} ==", visible::line(&report.scenario))?;
-                report::human(report, &style(), &mut out)?;
-                writeln!(out)?;
+    printed(&suite.ran(), || {
+        let mut out = io::stdout().lock();
+        match output.format {
+            Format::Json => report::json_of_suite(suite, &mut out)?,
+            Format::Junit => report::junit(&suite.ran(), &mut out)?,
+            Format::Github => report::github(&suite.ran(), &mut out)?,
+            Format::Human => {
+                let shown = if in_full { suite.ran() } else { suite.failed().collect() };
+                for report in shown.into_iter().flatten().filter(|_| !output.quiet) {
+                    writeln!(out, "== {} ==", visible::line(&report.scenario))?;
+                    report::human(report, &style(), &mut out)?;
+                    writeln!(out)?;
+                }
+                report::table(suite, &style(), &mut out)?;
             }
-            report::table(suite, &style(), &mut out)?;
         }
+        out.flush()
+    })
+}
+
+/// Prints. A reader that has seen enough and closed the pipe changes nothing, the exit code included. If printing fails, standard error names
+/// the witnesses: what was found is not lost.
+fn printed(reports: &[Ran<'_>], print: impl FnOnce() -> io::Result<()>) -> Result<(), Failure> {
+    match print() {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        Err(error) => {
+            let findings = reports.iter().flatten().flat_map(|report| &report.anomalies);
+            for witness in findings.filter_map(|finding| finding.witness.as_ref()) {
+                say::a_line("", &format!("cooks: an anomaly was found: cooks replay {witness}"));
+            }
+            Err(error.into())
+        }
+        Ok(()) => Ok(()),
     }
-    Ok(out.flush()?)
 }
 
 /// The name that witnesses of a folder are called by.

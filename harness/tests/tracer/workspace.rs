@@ -1,7 +1,5 @@
 //! The workspace between executions: only what has changed is laid out and read again, and nobody can tell.
 
-use std::sync::Arc;
-
 use cooks_harness::model::{Entry, Root, Tree};
 use cooks_harness::tracer::{TraceError, Tracer};
 

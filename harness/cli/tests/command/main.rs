@@ -7,6 +7,7 @@ mod diagnose;
 mod find;
 mod hostile;
 mod input;
+mod lost;
 mod machine;
 mod oracles;
 mod overlay;

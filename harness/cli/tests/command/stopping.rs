@@ -13,7 +13,7 @@ const FOREVER: Duration = Duration::from_secs(60);
 
 /// Looks again until there is something to be seen.
 #[track_caller]
-fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let begun = Instant::now();
     loop {
         if let Some(seen) = look() {
@@ -25,7 +25,7 @@ fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 }
 
 /// A word that is on no other command line.
-fn marker(test: &str) -> String {
+pub fn marker(test: &str) -> String {
     format!("marked-{test}-{}", std::process::id())
 }
 
