@@ -46,6 +46,11 @@ impl Failure {
         Self::usage(format!("{what} is not built yet"))
     }
 
+    /// The same, of one thing among several.
+    pub fn of(self, what: &str) -> Self {
+        Self { message: format!("{what}: {}", self.message), ..self }
+    }
+
     /// A replay that does not match its recording.
     pub fn diverged(divergence: &Divergence) -> Self {
         Self { code: DIVERGENCE, message: divergence.to_string() }

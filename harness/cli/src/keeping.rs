@@ -3,11 +3,36 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use cooks_harness::model::Root;
 use cooks_harness::report::Finding;
-use cooks_harness::session::Keep;
+use cooks_harness::session::{Job, Keep};
 use cooks_harness::witness::{self, Kept, Witness, WitnessError};
 
+use crate::args::Output;
 use crate::say;
+
+/// The folder for witnesses, made before the first process runs if processes on an overlay could see it appear: then it is there in each
+/// execution. It goes again if it stays empty.
+pub struct Prepared(Option<PathBuf>);
+
+impl Prepared {
+    /// For these jobs.
+    pub fn of(jobs: &[Job], output: &Output) -> Self {
+        let is_seen = jobs.iter().any(|job| job.scenario.root == Root::Overlay);
+        // If it cannot be made, each witness that cannot be written says so.
+        let is_made = is_seen && std::fs::create_dir_all(&output.output).is_ok();
+        Self(is_made.then(|| output.output.clone()))
+    }
+}
+
+impl Drop for Prepared {
+    fn drop(&mut self) {
+        if let Some(folder) = &self.0 {
+            // It is not removed if there is anything in it.
+            let _ = std::fs::remove_dir(folder);
+        }
+    }
+}
 
 /// Writes the witnesses of one exploration into a folder.
 pub struct Folder {

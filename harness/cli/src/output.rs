@@ -10,13 +10,14 @@ use cooks_harness::session::{Explored, Job, Keep, Progress, SessionError, explor
 
 use crate::args::{Format, Output};
 use crate::failure::Failure;
-use crate::keeping::Folder;
+use crate::keeping::{Folder, Prepared};
 use crate::progress::Board;
 use crate::say;
 
 /// Explores a job with a progress line on a terminal, and writes the witnesses of what is found.
 pub fn explored(job: &Job, output: &Output, stop: &Arc<AtomicBool>) -> Result<Report, Failure> {
     let board = Board::new(std::slice::from_ref(&job.scenario.name), output.quiet);
+    let _prepared = Prepared::of(std::slice::from_ref(job), output);
     let mut folder = Folder::new(output.output.clone(), job.scenario.name.clone());
     let result = explore(job, stop, &mut folder, &mut |progress| board.tell(0, &progress));
     board.clear();
@@ -32,6 +33,7 @@ pub fn explored_together(
 ) -> Vec<Result<Report, Failure>> {
     let names: Vec<String> = jobs.iter().map(|job| job.scenario.name.clone()).collect();
     let board = Board::new(&names, output.quiet);
+    let _prepared = Prepared::of(jobs, output);
     let finish = |number: usize, result: Result<Explored, SessionError>| {
         board.is_over(number);
         concluded(result)

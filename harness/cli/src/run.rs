@@ -13,7 +13,7 @@ use cooks_harness::session::Job;
 
 use crate::args::Run;
 use crate::explore::{cpu_limit, equivalence, root, strategy, threads, time_limit};
-use crate::failure::{CLEAN, Failure};
+use crate::failure::{CLEAN, Failure, INTERRUPTED};
 use crate::{input, output};
 
 /// A scenario that is to be run.
@@ -35,7 +35,7 @@ pub fn run(args: &Run, stop: &Arc<AtomicBool>) -> Result<u8, Failure> {
     // A scenario that is whole in one of several shards is told as one of a run, so that it is joined by its name.
     let can_be_split = asked.iter().flatten().all(|chosen| input::can_be_split(&chosen.scenario));
     let is_one = args.shard.is_none_or(|shard| shard.of > 1 && can_be_split);
-    let planned = planned(asked, args);
+    let planned = planned(asked, args)?;
     if let ([Ok(job)], [_], true) = (planned.as_slice(), names.as_slice(), is_one) {
         let report = output::explored(job, &args.output, stop)?;
         output::print(&report, &args.output)?;
@@ -46,6 +46,11 @@ pub fn run(args: &Run, stop: &Arc<AtomicBool>) -> Result<u8, Failure> {
     }
     let begun = Instant::now();
     let results = results(planned, args, stop)?;
+    let interrupted =
+        |result: &Result<Report, Broken>| matches!(result, Err(broken) if broken.code == INTERRUPTED);
+    if !results.is_empty() && results.iter().all(interrupted) {
+        return Err(Failure::interrupted());
+    }
     let suite = Suite { results, shard: args.shard, names, elapsed_s: Some(begun.elapsed().as_secs_f64()) };
     output::print_suite(&suite, by_name, &args.output)?;
     Ok(suite.code())
@@ -95,23 +100,23 @@ fn asked(args: &Run) -> Result<(Asked, bool), Failure> {
     }
     let (mut all, mut by_name) = (Asked::new(), true);
     for name in &args.scenarios {
-        match suite_in(name) {
-            Err(failure) => all.push(Err(failure.breaks(name))),
-            Ok(below) if below.is_empty() => all.push(read(name)),
-            Ok(below) => {
-                by_name = false;
-                all.extend(below.iter().map(|folder| read(&folder.display().to_string())));
-            }
+        is_there(name)?;
+        let below = suite_in(name)?;
+        if below.is_empty() {
+            all.push(read(name));
+        } else {
+            by_name = false;
+            all.extend(below.iter().map(|folder| read(&folder.display().to_string())));
         }
     }
     if !by_name {
         // Where all are clean it is to be seen that what is wrong would be found.
         let canary = from_name(cooks_scenarios::CANARY, args)?;
-        let is_there = |chosen: &Chosen| {
+        let is_canary = |chosen: &Chosen| {
             let of = |chosen: &Chosen| (chosen.scenario.name.clone(), chosen.scenario.processes.clone());
             of(chosen) == of(&canary) && chosen.tree == canary.tree
         };
-        if !all.iter().flatten().any(is_there) {
+        if !all.iter().flatten().any(is_canary) {
             all.push(Ok(canary));
         }
     }
@@ -142,19 +147,24 @@ fn suite_in(name: &str) -> Result<Vec<PathBuf>, Failure> {
     Ok(below)
 }
 
-/// The scenario that a name of the catalogue or a folder stands for.
-pub fn find(name: &str) -> Result<(Scenario, Tree), Failure> {
-    let folder = Path::new(name);
-    if let Some(found) = cooks_scenarios::find(name) {
-        return Ok(found?);
-    }
-    if folder.is_dir() {
-        return from_folder(folder);
+/// Whether a name is one of the catalogue, or a folder: a mistake in typing is told before anything runs.
+fn is_there(name: &str) -> Result<(), Failure> {
+    if cooks_scenarios::find(name).is_some() || Path::new(name).is_dir() {
+        return Ok(());
     }
     let known = cooks_scenarios::names().collect::<Vec<_>>().join(", ");
     Err(Failure::usage(format!(
         "there is no scenario `{name}`, neither in the catalogue ({known}) nor as a folder"
     )))
+}
+
+/// The scenario that a name of the catalogue or a folder stands for.
+pub fn find(name: &str) -> Result<(Scenario, Tree), Failure> {
+    is_there(name)?;
+    match cooks_scenarios::find(name) {
+        Some(found) => Ok(found?),
+        None => from_folder(Path::new(name)),
+    }
 }
 
 /// The same, with what is to be otherwise.
@@ -185,7 +195,7 @@ fn from_name(name: &str, args: &Run) -> Result<Chosen, Failure> {
 }
 
 /// The jobs that scenarios are: of a shard, its part of each that can be split, and some of the others as a whole, dealt out in turn.
-fn planned(asked: Asked, args: &Run) -> Vec<Result<Job, Broken>> {
+fn planned(asked: Asked, args: &Run) -> Result<Vec<Result<Job, Broken>>, Failure> {
     let (mut planned, mut whole) = (Vec::new(), 0);
     for chosen in asked {
         let Chosen { scenario, tree } = match chosen {
@@ -202,15 +212,19 @@ fn planned(asked: Asked, args: &Run) -> Vec<Result<Job, Broken>> {
             (is_here, shard) = (whole % of + 1 == number, None);
             whole += 1;
         }
-        let job = input::job(scenario, tree).and_then(|mut job| {
-            input::share(&mut job, shard, &args.share)?;
-            Ok(job)
-        });
+        let job = match input::job(scenario, tree) {
+            Ok(mut job) => {
+                input::share(&mut job, shard, &args.share)
+                    .map_err(|failure| failure.of(&format!("scenario {name}")))?;
+                Ok(job)
+            }
+            Err(failure) => Err(failure.breaks(&name)),
+        };
         if is_here {
-            planned.push(job.map_err(|failure| failure.breaks(&name)));
+            planned.push(job);
         }
     }
-    planned
+    Ok(planned)
 }
 
 fn from_folder(folder: &Path) -> Result<(Scenario, Tree), Failure> {

@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use cooks_harness::model::Root;
+use cooks_harness::report::End;
 use cooks_harness::session;
 
 use crate::args::{Output, Stress};
@@ -43,6 +44,9 @@ pub fn stress(args: &Stress, stop: &Arc<AtomicBool>) -> Result<u8, Failure> {
     let report = session::stress(&job, &how, stop, &mut |stressed| line.tell(stressed, how.runs));
     line.clear();
     let report = report?;
+    if report.end == End::Interrupted && report.executions == 0 {
+        return Err(Failure::interrupted());
+    }
     let output = Output { format: args.format, output: PathBuf::new(), quiet: args.quiet };
     output::print(&report, &output)?;
     Ok(code(&report))

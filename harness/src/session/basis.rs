@@ -153,10 +153,15 @@ impl Session<'_> {
         gaps
     }
 
-    /// Whether something that the processes change outside the workspace is seen by later executions.
+    /// Whether something that the processes change outside the workspace is seen by later executions, and nobody accepted that.
     pub(super) fn has_persistent_effect(&self) -> bool {
-        let (gaps, _) = self.coverage().judged(&[]);
-        gaps.iter().any(|gap| gap.kind == GapKind::PersistentEffect && gap.hides_races)
+        let (gaps, _) = self.coverage().judged(&self.accepts());
+        gaps.iter().any(|gap| gap.kind == GapKind::PersistentEffect && gap.hides_races && !gap.accepted)
+    }
+
+    /// The gaps that the scenario accepts. It was validated: each of them can be read.
+    fn accepts(&self) -> Vec<Accept> {
+        self.job.scenario.accept.iter().filter_map(|text| text.parse().ok()).collect()
     }
 
     /// All that was not covered, in any run.
@@ -184,9 +189,7 @@ impl Session<'_> {
     pub(super) fn basis(&self) -> Basis {
         let coverage = self.coverage();
         let accept = self.job.scenario.accept.clone();
-        // The scenario was validated: each of them can be read.
-        let by: Vec<Accept> = accept.iter().filter_map(|text| text.parse().ok()).collect();
-        let (gaps, unmatched) = coverage.judged(&by);
+        let (gaps, unmatched) = coverage.judged(&self.accepts());
         let mut written = self.known_serial.written.clone();
         for footprint in &coverage.footprints {
             written.entry(footprint.process).or_default().extend(footprint.written_paths());

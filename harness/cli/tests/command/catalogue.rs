@@ -12,16 +12,20 @@ fn keys(text: &str, indent: usize) -> Vec<&str> {
     text.split(&start).skip(1).filter_map(|rest| rest.split('"').next()).collect()
 }
 
-const FIELDS: [&str; 26] = [
+const FIELDS: [&str; 30] = [
     "format",
     "cooks",
     "scenario",
     "subject",
     "verdict",
+    "reason",
     "exhaustive",
     "ended_by",
     "covered",
     "not_covered",
+    "conflicts",
+    "coverage",
+    "serial_failures",
     "strategy",
     "equivalence",
     "seed",

@@ -99,8 +99,8 @@ fn a_gibibyte_of_output_is_cut() {
     let limited = ["-c", "ulimit -v 524288; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_cooks")];
     let arguments = ["explore", "--dir", "work", "--format", "json", "-p", &command, "-p", "true"];
     let output = place.program("sh".as_ref(), &[&limited[..], &arguments].concat()).output();
-    let report = Run::of(output.expect("sh can be run")).json(0);
-    assert_eq!(not_covered(&report), ["what A prints beyond 16 MiB"]);
+    let report = Run::of(output.expect("sh can be run")).json(3);
+    assert_eq!(not_covered(&report), ["output: what A prints beyond 16 MiB (A)"]);
 }
 
 #[test]

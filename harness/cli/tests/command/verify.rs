@@ -9,12 +9,18 @@ fn remembers(place: &Place, then: &str) -> String {
     format!("echo x >> {outside}; n=$(wc -l < {outside}); {then}")
 }
 
+/// What a file outside keeps from run to run is a gap of its own: here it is accepted, so that what it does to executions is seen.
+const ACCEPTED: &[&str] = &["--accept", "persistent-effect"];
+
 /// Explores a canary beside another process, with every Nth execution run twice: the place of the divergence, both sides, the way out.
 #[track_caller]
 fn caught(then: &str, other: &str, verify: &str, place_of: &str, [recorded, now]: [&str; 2]) {
     let place = Place::with(&[]);
     let command = remembers(&place, then);
-    let run = place.cooks(&["explore", "--verify", verify, "-p", &command, "-p", other, "--format", "json"]);
+    let run = place.cooks(
+        &[&["explore", "--verify", verify, "-p", &command, "-p", other, "--format", "json"], ACCEPTED]
+            .concat(),
+    );
     run.refuses(
         5,
         &format!("cooks: the execution does not repeat: divergence at {place_of}: recorded {recorded}"),
@@ -31,7 +37,7 @@ const NUMBERS: [&str; 2] = ["\"", "\""];
 fn other_bytes_are_caught_though_the_outcome_is_the_same() {
     let hidden = "echo $n > f; rm f";
     let place = Place::with(&[]);
-    place.explore(0, &[&remembers(&place, hidden), "true"], &[]);
+    place.explore(0, &[&remembers(&place, hidden), "true"], ACCEPTED);
     caught(hidden, "true", "1", "step 4: the bytes of A: write f: 2 bytes", NUMBERS);
 }
 
@@ -40,7 +46,7 @@ fn other_steps_are_caught() {
     let odd = "[ $((n % 2)) = 0 ] && : > f; rm -f f";
     let place = Place::with(&[]);
     let command = remembers(&place, odd);
-    let run = place.cooks(&["explore", "--verify", "1", "-p", &command, "-p", "true"]);
+    let run = place.cooks(&[&["explore", "--verify", "1", "-p", &command, "-p", "true"], ACCEPTED].concat());
     run.refuses(5, ": the event: recorded A: ");
     for side in ["A: look at f: no such file", "A: create f"] {
         assert!(run.stderr.contains(side), "{}", run.stderr);
@@ -56,7 +62,11 @@ fn another_outcome_is_caught() {
 #[test]
 fn executions_between_are_run_once() {
     let place = Place::with(&[]);
-    place.explore(0, &[&remembers(&place, "echo $n > f; rm f"), "true"], &["--verify", "2"]);
+    place.explore(
+        0,
+        &[&remembers(&place, "echo $n > f; rm f"), "true"],
+        &[&["--verify", "2"], ACCEPTED].concat(),
+    );
     let both = "echo $n > f; rm f; : >> log";
     caught(both, ": >> log", "2", "step 4: the bytes of A: write f: 2 bytes", NUMBERS);
 }
