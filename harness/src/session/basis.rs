@@ -8,6 +8,7 @@ use super::serial::{How, names};
 use super::{Session, SessionError};
 use crate::backend::Backend;
 use crate::explore::Serial;
+use crate::limits::Phase;
 use crate::model::{
     Does, End, Execution, Exit, Gap, GapKind, ProcessId, Root, conflicts, footprint, written,
 };
@@ -101,6 +102,8 @@ impl Session<'_> {
     /// If it is not the same although all paths are, and those of running it.
     pub(super) fn repeat_first_serial_order(&mut self) -> Result<(), SessionError> {
         let Some(first) = self.known_serial.first.take() else { return Ok(()) };
+        let limits = self.limits.clone();
+        let _serial = limits.during(Phase::Serial);
         self.tracer.record_lookups(true);
         let again = self.run_as(Serial::Units(&first.order), &[], &[], How::Afresh);
         let lookups = self.tracer.last_lookups();

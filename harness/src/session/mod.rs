@@ -24,12 +24,13 @@ pub use self::evidence::{Replayed, replay};
 use self::finish::Afterwards;
 pub use self::record::Keep;
 use self::search::Searched;
+use self::serial::How;
 pub use self::stress::{Stress, Stressed, stress};
 pub use self::together::explore_together;
-use crate::explore::Counts;
+use crate::explore::{Counts, Serial};
 use crate::limits::Limits;
 use crate::model::{
-    Anomaly, Cut, Does, End, Ending, Execution, Kind, Outcome, ProcessId, Sighting, Tree, Units,
+    Anomaly, Cut, Does, End, Ending, Execution, Kind, Outcome, ProcessId, Root, Sighting, Tree, Units,
 };
 use crate::oracle::{BadGlob, CheckRun, Normalize, SerialOutcomes, candidate_orders, conflict_serializable};
 use crate::report::{Basis, Finding, Report, Shard, fingerprint};
@@ -294,7 +295,13 @@ impl<'a> Session<'a> {
     ) -> Result<Explored, SessionError> {
         let prepared = self.prepare();
         let searched = prepared.and_then(|()| self.search(places, progress));
-        let searched = searched.and_then(|searched| self.repeat_first_serial_order().map(|()| searched));
+        let searched = searched.and_then(|searched| {
+            // What a limit ended ends now.
+            if !matches!(searched.end, End::TimeLimit | End::CpuLimit | End::Interrupted) {
+                self.repeat_first_serial_order()?;
+            }
+            Ok(searched)
+        });
         let (searched, error) = self.ended(searched)?;
         Ok(Explored { error, ..self.report(searched) })
     }
@@ -302,6 +309,11 @@ impl<'a> Session<'a> {
     /// Sets the workspace up, and runs the serial orders.
     fn prepare(&mut self) -> Result<(), SessionError> {
         self.afterwards.set_up(&mut self.tracer)?;
+        if self.job.scenario.root == Root::Overlay {
+            // What the first execution changes lies in another layer from then on, and the kernel lets programs see that (`listxattr`): so
+            // one is made for nothing else.
+            self.run_as(Serial::Units(&[]), &[], &[], How::AsKept)?;
+        }
         self.tracer.record_lookups(true);
         self.run_serial_orders()?;
         self.repeat_first_serial_order()

@@ -161,6 +161,6 @@ fn the_time_limit_ends_who_computes_in_the_midst_of_that() {
         &job,
         limits,
         End::TimeLimit,
-        "serial order the first did not come to its end: the time limit was reached",
+        "the first serial order did not finish: the time limit was reached",
     );
 }
