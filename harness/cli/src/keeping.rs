@@ -1,6 +1,6 @@
 //! Anomalies are on disk as soon as they are found. A witness that cannot be written costs that one witness.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use cooks_harness::model::Root;
@@ -39,12 +39,14 @@ pub struct Folder {
     folder: PathBuf,
     scenario: String,
     kept: BTreeMap<usize, Kept>,
+    /// The anomalies of which it was said that there is no witness.
+    told: BTreeSet<usize>,
 }
 
 impl Folder {
     /// Of the exploration of a scenario.
     pub fn new(folder: PathBuf, scenario: String) -> Self {
-        Self { folder, scenario, kept: BTreeMap::new() }
+        Self { folder, scenario, kept: BTreeMap::new(), told: BTreeSet::new() }
     }
 
     fn write(&mut self, number: usize, finding: &Finding, witness: &Witness) -> Result<&Kept, WitnessError> {
@@ -70,7 +72,10 @@ impl Keep for Folder {
             Ok(kept) => finding.witness = Some(kept.path().display().to_string()),
             Err(error) => {
                 finding.witness = self.kept.get(&number).map(|kept| kept.path().display().to_string());
-                say::a_line("", &format!("cooks: no witness of anomaly {number}: {error}"));
+                if self.told.insert(number) {
+                    let remedy = "give another folder with --output";
+                    say::a_line("", &format!("cooks: no witness of anomaly {number}: {error}; {remedy}"));
+                }
             }
         }
     }

@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::access::Key;
-use super::{AccessKind, Event, Location, ProcessId};
+use super::{AccessKind, Call, Event, Location, ProcessId};
 
 /// How many pairs of operations of different processes conflict in a trace.
 #[must_use]
@@ -53,12 +53,19 @@ pub fn written(trace: &[Event]) -> BTreeMap<ProcessId, BTreeSet<String>> {
                 )
         });
         if changes {
-            let call = &event.operation.call;
-            let paths = call.path.iter().chain(&call.target).cloned();
+            let paths = changed_by(&event.operation.call).cloned();
             written.entry(event.process).or_default().extend(paths);
         }
     }
     written
+}
+
+/// The paths that a call changes: of a copy or a hard link, where it leads; of a rename, both.
+fn changed_by(call: &Call) -> impl Iterator<Item = &String> {
+    let both = call.name.starts_with("rename");
+    let leads = ["copy_file_range", "sendfile", "splice", "link", "linkat"].contains(&call.name.as_str());
+    let path = call.path.iter().filter(move |_| both || !leads);
+    path.chain(call.target.iter().filter(move |_| both || leads))
 }
 
 #[cfg(test)]

@@ -57,6 +57,12 @@ impl Normalize {
         above.chain([path]).any(|path| self.ignore.iter().any(|glob| glob.matches(path)))
     }
 
+    /// Whether the standard outputs are left out.
+    #[must_use]
+    pub fn ignores_stdout(&self) -> bool {
+        self.ignore_stdout
+    }
+
     /// The tree without what is left out.
     #[must_use]
     pub fn tree(&self, tree: &Tree) -> Tree {

@@ -86,9 +86,14 @@ fn inside(ran: Ran<'_>) -> io::Result<String> {
     let seed = ran.ok().filter(|report| counts::is_by_chance(report)).map(seed).unwrap_or_default();
     let covered = || ran.map(counts::covered).unwrap_or_default();
     let result = match standing(ran) {
-        Standing::Pass => String::new(),
+        Standing::Pass => {
+            ran.ok().filter(|report| counts::is_hollow(report)).map_or_else(String::new, |report| {
+                format!("    <system-out>{}</system-out>\n", xml(&counts::verdict(report, &[])))
+            })
+        }
         Standing::Open => {
-            format!("    <skipped message=\"inconclusive: {}\"/>\n", xml(&covered()))
+            let why = ran.map(counts::why).unwrap_or_default();
+            format!("    <skipped message=\"inconclusive: {}; {}\"/>\n", xml(&why), xml(&covered()))
         }
         Standing::Error(error) => format!("    <error message=\"{}\"/>\n", xml(&error)),
         Standing::Fail(kind, sentences) => {

@@ -17,13 +17,17 @@ pub(super) fn verdict(report: &Report, kinds: &[String]) -> String {
     let word = word(report.verdict());
     match report.verdict() {
         Verdict::Anomaly => format!("{word}: {}{expected}", kinds.join(", ")),
-        Verdict::Clean if report.basis.conflicts == Some(0) => {
+        Verdict::Clean if shares_nothing(report) => {
             format!(
                 "{word}{expected}, but these commands share nothing that changes: {}{}",
                 written(report),
                 claim(report)
             )
         }
+        Verdict::Clean if report.basis.nothing_compared => format!(
+            "{word}{expected}, but nothing is compared: all that {who} change and print is left out of the outcome (--ignore, --canon){}",
+            claim(report)
+        ),
         Verdict::Clean => {
             let shard = report.shard.map_or_else(String::new, |shard| format!(" in shard {shard}"));
             format!(
@@ -38,8 +42,19 @@ pub(super) fn verdict(report: &Report, kinds: &[String]) -> String {
     }
 }
 
+/// Whether "clean" says less than it seems to.
+pub(super) fn is_hollow(report: &Report) -> bool {
+    report.verdict() == Verdict::Clean && (shares_nothing(report) || report.basis.nothing_compared)
+}
+
+/// Whether no two operations of different processes conflict; what they share by an accepted gap is not known.
+fn shares_nothing(report: &Report) -> bool {
+    let shared = report.basis.gaps.iter().any(|gap| gap.accepted && gap.hides_races);
+    report.basis.conflicts == Some(0) && !shared
+}
+
 /// Why there is neither an anomaly nor "clean".
-fn why(report: &Report) -> String {
+pub(super) fn why(report: &Report) -> String {
     match report.conclusion.because().first() {
         Some(Because::Bound(End::Preemptions)) => {
             format!("no anomaly found, but of all interleavings only {} were tried", clause(report))
@@ -78,10 +93,11 @@ const FILES: usize = 4;
 fn written(report: &Report) -> String {
     let of = |number: usize| {
         let process = ProcessId(number);
-        let files = report.basis.written.get(&process).map_or(&[][..], Vec::as_slice);
-        let mut named: Vec<String> = files.iter().take(FILES).cloned().collect();
-        if files.len() > FILES {
-            named.push(format!("{} more", files.len() - FILES));
+        let files = report.basis.written.get(&process);
+        let mut named: Vec<String> = files.into_iter().flatten().take(FILES).cloned().collect();
+        let count = files.map_or(0, BTreeSet::len);
+        if count > FILES {
+            named.push(format!("{} more", count - FILES));
         }
         let named = if named.is_empty() { "nothing".to_owned() } else { named.join(", ") };
         format!("{process} writes {named}")

@@ -141,7 +141,9 @@ fn last_lines(failure: &SerialFailure, style: &Style, out: &mut dyn io::Write) -
     let shown = &lines[lines.len().saturating_sub(LINES)..];
     writeln!(out, "  {} ({}), the end of its standard error:", failure.process, failure.status)?;
     for line in shown {
-        writeln!(out, "{}", clip(&format!("    {line}"), style.columns()))?;
+        for piece in wrap(&format!("    {}", line.trim_end()), style.columns(), 6) {
+            writeln!(out, "{piece}")?;
+        }
     }
     Ok(())
 }
@@ -227,7 +229,9 @@ fn last_words(finding: &Finding, style: &Style, out: &mut dyn io::Write) -> io::
         }
         writeln!(out, "{process}'s standard error ends:")?;
         for said in last {
-            writeln!(out, "  {}", clip(said.trim_end(), style.columns() - 2))?;
+            for piece in wrap(&format!("  {}", said.trim_end()), style.columns(), 4) {
+                writeln!(out, "{piece}")?;
+            }
         }
     }
     Ok(())

@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use serde::Serialize;
@@ -72,6 +72,12 @@ struct CoverageObject<'a> {
     seen: Option<&'a Coverage>,
     #[serde(skip_serializing_if = "Option::is_none")]
     accept: Option<&'a [String]>,
+    /// Whether all that the processes change and print is left out of the outcome.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    nothing_compared: bool,
+    /// Of a shard: the files that each process wrote.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    written: Option<&'a BTreeMap<ProcessId, BTreeSet<String>>>,
 }
 
 impl<'a> CoverageObject<'a> {
@@ -82,6 +88,8 @@ impl<'a> CoverageObject<'a> {
             gaps,
             seen: report.shard.map(|_| &report.basis.coverage),
             accept: report.shard.map(|_| report.basis.accept.as_slice()),
+            nothing_compared: report.basis.nothing_compared,
+            written: report.shard.map(|_| &report.basis.written),
         }
     }
 }

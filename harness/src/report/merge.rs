@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
@@ -123,6 +123,10 @@ struct Covered {
     seen: Option<Coverage>,
     #[serde(default)]
     accept: Vec<String>,
+    #[serde(default)]
+    written: BTreeMap<ProcessId, BTreeSet<String>>,
+    #[serde(default)]
+    nothing_compared: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -366,6 +370,8 @@ fn basis(parts: &[Part]) -> Result<Basis, BadAccept> {
     Ok(Basis {
         // Each shard begins with the same execution.
         conflicts: parts.iter().filter_map(|part| part.conflicts).max(),
+        written: parts[0].coverage.written.clone(),
+        nothing_compared: parts[0].coverage.nothing_compared,
         gaps,
         coverage,
         accept,

@@ -123,7 +123,9 @@ pub struct Basis {
     /// nothing that changes.
     pub conflicts: Option<u64>,
     /// The files that each process wrote, sorted: relative to the workspace, absolute outside it.
-    pub written: BTreeMap<ProcessId, Vec<String>>,
+    pub written: BTreeMap<ProcessId, BTreeSet<String>>,
+    /// Whether all that the processes change and print is left out of the outcome, so that no two outcomes can differ by it.
+    pub nothing_compared: bool,
     /// The coverage gaps, sorted.
     pub gaps: Vec<Gap>,
     /// What the gaps were made from, and what the user accepts: for joining the results of shards.

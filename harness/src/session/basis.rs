@@ -10,9 +10,9 @@ use crate::backend::Backend;
 use crate::explore::Serial;
 use crate::limits::Phase;
 use crate::model::{
-    Does, End, Execution, Exit, Gap, GapKind, ProcessId, Root, conflicts, footprint, written,
+    Does, End, Execution, Exit, Gap, GapKind, Outcome, ProcessId, Root, conflicts, footprint, written,
 };
-use crate::oracle::SerialRun;
+use crate::oracle::{Order, SerialRun};
 use crate::report::Basis;
 use crate::tracer::Lookup;
 use crate::verdict::{Accept, Coverage, SerialFailure};
@@ -27,6 +27,8 @@ pub(super) struct Known {
     said: BTreeMap<ProcessId, String>,
     /// The files that each process wrote in the first serial run.
     written: BTreeMap<ProcessId, BTreeSet<String>>,
+    /// Whether something that the processes changed or printed in a serial run counts in its outcome.
+    compared: bool,
     /// How many pairs of operations conflict in the first execution of the search.
     conflicts: Option<u64>,
     /// The first serial run that came to its end.
@@ -77,6 +79,18 @@ impl Known {
 }
 
 impl Session<'_> {
+    /// Takes note of whether something counts of what a serial run left.
+    pub(super) fn note_compared(&mut self, outcome: &Outcome) {
+        let rules = self.serial.rules();
+        let printed = outcome.stdout.iter().any(|out| !out.is_empty()) && !rules.ignores_stdout();
+        let alone = |said: &Option<String>| said.as_ref().is_some_and(|said| !said.trim().is_empty());
+        let last = outcome.last.as_ref().is_some_and(|(_, said)| !said.trim().is_empty());
+        let left = outcome.canon.is_none()
+            && self.known_serial.written.values().flatten().any(|path| !rules.ignores(path));
+        let checked = self.job.scenario.check.is_some();
+        self.known_serial.compared |= printed || last || left || checked || alone(&outcome.canon);
+    }
+
     /// How a process ends that fails in every serial order; as in the first of them.
     pub(super) fn fails_always(&self, process: ProcessId) -> Option<Exit> {
         let runs = self.serial.runs().iter().filter(|run| !run.order.left_out.contains(&process));
@@ -111,9 +125,13 @@ impl Session<'_> {
         let (_, again) = again?;
         let differs = super::evidence::difference(&first.execution, &again, self.serial.rules());
         let path = differing(&first.lookups, &lookups);
+        let order = first.order.clone();
         self.known_serial.first = Some(first);
         match (path, differs) {
+            // A file that is replaced unread, such as a log, may well be another one each time.
+            (Some((_, path)), None) if !self.is_seen_from_earlier(&path) => Ok(()),
             (Some((process, path)), _) => {
+                self.keep_serial_again(&order, again)?;
                 self.known_serial.differing.insert(Gap {
                     kind: GapKind::PersistentEffect,
                     processes: vec![process],
@@ -127,6 +145,25 @@ impl Session<'_> {
             (None, Some(divergence)) => Err(SessionError::Divergence(Box::new(divergence))),
             (None, None) => Ok(()),
         }
+    }
+
+    /// Adds what the first serial order leaves if what an earlier run left outside the workspace is there: that is serial, too.
+    fn keep_serial_again(&mut self, order: &[ProcessId], mut again: Execution) -> Result<(), SessionError> {
+        if again.is_complete() {
+            self.afterwards.finish(&mut self.tracer, &mut again)?;
+            let order = Order { processes: order.to_vec(), left_out: Vec::new() };
+            self.serial.push(SerialRun { order, outcome: again.outcome });
+        }
+        Ok(())
+    }
+
+    /// Whether a process has read what an earlier execution left at this path outside the workspace.
+    fn is_seen_from_earlier(&self, path: &str) -> bool {
+        let footprints = self.tracer.footprints();
+        let touches =
+            || footprints.iter().flat_map(|of| of.touches.values()).filter(|touch| touch.path == path);
+        // A path with links in it is not known by its text: then it may be.
+        touches().next().is_none() || touches().any(|touch| touch.sees_earlier)
     }
 
     /// Gaps that the session itself knows of.
@@ -156,10 +193,10 @@ impl Session<'_> {
         gaps
     }
 
-    /// Whether something that the processes change outside the workspace is seen by later executions, and nobody accepted that.
-    pub(super) fn has_persistent_effect(&self) -> bool {
+    /// Whether there is a coverage gap that can hide a race, and nobody accepted it.
+    pub(super) fn has_open_gap(&self) -> bool {
         let (gaps, _) = self.coverage().judged(&self.accepts());
-        gaps.iter().any(|gap| gap.kind == GapKind::PersistentEffect && gap.hides_races && !gap.accepted)
+        gaps.iter().any(|gap| gap.hides_races && !gap.accepted)
     }
 
     /// The gaps that the scenario accepts. It was validated: each of them can be read.
@@ -197,10 +234,11 @@ impl Session<'_> {
         for footprint in &coverage.footprints {
             written.entry(footprint.process).or_default().extend(footprint.written_paths());
         }
-        let written = written.into_iter();
         Basis {
             conflicts: self.known_serial.conflicts,
-            written: written.map(|(process, files)| (process, files.into_iter().collect())).collect(),
+            written,
+            // If they change nothing, that is said instead.
+            nothing_compared: !self.known_serial.compared && self.known_serial.conflicts != Some(0),
             gaps,
             coverage,
             accept,
@@ -230,6 +268,11 @@ impl Session<'_> {
             );
         }
         remarks.extend(self.impossible_orders());
+        let lasts = self.serial.runs().iter().map(|run| run.outcome.last.as_ref().map(|(exit, _)| *exit));
+        let failed: Vec<Option<Exit>> = lasts.map(|exit| exit.filter(|exit| !exit.is_success())).collect();
+        if let Some(Some(exit)) = failed.first().filter(|_| failed.iter().all(Option::is_some)) {
+            remarks.push(format!("--final fails in every serial order ({exit})"));
+        }
         for process in (0..self.job.programs.len()).map(ProcessId) {
             if let Some(exit) =
                 self.fails_always(process).filter(|_| self.job.scenario.processes[process.0].may_fail)
@@ -272,8 +315,9 @@ fn differing(first: &[Vec<Lookup>], second: &[Vec<Lookup>]) -> Option<(ProcessId
     let of = |(process, (first, second)): (usize, (&Vec<Lookup>, &Vec<Lookup>))| {
         let most = first.len().max(second.len());
         let at = (0..most).find(|at| first.get(*at) != second.get(*at))?;
-        let lookup = first.get(at).or_else(|| second.get(at))?;
-        Some((ProcessId(process), lookup.path.clone()))
+        // Where another path is looked up, something else has differed before.
+        let (one, other) = (first.get(at)?, second.get(at)?);
+        (one.path == other.path).then(|| (ProcessId(process), one.path.clone()))
     };
     first.iter().zip(second).enumerate().find_map(of)
 }

@@ -247,6 +247,7 @@ impl Session<'_> {
             let lookups = self.tracer.last_lookups();
             self.known_serial.note_serial(&order.processes, execution, lookups);
             self.afterwards.finish(&mut self.tracer, execution)?;
+            self.note_compared(&execution.outcome);
             self.serial.push(SerialRun { order, outcome: execution.outcome.clone() });
         }
         Ok(())

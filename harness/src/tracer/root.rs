@@ -73,9 +73,17 @@ pub fn enter(root: Root) -> Result<Vec<PathBuf>, Refusal> {
 /// A mount namespace, and where the rights for that are missing a user namespace to have them in.
 pub fn enter_namespaces() -> Result<(), Refusal> {
     let (user, group) = (geteuid(), getegid());
-    let own = if user.is_root() { unshare(CloneFlags::CLONE_NEWNS) } else { Err(Errno::EPERM) };
+    // System V and POSIX objects of the processes go with them, where the machine lets that.
+    let both = CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWIPC;
+    let own = if user.is_root() {
+        unshare(both).or_else(|_| unshare(CloneFlags::CLONE_NEWNS))
+    } else {
+        Err(Errno::EPERM)
+    };
     if let Err(error) = own {
-        let (step, error) = match unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNS) {
+        let (step, error) = match unshare(CloneFlags::CLONE_NEWUSER | both)
+            .or_else(|_| unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNS))
+        {
             Ok(()) => ("", None),
             Err(_) if user.is_root() => ("making a mount namespace", Some(error)),
             Err(error) => ("making a user namespace", Some(error)),

@@ -3,7 +3,7 @@
 use super::arch::name_of;
 use super::execution::Running;
 use super::task::{Name, State, Task};
-use crate::model::{Call, Exit, GapKind, Operation, ProcessId, Reach, Sighting, Status};
+use crate::model::{Call, Exit, GapKind, Operation, ProcessId, Sighting, Status};
 
 impl Running<'_> {
     /// Where each process stands.
@@ -14,12 +14,19 @@ impl Running<'_> {
     /// If several tasks of a process are held, and their order is fixed: the claim is about that order.
     pub(super) fn note_order_of_tasks(&mut self, process: usize) {
         let held = self.of(process).filter(|(_, task)| task.pending().is_some()).take(2).count();
-        if held > 1 && !self.world.by_task {
-            let process = ProcessId(process);
-            let detail = format!("threads and children of {process} in one order");
-            let (kind, reach) = (GapKind::ThreadOrder, Reach::Never);
-            self.world.not_covered.insert(Sighting { kind, process, path: None, detail, reach });
+        if held > 1 {
+            self.note_one_order(process);
         }
+    }
+
+    /// The tasks of a process come in one order, unless the search chooses among them: the claim is about that order.
+    pub(super) fn note_one_order(&mut self, process: usize) {
+        if self.world.by_task {
+            return;
+        }
+        let process = ProcessId(process);
+        let detail = format!("threads and children of {process} in one order");
+        self.world.not_covered.insert(Sighting::new(GapKind::ThreadOrder, process, detail).harmless());
     }
 
     /// The task whose operation a process offers: of those that can go on the one that has waited longest, else of the others.

@@ -218,6 +218,9 @@ impl Running<'_> {
         // Whatever ends the wait: all tasks that are known are ended with the execution.
         self.adopt(child, child_name.clone(), Some((name, flags)));
         held?;
+        if flags & libc::CLONE_THREAD as u64 != 0 {
+            self.note_one_order(name.process);
+        }
         if parent_waits {
             self.task(&child_name)?.awaited_by = Some(name.clone());
             let task = self.task(name)?;

@@ -39,6 +39,13 @@ impl Coverage {
         gaps.extend(footprint::gaps(&self.footprints, self.changes_stay));
         gaps.sort();
         gaps.dedup();
+        // What hides a race is not listed a second time as what cannot.
+        let hiding: Vec<Gap> = gaps.iter().filter(|gap| gap.hides_races).cloned().collect();
+        let same = |gap: &Gap, other: &Gap| {
+            (other.kind, &other.detail) == (gap.kind, &gap.detail)
+                && gap.processes.iter().all(|process| other.processes.contains(process))
+        };
+        gaps.retain(|gap| gap.hides_races || !hiding.iter().any(|other| same(gap, other)));
         let gaps = accepted(gaps, by);
         let idle = unmatched(by, &gaps);
         (gaps, idle)

@@ -205,6 +205,9 @@ impl Because {
             }
             Self::SerialFailure(failures) => vec![failure_remedy(failures)],
             Self::Coverage(gaps) => coverage_remedies(gaps),
+            Self::Unfinished(End::TimeLimit, _) => {
+                vec!["Raise --time-limit. If a process never ends by itself, make it end.".into()]
+            }
             Self::Unfinished(end, _) | Self::Unconfirmed(end) | Self::Bound(end) => {
                 end.remedy().into_iter().map(str::to_owned).collect()
             }

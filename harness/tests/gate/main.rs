@@ -130,12 +130,40 @@ fn a_serial_order_that_a_bound_cuts() {
 fn commands_that_share_nothing_are_said_to() {
     let found = report(&job(&["touch a", "touch b"], Scenario::default()), Limits::default());
     assert_eq!((found.verdict(), found.basis.conflicts), (Verdict::Clean, Some(0)));
-    let mut text = Vec::new();
-    cooks_harness::report::verdict(&found, &Default::default(), &mut text).expect("it can be written");
-    let text = String::from_utf8(text).expect("text").split_whitespace().collect::<Vec<_>>().join(" ");
-    assert_eq!(text, "clean, but these commands share nothing that changes: A writes a; B writes b");
+    assert_eq!(
+        first_line(&found),
+        "clean, but these commands share nothing that changes: A writes a; B writes b"
+    );
     let found = report(&job(&["echo 1 > a", "cat a || true"], Scenario::default()), Limits::default());
     assert_ne!(found.basis.conflicts, Some(0));
+}
+
+#[test]
+fn an_outcome_that_leaves_everything_out_is_said_to() {
+    let loses = "n=$(cat n || echo 0); echo $((n + 1)) > n";
+    let ignore = vec!["*".to_owned()];
+    let found = report(&job(&[loses, loses], Scenario { ignore, ..Scenario::default() }), Limits::default());
+    assert_eq!((found.verdict(), found.basis.nothing_compared), (Verdict::Clean, true));
+    assert!(first_line(&found).starts_with("clean, but nothing is compared: "), "{}", first_line(&found));
+    let ignore = vec!["m*".to_owned()];
+    let found = report(&job(&[loses, loses], Scenario { ignore, ..Scenario::default() }), Limits::default());
+    assert_eq!((found.verdict(), found.basis.nothing_compared), (Verdict::Anomaly, false));
+}
+
+/// What a process does in several threads is explored in one order: the verdict says so.
+#[test]
+fn the_order_of_threads_is_a_part_of_the_verdict() {
+    let threads = "python3 -c 'import threading; t = threading.Thread(target=lambda: None); t.start(); t.join()'; echo 1 > f";
+    let found = report(&job(&[threads, "cat f || true"], Scenario::default()), Limits::default());
+    assert_eq!(found.verdict(), Verdict::Clean, "{:?}", found.basis.gaps);
+    let line = first_line(&found);
+    assert!(line.ends_with("(threads and children of A in one order)"), "{line}");
+}
+
+fn first_line(report: &Report) -> String {
+    let mut text = Vec::new();
+    cooks_harness::report::verdict(report, &Default::default(), &mut text).expect("it can be written");
+    String::from_utf8(text).expect("text").split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Interrupted after so many events, whatever was done until then is no "clean".
