@@ -216,16 +216,18 @@ fn what_proc_says_of_other_processes_is_a_gap() {
 
 #[test]
 fn a_way_through_proc_leads_where_the_kernel_goes() {
+    // The shell's id, as the machine's `/proc` has it.
+    let own = "read p rest < /proc/self/stat";
     let both = |path: &str| {
         assert_gaps(
-            &[&format!("echo x >> {path}"), &format!("cat $1/there; cat {path}")],
+            &[&format!("{own}; echo x >> {path}"), &format!("{own}; cat $1/there; cat {path}")],
             &["outside-read! AB there", "persistent-effect! AB there"],
         );
     };
     for path in [
         "/proc/self/../..$1/there",
         "/proc/thread-self/../../../..$1/there",
-        "/proc/$$/task/$$/../../../..$1/there",
+        "/proc/$p/task/$p/../../../..$1/there",
         "/proc/self/task/../fd/../../..$1/there",
         "/proc/self/task/../root$1/there",
         "/proc/sys/kernel/../../..$1/there",
@@ -238,7 +240,8 @@ fn a_way_through_proc_leads_where_the_kernel_goes() {
     for (script, expected) in [
         ("cat /proc/self/../1/comm", &["other-process!"][..]),
         ("cat /proc/self/net/../../1100/comm", &["other-process!"]),
-        ("cat /proc/self/../$$/comm /proc/self/fd/../comm", &[]),
+        ("read p rest < /proc/self/stat; cat /proc/self/../$p/comm /proc/$$/comm", &[]),
+        ("cd /proc/self; cat comm", &[]),
         ("cat /proc/self/net/dev /proc/net/../mounts", &[]),
     ] {
         assert_gaps(&[script, "true"], expected);

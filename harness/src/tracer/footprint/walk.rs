@@ -48,6 +48,21 @@ pub struct Follower {
     pub process: usize,
 }
 
+impl Follower {
+    /// Whether a number in `/proc` is that of a task of the process. The processes have ids of their own, but see the machine's `/proc`.
+    /// A number that stands for nothing there is of the process if it is one of its own ids: a process that looks for itself finds nothing.
+    fn is_of_it(&self, number: i32) -> bool {
+        let Ok(status) = std::fs::read_to_string(format!("/proc/{number}/status")) else {
+            return place_of(number) == Some(self.process);
+        };
+        let ids = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
+        let inner = ids.and_then(|ids| ids.split_whitespace().next_back()?.parse().ok());
+        let namespace = |task: i32| proc_link(&format!("/proc/{task}/ns/pid")).ok();
+        inner.and_then(place_of) == Some(self.process)
+            && namespace(number).is_some_and(|of| Some(of) == namespace(self.task.as_raw()))
+    }
+}
+
 /// Where a path has led.
 #[derive(Debug)]
 pub struct Walked {
@@ -272,7 +287,7 @@ impl Walk<'_> {
     fn in_proc(&mut self, name: &str, ahead: &mut Vec<String>, follow_last: bool) -> Step {
         let number: Option<i32> = name.parse().ok();
         let task = match number {
-            Some(number) if place_of(number) == Some(self.follower.process) => Some(number),
+            Some(number) if self.follower.is_of_it(number) => Some(number),
             // What the kernel says of all locks is what other processes do.
             Some(_) => return Step::End(End::Processes),
             None if name == "locks" => return Step::End(End::Processes),
