@@ -208,6 +208,9 @@ fn what_proc_says_of_other_processes_is_a_gap() {
         ("ls /proc", &["other-process!"][..]),
         ("test -e /proc/1100/stat", &["other-process!"]),
         ("test -e /proc/1/stat", &["other-process!"]),
+        ("cat /proc/net/unix", &["other-process!"]),
+        ("cat /proc/self/net/tcp", &["other-process!"]),
+        ("cat /proc/sysvipc/shm", &["other-process!"]),
         ("ls /proc/self/fd /proc/$$/task", &[]),
     ] {
         assert_gaps(&[script, "true"], expected);

@@ -4,7 +4,6 @@
 use super::sockets::TYPE;
 use super::undecided::Early;
 use super::{Action, Decision, Decoder};
-use crate::model::Sighting;
 use crate::tracer::files::What;
 
 /// More bytes than this are not looked through.
@@ -31,8 +30,8 @@ impl Decoder<'_> {
     /// `bind`: to groups, in which others send; or to a number, which nobody else can have then.
     pub(super) fn bind_netlink(&self, port: u32, groups: u32) -> Option<Decision> {
         let seen = |changes| match groups {
-            0 => self.to_the_kernel().if_met(format!("netlink port {port}"), changes),
-            _ => self.to_the_kernel(),
+            0 => self.over_network().if_met(format!("netlink port {port}"), changes),
+            _ => self.over_network(),
         };
         let failed = if groups == 0 { vec![seen(false)] } else { Vec::new() };
         (port != 0 || groups != 0).then(|| Decision::Watch(Action::Note { done: vec![seen(true)], failed }))
@@ -40,7 +39,7 @@ impl Decoder<'_> {
 
     /// What goes to other processes, by their number or their groups.
     pub(super) fn meets_by_netlink(&self) -> Decision {
-        Decision::Watch(Action::Note { done: vec![self.to_the_kernel()], failed: Vec::new() })
+        Decision::Watch(Action::Note { done: vec![self.over_network()], failed: Vec::new() })
     }
 
     /// What is sent in these parts, if this descriptor is of such a socket.
@@ -64,12 +63,8 @@ impl Decoder<'_> {
     }
 
     pub(super) fn note_netlink(&mut self) {
-        let what = self.to_the_kernel();
+        let what = self.over_network();
         self.world.sight(what);
-    }
-
-    fn to_the_kernel(&self) -> Sighting {
-        self.over_network()
     }
 }
 

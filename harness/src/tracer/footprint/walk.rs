@@ -28,6 +28,14 @@ const NO_STATE: [&str; 8] = [
     "/dev/pts/ptmx",
 ];
 
+/// What `/proc` has of the locks, System V objects and keys of all processes.
+const OF_OTHERS: [&str; 4] = ["locks", "sysvipc", "keys", "key-users"];
+/// What `/proc/net` has of the sockets of all processes.
+const SOCKETS: [&str; 14] = [
+    "unix", "tcp", "tcp6", "udp", "udp6", "udplite", "udplite6", "raw", "raw6", "icmp", "icmp6", "packet",
+    "netlink", "sockstat",
+];
+
 /// The machine's files as the processes see them.
 #[derive(Debug)]
 pub struct View {
@@ -288,9 +296,8 @@ impl Walk<'_> {
         let number: Option<i32> = name.parse().ok();
         let task = match number {
             Some(number) if self.follower.is_of_it(number) => Some(number),
-            // What the kernel says of all locks is what other processes do.
             Some(_) => return Step::End(End::Processes),
-            None if name == "locks" => return Step::End(End::Processes),
+            None if OF_OTHERS.contains(&name) => return Step::End(End::Processes),
             None => matches!(name, "self" | "thread-self").then(|| self.follower.task.as_raw()),
         };
         let Some(task) = task else { return Step::Beside };
@@ -340,6 +347,9 @@ impl Walk<'_> {
             }
         }
         Some(match below.iter().position(|name| name == "net") {
+            Some(0 | 2) if below.last().is_some_and(|name| SOCKETS.contains(&name.as_str())) => {
+                End::Processes
+            }
             // The same for all processes: `/proc/net` leads there.
             Some(net @ (0 | 2)) => of_proc(format!("/proc/{}", below[net..].join("/"))),
             _ => End::NoState,
