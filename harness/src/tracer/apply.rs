@@ -276,6 +276,9 @@ impl Running<'_> {
                 let what = What::Socket(Socket::new(*kind));
                 self.opened(name, result as i32, what, None, false, *flags)?;
             }
+            Action::OpenNetlink { protocol, flags } => {
+                self.opened(name, result as i32, What::Netlink(*protocol), None, false, *flags)?;
+            }
             Action::Bind { description, path } => {
                 let status = self.world.paths.status(path).ok();
                 let object = self.made(name, path, status);

@@ -19,6 +19,8 @@ pub enum What {
     Socket(Socket),
     /// A socket of the network for datagrams, connected.
     Network,
+    /// A socket to the kernel, by this protocol (`NETLINK_…`).
+    Netlink(i32),
     /// A source of random bytes outside of it.
     Random,
     /// The standard input of a process that is asked.
@@ -133,9 +135,13 @@ impl Description {
     pub fn object(&self) -> Option<ObjectId> {
         match self.what {
             What::Object(object) | What::Fifo(object) => Some(object),
-            What::Socket(_) | What::Network | What::Random | What::Input | What::Timer | What::Epoll(_) => {
-                None
-            }
+            What::Netlink(_)
+            | What::Socket(_)
+            | What::Network
+            | What::Random
+            | What::Input
+            | What::Timer
+            | What::Epoll(_) => None,
         }
     }
 }

@@ -208,10 +208,100 @@ fn what_proc_says_of_other_processes_is_a_gap() {
         ("ls /proc", &["other-process!"][..]),
         ("test -e /proc/1100/stat", &["other-process!"]),
         ("test -e /proc/1/stat", &["other-process!"]),
+        ("cat /proc/net/unix", &["other-process!"]),
+        ("cat /proc/self/net/tcp", &["other-process!"]),
+        ("cat /proc/sysvipc/shm", &["other-process!"]),
         ("ls /proc/self/fd /proc/$$/task", &[]),
     ] {
         assert_gaps(&[script, "true"], expected);
     }
+}
+
+#[test]
+fn a_way_through_proc_leads_where_the_kernel_goes() {
+    // The shell's id, as the machine's `/proc` has it.
+    let own = "read p rest < /proc/self/stat";
+    let both = |path: &str| {
+        assert_gaps(
+            &[&format!("{own}; echo x >> {path}"), &format!("{own}; cat $1/there; cat {path}")],
+            &["outside-read! AB there", "persistent-effect! AB there"],
+        );
+    };
+    for path in [
+        "/proc/self/../..$1/there",
+        "/proc/thread-self/../../../..$1/there",
+        "/proc/$p/task/$p/../../../..$1/there",
+        "/proc/self/task/../fd/../../..$1/there",
+        "/proc/self/task/../root$1/there",
+        "/proc/sys/kernel/../../..$1/there",
+        "/proc/self/cwd/../../..$1/there",
+    ] {
+        both(path);
+    }
+    let counts = "n=$(cat /proc/self/../..$1/there); echo ${n}x > /proc/self/../..$1/there";
+    assert_gaps(&[counts, counts], &["outside-write! AB there", "persistent-effect! AB there"]);
+    for (script, expected) in [
+        ("cat /proc/self/../1/comm", &["other-process!"][..]),
+        ("cat /proc/self/net/../../1100/comm", &["other-process!"]),
+        ("read p rest < /proc/self/stat; cat /proc/self/../$p/comm /proc/$$/comm", &[]),
+        ("cd /proc/self; cat comm", &[]),
+        ("cat /proc/self/net/dev /proc/net/../mounts", &[]),
+    ] {
+        assert_gaps(&[script, "true"], expected);
+    }
+}
+
+/// That a file of `/proc` is opened for writing counts; nothing is written.
+#[test]
+fn a_file_of_proc_is_known_by_one_path() {
+    let opens = ": >> /proc/sys/kernel/../kernel/printk";
+    for reads in ["/proc/sys/kernel/printk", "/proc/self/root/proc/sys/./fs/../kernel/printk"] {
+        let gap = |kind: &str| format!("{kind}! AB /proc/sys/kernel/printk");
+        let expected = [gap("outside-read"), gap("persistent-effect")];
+        assert_gaps(&[opens, &format!("cat {reads}")], &expected.each_ref().map(String::as_str));
+    }
+}
+
+/// Of what a command of `ioctl` does that the file system may refuse, only the success counts.
+#[test]
+fn flags_that_are_set_by_a_descriptor_for_reading_are_a_change() {
+    let folder = folder();
+    let path = folder.path().join("f");
+    fs::write(&path, "x").expect("a file");
+    let path = path.display();
+    let asks = |command: u64, then: &str| {
+        python(&format!(
+            "import array, fcntl, os; f = os.open('{path}', os.O_RDONLY)
+flags = array.array('l', [0]); fcntl.ioctl(f, {command}, flags)
+{then}"
+        ))
+    };
+    let gets = asks(libc::FS_IOC_GETFLAGS, "");
+    let sets = asks(
+        libc::FS_IOC_GETFLAGS,
+        &format!("flags[0] ^= 0x40; fcntl.ioctl(f, {}, flags)", libc::FS_IOC_SETFLAGS),
+    );
+    let of = |programs: &[Program]| gaps_of(programs, files(&[]), folder.path());
+    assert_eq!(of(&[gets.clone(), gets.clone()]), [""; 0]);
+    assert_eq!(of(&[sets.clone(), gets]), ["outside-read! AB f", "persistent-effect! AB f"]);
+    assert_eq!(of(&[sets.clone(), sets]), ["outside-write! AB f", "persistent-effect! AB f"]);
+}
+
+#[test]
+fn the_position_behind_what_was_appended_tells_the_size() {
+    let seeks = |whence: &str| {
+        let folder = folder();
+        let path = folder.path().join("f");
+        fs::write(&path, "x").expect("a file");
+        let path = path.display();
+        let script = format!(
+            "import os; f = os.open('{path}', os.O_WRONLY | os.O_APPEND); os.write(f, b'x'); os.lseek(f, 0, os.{whence})"
+        );
+        gaps_of(&[python(&script)], files(&[]), folder.path())
+    };
+    assert_eq!(seeks("SEEK_CUR"), ["persistent-effect! A f"]);
+    assert_eq!(seeks("SEEK_END"), ["persistent-effect! A f"]);
+    assert_eq!(seeks("SEEK_SET"), ["outside-write A f"]);
 }
 
 #[test]

@@ -72,6 +72,25 @@ fn what_is_not_seen_is_named() {
             &["descriptors of the workspace that are passed over sockets"],
         ),
         ("import socket; a, b = socket.socketpair(); socket.send_fds(a, [b'x'], [0])", &[]),
+        (
+            "import socket; l = socket.socket(socket.AF_UNIX); l.bind('s'); l.listen(); c = socket.socket(socket.AF_UNIX)
+c.connect('s'); socket.send_fds(c, [b'x'], [os.memfd_create('m')])",
+            &["descriptors that are passed over sockets"],
+        ),
+        (
+            "import socket; a, b = [socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) for _ in 'ab']; a.bind('s')
+b.sendmsg([b'x'], [(1, 1, bytes([os.open('/etc/passwd', os.O_RDONLY), 0, 0, 0]))], 0, 's')",
+            &["descriptors that are passed over sockets"],
+        ),
+        (
+            "import socket; a, b = [socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) for _ in 'ab']; a.bind('s')
+b.connect('s'); socket.send_fds(b, [b'x'], [0])",
+            &["descriptors that are passed over sockets"],
+        ),
+        (
+            "import socket; a, b = socket.socketpair(); os.fork() and socket.send_fds(a, [b'x'], [os.memfd_create('m')])",
+            &[],
+        ),
         // As shells do that look up who their user is.
         (
             "import socket; call(42, socket.socket(socket.AF_UNIX).fileno(), b'\\1\\0/nowhere/socket\\0', 18)",
@@ -120,6 +139,8 @@ fn what_goes_over_the_network_is_named_if_it_goes() {
         "socket.SOCK_STREAM); s.connect_ex(('127.0.0.1', 1))",
         "socket.SOCK_DGRAM); s.connect(('127.0.0.1', 9))",
         "socket.SOCK_DGRAM); socket.socket(socket.AF_NETLINK, socket.SOCK_RAW).bind((0, 0))",
+        "socket.SOCK_DGRAM); socket.getaddrinfo('localhost', 80)",
+        "socket.SOCK_DGRAM); socket.if_nameindex()",
     ] {
         assert_eq!(always(quiet), [""; 0], "{quiet}");
     }
@@ -138,6 +159,45 @@ fn what_goes_over_the_network_is_named_if_it_goes() {
             [format!("the network ({call})")],
             "{sends}"
         );
+    }
+}
+
+/// Through a netlink socket, questions hide nothing. All else does, also by a copy of the descriptor.
+#[test]
+fn what_a_netlink_socket_does_but_ask_is_named() {
+    let seen = |lines: &str| {
+        let begins = "
+import socket, struct
+def netlink(protocol=0):
+    return socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, protocol)
+def message(kind, flags=1):
+    return struct.pack('IHHIIB15x', 32, kind, flags, 1, 0, 0)
+";
+        let seen = sightings(&format!("{begins}{lines}"));
+        let always = seen.iter().filter(|seen| seen.reach == Reach::Always);
+        always.map(|seen| (seen.kind, sentence(seen))).collect::<Vec<_>>()
+    };
+    for quiet in [
+        "s = netlink(); s.sendto(message(22, 0x301), (0, 0)); s.recv(65536)",
+        "s = netlink(); s.send(message(18, 0x301)); os.read(s.fileno(), 65536)",
+        "s = netlink(); s.bind((os.getpid(), 0)); s.sendmsg([message(18, 0x301)])",
+    ] {
+        assert_eq!(seen(quiet), [], "{quiet}");
+    }
+    for (lines, call) in [
+        ("netlink().sendto(message(16), (0, 0))", "sendto"),
+        ("netlink().send(message(22) + message(20))", "sendto"),
+        ("netlink().sendmsg([message(22), message(17)])", "sendmsg"),
+        ("s = netlink(); os.write(os.dup(s.fileno()), message(17))", "write"),
+        (
+            "s = netlink(); os.fork() or os.write(s.fileno(), message(17)); os.wait() if os.getpid() == 1000 else 0",
+            "write",
+        ),
+        ("netlink().bind((0, 1))", "bind"),
+        ("netlink().setsockopt(270, 1, 1)", "setsockopt"),
+        ("netlink(2)", "socket"),
+    ] {
+        assert_eq!(seen(lines), [(GapKind::Network, format!("the network ({call})"))], "{lines}");
     }
 }
 

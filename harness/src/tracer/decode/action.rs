@@ -42,6 +42,13 @@ pub enum Action {
         /// The flags, as of `open`.
         flags: i32,
     },
+    /// A socket to the kernel is opened.
+    OpenNetlink {
+        /// By which protocol, `NETLINK_…`.
+        protocol: i32,
+        /// The flags, as of `open`.
+        flags: i32,
+    },
     /// A socket gets a name.
     Bind {
         /// The socket.

@@ -87,6 +87,12 @@ impl Decoder<'_> {
                 }
                 return Err(Early::Local("what is received over the network, or reported"));
             }
+            What::Netlink(_) => {
+                if written {
+                    self.note_sent_to_kernel(number, buffers)?;
+                }
+                return Err(Early::Local("what the kernel tells, or reported"));
+            }
             What::Epoll(_) => return Err(Early::refused("bytes through an epoll")),
             What::Random | What::Input if written => return Err(Early::ELSEWHERE),
             What::Input => return self.input(number),

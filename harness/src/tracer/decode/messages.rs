@@ -7,7 +7,7 @@ use super::sockets::{Addressed, socket_at};
 use super::undecided::{Early, Meant};
 use super::{Action, Decision, Decoder};
 use crate::model::{Access, GapKind, Location, ObjectId, Way};
-use crate::tracer::files::Description;
+use crate::tracer::files::{Description, What};
 use crate::tracer::input::is_nonblocking;
 use crate::tracer::sockets::Socket;
 use crate::tracer::streams::Streams;
@@ -37,6 +37,12 @@ pub(super) fn address_of(address: u64, length: u64) -> Option<(u64, u64)> {
 }
 
 impl Decoder<'_> {
+    /// `sendto`.
+    pub(super) fn send(&mut self, number: i32, buffer: u64, message: Message) -> Meant {
+        self.note_sent_to_kernel(number, &[(buffer, message.length as usize)])?;
+        self.message(number, message, true)
+    }
+
     /// `sendto` and `recvfrom`, and their like.
     pub(super) fn message(&mut self, number: i32, message: Message, written: bool) -> Meant {
         let Message { length, flags, to } = message;
@@ -127,7 +133,8 @@ impl Decoder<'_> {
         let many = count.map_or(1, |count| count.min(1024) as usize);
         let numbers = self.numbers(address, many * size)?;
         if written {
-            self.note_passed(numbers.chunks(size))?;
+            self.note_passed(number, numbers.chunks(size))?;
+            self.note_asked(number, numbers.chunks(size))?;
         }
         if count.is_some() && written {
             let description = self.caller.descriptors.borrow().get(number).cloned();
@@ -151,13 +158,52 @@ impl Decoder<'_> {
         self.message(number, Message { length, flags, to }, written)
     }
 
-    fn note_passed<'m>(&mut self, messages: impl Iterator<Item = &'m [u64]>) -> Result<(), Early> {
+    /// Descriptors that are passed: those of the workspace; and all of them, if they may come to another process.
+    fn note_passed<'m>(
+        &mut self,
+        number: i32,
+        messages: impl Iterator<Item = &'m [u64]>,
+    ) -> Result<(), Early> {
         for message in messages {
             let control = self.bytes(message[4], message[5].min(MOST_CONTROL) as usize)?;
-            let known = |number: i32| self.caller.descriptors.borrow().get(number).is_some();
-            if passed(&control).into_iter().any(known) {
-                self.note(GapKind::Descriptor, "descriptors of the workspace that are passed over sockets");
+            let passed = passed(&control);
+            if passed.is_empty() {
+                continue;
             }
+            let known = |number: i32| self.caller.descriptors.borrow().get(number).cloned();
+            let goes_on = known(number).is_some_and(|by| {
+                by.socket().is_some_and(|socket| socket.end().is_some())
+                    || by.peer().is_some()
+                    || by.is_for_datagrams() && address_of(message[0], message[1]).is_some()
+            });
+            if passed.iter().any(|number| known(*number).is_some()) {
+                self.note(GapKind::Descriptor, "descriptors of the workspace that are passed over sockets");
+            } else if goes_on {
+                self.note(GapKind::Descriptor, "descriptors that are passed over sockets");
+            }
+        }
+        Ok(())
+    }
+
+    /// What messages to the kernel are about.
+    fn note_asked<'m>(
+        &mut self,
+        number: i32,
+        messages: impl Iterator<Item = &'m [u64]>,
+    ) -> Result<(), Early> {
+        let is_one = |of: &Rc<Description>| matches!(of.what, What::Netlink(_));
+        if !self.caller.descriptors.borrow().get(number).is_some_and(is_one) {
+            return Ok(());
+        }
+        for message in messages {
+            let parts = self.numbers(message[2], message[3].min(MOST_PARTS) as usize * 2)?;
+            let parts: Vec<(u64, usize)> = parts
+                .as_chunks::<2>()
+                .0
+                .iter()
+                .map(|[address, length]| (*address, *length as usize))
+                .collect();
+            self.note_sent_to_kernel(number, &parts)?;
         }
         Ok(())
     }

@@ -8,6 +8,7 @@ mod descriptors;
 mod locks;
 mod messages;
 mod names;
+mod netlink;
 mod network;
 mod reported;
 mod sockets;

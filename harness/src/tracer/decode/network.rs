@@ -23,7 +23,14 @@ pub(super) enum Address {
         /// Its number.
         port: Option<u16>,
     },
-    /// Nowhere, or to the kernel.
+    /// To the kernel, or to who has this number or is in these groups.
+    Netlink {
+        /// The number; 0 is the kernel's.
+        port: u32,
+        /// The groups, each a bit.
+        groups: u32,
+    },
+    /// Nowhere.
     Local,
 }
 
@@ -40,7 +47,14 @@ impl Address {
             (libc::AF_INET | libc::AF_INET6, [high, low, ..]) => {
                 Self::Network { port: Some(u16::from_be_bytes([*high, *low])) }
             }
-            (libc::AF_UNSPEC | libc::AF_NETLINK, _) => Self::Local,
+            (libc::AF_NETLINK, rest) => {
+                let number = |at: usize| {
+                    let bytes = rest.get(at..at + 4).and_then(|bytes| bytes.try_into().ok());
+                    bytes.map_or(0, u32::from_le_bytes)
+                };
+                Self::Netlink { port: number(2), groups: number(6) }
+            }
+            (libc::AF_UNSPEC, _) => Self::Local,
             _ => Self::Network { port: None },
         })
     }
@@ -74,7 +88,7 @@ impl Decoder<'_> {
         Decision::Watch(Action::Note { done: vec![seen(true)], failed: vec![seen(false)] })
     }
 
-    fn over_network(&self) -> Sighting {
+    pub(super) fn over_network(&self) -> Sighting {
         self.sighting(GapKind::Network, format!("the network ({})", self.name))
     }
 
@@ -94,9 +108,9 @@ impl Decoder<'_> {
         Decision::Watch(Action::Note { done: vec![what], failed: Vec::new() })
     }
 
-    /// What is sent through a descriptor that may be of a socket of the network.
+    /// What is sent unseen through a descriptor that may be of a socket of the network, or to the kernel.
     pub(super) fn note_sent(&mut self, number: i32) {
-        let is_one = |of: &Description| matches!(of.what, What::Network);
+        let is_one = |of: &Description| matches!(of.what, What::Network | What::Netlink(_));
         if self.caller.descriptors.borrow().get(number).is_some_and(|of| is_one(of)) {
             let what = self.over_network();
             self.world.sight(what);
@@ -121,7 +135,8 @@ impl Decoder<'_> {
             Address::Path(_) | Address::Unnamed => Some(self.elsewhere()),
             Address::Abstract(name) => Some(self.by_abstract_name(&name)),
             Address::Network { port } => Some(self.meets(-1, port)),
-            Address::Local => None,
+            Address::Netlink { port: 0, groups: 0 } | Address::Local => None,
+            Address::Netlink { .. } => Some(self.meets_by_netlink()),
         })
     }
 }
@@ -143,7 +158,12 @@ mod tests {
         assert!(matches!(of(b"\x01\0"), Some(Address::Unnamed)));
         assert!(matches!(of(b"\x02\0\x1f\x90\x7f\0\0\x01"), Some(Address::Network { port: Some(8080) })));
         assert!(matches!(of(b"\x28\0\x1f\x90"), Some(Address::Network { port: None })));
-        assert!(matches!(of(b"\x10\0\0\0"), Some(Address::Local)));
+        assert!(matches!(of(b"\x10\0\0\0"), Some(Address::Netlink { port: 0, groups: 0 })));
+        assert!(matches!(
+            of(b"\x10\0\0\0\x03\0\0\0\x01\0\0\0"),
+            Some(Address::Netlink { port: 3, groups: 1 })
+        ));
+        assert!(matches!(of(b"\0\0"), Some(Address::Local)));
         assert!(of(b"\x01").is_none());
     }
 }

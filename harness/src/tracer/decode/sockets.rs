@@ -17,14 +17,17 @@ use crate::tracer::streams::{End, Streams};
 const TO_THE_KERNEL: Early = Early::Local("the address is of none, or of the kernel");
 
 /// The bits of a socket's type that are not flags.
-const TYPE: i32 = 0xf;
+pub(super) const TYPE: i32 = 0xf;
 
 impl Decoder<'_> {
     /// A new socket: a Unix socket is known from the beginning, as it may be copied before it has a name. It touches
     /// nothing, but with a socket open a process can no longer be a checkpoint: so it is held before. Not where it does not block from
     /// the beginning, as that with which a C library asks for users' names (nscd): most programs do, and a signal may come at each
     /// operation.
-    pub(super) fn socket(&mut self, family: i32, kind: i32) -> Meant {
+    pub(super) fn socket(&mut self, family: i32, kind: i32, protocol: i32) -> Meant {
+        if family == libc::AF_NETLINK {
+            return Ok(self.open_netlink(kind, protocol));
+        }
         if family != libc::AF_UNIX {
             return Err(Early::Local("a socket of the network counts when it is connected"));
         }
@@ -50,6 +53,9 @@ impl Decoder<'_> {
             Address::Abstract(name) => return Ok(self.by_abstract_name(&name)),
             Address::Unnamed => return Ok(self.elsewhere()),
             Address::Network { port } => return Ok(self.takes_port(port)),
+            Address::Netlink { port, groups } => {
+                return self.bind_netlink(port, groups).ok_or(TO_THE_KERNEL);
+            }
             Address::Local => return Err(TO_THE_KERNEL),
         };
         let resolved = self.follow(libc::AT_FDCWD, &path, false, false)?;
@@ -206,6 +212,9 @@ impl Decoder<'_> {
 
     /// `setsockopt`: a timeout of a socket is not followed, nor is a size.
     pub(super) fn set_option(&mut self, number: i32, level: i32, option: i32) -> Meant {
+        if (level, option) == (libc::SOL_NETLINK, libc::NETLINK_ADD_MEMBERSHIP) {
+            self.note_netlink();
+        }
         let is_socket = self.known(number)?.socket().is_some();
         if !is_socket || level != libc::SOL_SOCKET {
             return Err(Early::Local("it concerns the socket alone"));
@@ -229,6 +238,8 @@ impl Decoder<'_> {
             Address::Abstract(name) => return Ok(Addressed::Elsewhere(self.by_abstract_name(&name))),
             Address::Unnamed => return Ok(Addressed::Elsewhere(self.elsewhere())),
             Address::Network { port } => return Ok(Addressed::Elsewhere(self.meets(number, port))),
+            Address::Netlink { port: 0, groups: 0 } => return Err(TO_THE_KERNEL),
+            Address::Netlink { .. } => return Ok(Addressed::Elsewhere(self.meets_by_netlink())),
             Address::Local => return Err(TO_THE_KERNEL),
         };
         let resolved = self.follow(libc::AT_FDCWD, &path, true, false)?;

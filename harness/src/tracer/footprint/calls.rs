@@ -152,12 +152,33 @@ pub fn descriptor_use(name: &str, arguments: [u64; 6]) -> Option<(i32, Use)> {
         "fstat" | "fgetxattr" | "flistxattr" => Use::Looks,
         "newfstatat" if itself(3) => Use::Looks,
         "statx" | "getxattrat" | "listxattrat" if itself(2) => Use::Looks,
-        "lseek" if arguments[2] as i32 != libc::SEEK_SET && arguments[2] as i32 != libc::SEEK_CUR => {
-            Use::Looks
-        }
+        // Behind a write to the end, the position tells the size.
+        "lseek" if arguments[2] as i32 != libc::SEEK_SET => Use::Looks,
+        "ioctl" => device_use(arguments[1] as u32)?,
         _ => return None,
     };
     Some((number, what))
+}
+
+/// What a command of `ioctl` does with a file or directory. `None` if it is about the descriptor, or about a terminal. One that is not
+/// known is taken to change the file: a command can do that by a descriptor that is open for reading alone.
+fn device_use(command: u32) -> Option<Use> {
+    // Those that the C library does not name: FIBMAP, FIGETBSZ, FS_IOC_FSGETXATTR, FS_IOC_FIEMAP.
+    const MAP: u32 = 1;
+    const BLOCK_SIZE: u32 = 2;
+    const GET_ATTRIBUTES: u32 = 0x801c_581f;
+    const EXTENTS: u32 = 0xc020_660b;
+    const GET_FLAGS: u32 = libc::FS_IOC_GETFLAGS as u32;
+    const GET_VERSION: u32 = libc::FS_IOC_GETVERSION as u32;
+    const BYTES_LEFT: u32 = libc::FIONREAD as u32;
+    const SIZE: u32 = libc::FIOQSIZE as u32;
+    match command {
+        MAP | GET_ATTRIBUTES | EXTENTS | GET_FLAGS | GET_VERSION | BYTES_LEFT | SIZE => Some(Use::Looks),
+        BLOCK_SIZE => None,
+        // The letter of the commands of terminals, and of those about descriptors.
+        _ if command >> 8 == u32::from(b'T') => None,
+        _ => Some(Use::Alters),
+    }
 }
 
 #[cfg(test)]
@@ -195,7 +216,7 @@ mod tests {
     ];
 
     /// Decoded calls that follow no path, and on a descriptor do nothing but what was counted when it was opened.
-    const WITHOUT_PATHS: [&str; 82] = [
+    const WITHOUT_PATHS: [&str; 80] = [
         "fchdir",
         "fstatfs",
         "fsync",
@@ -213,7 +234,6 @@ mod tests {
         "pwritev",
         "preadv2",
         "pwritev2",
-        "lseek",
         "mmap",
         "sendfile",
         "copy_file_range",
@@ -235,7 +255,6 @@ mod tests {
         "dup",
         "dup2",
         "dup3",
-        "ioctl",
         "socket",
         "listen",
         "accept",
@@ -289,7 +308,7 @@ mod tests {
             let has_role = role(row.name, 0, [0; 6], libc::O_RDWR) != Role::Looks;
             let listed =
                 [&LOOKING[..], &ALTERING, &WITHOUT_PATHS].iter().any(|list| list.contains(&row.name));
-            let used = descriptor_use(row.name, [0; 6]).is_some() || row.name == "fcntl";
+            let used = descriptor_use(row.name, [0; 6]).is_some() || ["fcntl", "lseek"].contains(&row.name);
             assert!(has_role || listed || used, "{} is not known", row.name);
         }
     }
@@ -318,5 +337,32 @@ mod tests {
         assert_eq!(descriptor_use("utimensat", [5, 0, 0, 0, 0, 0]), Some((5, Use::Alters)));
         assert_eq!(descriptor_use("fcntl", [5, libc::F_SETLKW as u64, 0, 0, 0, 0]), Some((5, Use::Alters)));
         assert_eq!(descriptor_use("fcntl", [5, libc::F_GETFD as u64, 0, 0, 0, 0]), None);
+    }
+    #[test]
+    fn a_command_of_ioctl_changes_a_file_unless_it_is_known_not_to() {
+        let used = |command: u64| descriptor_use("ioctl", [5, command, 0, 0, 0, 0]).map(|(_, what)| what);
+        // FS_IOC_SETFLAGS, FS_IOC_FSSETXATTR, FICLONE, FICLONERANGE, FS_IOC_SETFSLABEL, FS_IOC_ENABLE_VERITY.
+        for command in
+            [libc::FS_IOC_SETFLAGS, 0x401c_5820, libc::FICLONE, libc::FICLONERANGE, 0x4100_9432, 0x4080_6685]
+        {
+            assert_eq!(used(command), Some(Use::Alters), "{command:#x}");
+        }
+        for command in [libc::FS_IOC_GETFLAGS, 0x801c_581f, libc::FIONREAD] {
+            assert_eq!(used(command), Some(Use::Looks), "{command:#x}");
+        }
+        for command in [libc::TCGETS, libc::TIOCGPGRP, libc::FIOCLEX, libc::FIONBIO] {
+            assert_eq!(used(command), None, "{command:#x}");
+        }
+    }
+
+    #[test]
+    fn a_position_that_is_asked_for_tells_the_size() {
+        for (whence, what) in [
+            (libc::SEEK_SET, None),
+            (libc::SEEK_CUR, Some((5, Use::Looks))),
+            (libc::SEEK_END, Some((5, Use::Looks))),
+        ] {
+            assert_eq!(descriptor_use("lseek", [5, 0, whence as u64, 0, 0, 0]), what, "{whence}");
+        }
     }
 }

@@ -28,6 +28,14 @@ const NO_STATE: [&str; 8] = [
     "/dev/pts/ptmx",
 ];
 
+/// What `/proc` has of the locks, System V objects and keys of all processes.
+const OF_OTHERS: [&str; 4] = ["locks", "sysvipc", "keys", "key-users"];
+/// What `/proc/net` has of the sockets of all processes.
+const SOCKETS: [&str; 14] = [
+    "unix", "tcp", "tcp6", "udp", "udp6", "udplite", "udplite6", "raw", "raw6", "icmp", "icmp6", "packet",
+    "netlink", "sockstat",
+];
+
 /// The machine's files as the processes see them.
 #[derive(Debug)]
 pub struct View {
@@ -46,6 +54,21 @@ pub struct Follower {
     pub task: Pid,
     /// The place of its process.
     pub process: usize,
+}
+
+impl Follower {
+    /// Whether a number in `/proc` is that of a task of the process. The processes have ids of their own, but see the machine's `/proc`.
+    /// A number that stands for nothing there is of the process if it is one of its own ids: a process that looks for itself finds nothing.
+    fn is_of_it(&self, number: i32) -> bool {
+        let Ok(status) = std::fs::read_to_string(format!("/proc/{number}/status")) else {
+            return place_of(number) == Some(self.process);
+        };
+        let ids = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
+        let inner = ids.and_then(|ids| ids.split_whitespace().next_back()?.parse().ok());
+        let namespace = |task: i32| proc_link(&format!("/proc/{task}/ns/pid")).ok();
+        inner.and_then(place_of) == Some(self.process)
+            && namespace(number).is_some_and(|of| Some(of) == namespace(self.task.as_raw()))
+    }
 }
 
 /// Where a path has led.
@@ -183,6 +206,14 @@ impl Walk<'_> {
             }
             if self.at == ["proc"] {
                 match self.in_proc(&name, &mut ahead, follow_last) {
+                    Step::End(end) => return end,
+                    Step::On => continue,
+                    Step::Beside => {}
+                }
+            }
+            if self.at.first().is_some_and(|first| first == "proc") {
+                self.at.push(name);
+                match self.beside_processes(ahead.is_empty(), &mut follow_last, &mut ahead) {
                     Some(end) => return end,
                     None => continue,
                 }
@@ -254,53 +285,81 @@ impl Walk<'_> {
         if NO_STATE.contains(&path.as_str()) || path == "/sys" || path.starts_with("/sys/") {
             return End::NoState;
         }
+        if path.starts_with("/proc/") {
+            return of_proc(path);
+        }
         End::Place(Spot { path, name, found: status.map(|status| self.view.found(status)) })
     }
 
-    /// A name in `/proc`, with those behind it. `None` if the walk goes on elsewhere.
-    fn in_proc(&mut self, name: &str, ahead: &mut Vec<String>, follow_last: bool) -> Option<End> {
+    /// A name directly in `/proc`. The walk has come to its end, or goes on with what is left of `ahead`.
+    fn in_proc(&mut self, name: &str, ahead: &mut Vec<String>, follow_last: bool) -> Step {
         let number: Option<i32> = name.parse().ok();
-        let own = matches!(name, "self" | "thread-self")
-            || number.is_some_and(|number| place_of(number) == Some(self.follower.process));
-        if own {
-            self.is_own = true;
-            return self.of_itself(ahead, follow_last);
-        }
-        // What the kernel says of all locks is what other processes do.
-        if number.is_some() || name == "locks" {
-            return Some(End::Processes);
-        }
-        let rest = ahead.iter().rev().map(String::as_str);
-        let path = ["/proc", name].into_iter().chain(rest).collect::<Vec<_>>().join("/");
-        let found = Found {
-            inode: Inode::Made(path.clone()),
-            numbers: (0, 0),
-            kind: libc::S_IFREG,
-            links: 1,
-            size: 0,
+        let task = match number {
+            Some(number) if self.follower.is_of_it(number) => Some(number),
+            Some(_) => return Step::End(End::Processes),
+            None if OF_OTHERS.contains(&name) => return Step::End(End::Processes),
+            None => matches!(name, "self" | "thread-self").then(|| self.follower.task.as_raw()),
         };
-        Some(End::Place(Spot { path, name: None, found: Some(found) }))
+        let Some(task) = task else { return Step::Beside };
+        self.is_own = true;
+        let below = if name == "thread-self" { vec!["task".into(), task.to_string()] } else { Vec::new() };
+        match self.of_itself((task, below), ahead, follow_last) {
+            Some(end) => Step::End(end),
+            None => Step::On,
+        }
     }
 
-    /// What `/proc` has of the process itself: only links that lead out of it are of interest.
-    fn of_itself(&mut self, ahead: &mut Vec<String>, follow_last: bool) -> Option<End> {
-        let mut next = ahead.pop();
-        if next.as_deref() == Some("task") {
-            ahead.pop();
-            next = ahead.pop();
+    /// A name below `/proc` that is of no process, where the walk is now. `None` if the walk goes on.
+    fn beside_processes(
+        &mut self,
+        last: bool,
+        follow_last: &mut bool,
+        ahead: &mut Vec<String>,
+    ) -> Option<End> {
+        let path = self.path();
+        let is_link = |status: FileStat| status.st_mode & libc::S_IFMT == libc::S_IFLNK;
+        if (!last || *follow_last) && self.view.status(&path).is_ok_and(is_link) {
+            let Some(target) = self.follow_link(&path) else { return Some(End::Nowhere) };
+            *follow_last |= last && ends_as_directory(&target);
+            ahead.extend(names(&target).into_iter().rev());
+            return None;
         }
-        let link = match next.as_deref() {
-            Some(link @ ("cwd" | "root" | "exe")) => link.to_owned(),
-            Some("fd") if let Some(number) = ahead.pop() => format!("fd/{number}"),
-            _ => return Some(End::NoState),
-        };
-        if ahead.is_empty() && !follow_last {
-            return Some(End::NoState);
+        last.then(|| of_proc(path))
+    }
+
+    /// What `/proc` has of the process itself: only ways that lead out of it, and its network, are of interest. Begins at the names
+    /// `below` the directory of a task. `None` if the walk goes on elsewhere.
+    fn of_itself(
+        &mut self,
+        (task, mut below): (i32, Vec<String>),
+        ahead: &mut Vec<String>,
+        follow_last: bool,
+    ) -> Option<End> {
+        while let Some(name) = ahead.pop() {
+            if name == ".." {
+                // From the directory of the task the walk goes on in `/proc`.
+                below.pop()?;
+                continue;
+            }
+            below.push(name);
+            if leads_out(&below) && (!ahead.is_empty() || follow_last) {
+                return self.by_magic_link(&format!("/proc/{task}/{}", below.join("/")), ahead);
+            }
         }
-        let target = match link.as_str() {
-            "root" => "/".to_owned(),
-            link => proc_link(&format!("/proc/{}/{link}", self.follower.task)).unwrap_or_default(),
-        };
+        Some(match below.iter().position(|name| name == "net") {
+            Some(0 | 2) if below.last().is_some_and(|name| SOCKETS.contains(&name.as_str())) => {
+                End::Processes
+            }
+            // The same for all processes: `/proc/net` leads there.
+            Some(net @ (0 | 2)) => of_proc(format!("/proc/{}", below[net..].join("/"))),
+            _ => End::NoState,
+        })
+    }
+
+    /// Goes to where a link of a task in `/proc` leads.
+    fn by_magic_link(&mut self, link: &str, ahead: &mut Vec<String>) -> Option<End> {
+        let target =
+            if link.ends_with("/root") { "/".to_owned() } else { proc_link(link).unwrap_or_default() };
         if !target.starts_with('/') || target.starts_with("/memfd:") || target.ends_with(" (deleted)") {
             return Some(End::NoState);
         }
@@ -313,4 +372,34 @@ impl Walk<'_> {
         ahead.extend(names(&target).into_iter().rev());
         None
     }
+}
+
+/// How a walk goes on behind a name in `/proc`.
+enum Step {
+    /// It has come to its end.
+    End(End),
+    /// With the next name.
+    On,
+    /// The name is of no process: as anywhere.
+    Beside,
+}
+
+/// Whether these names below the directory of a task are a link that leads to a file.
+fn leads_out(below: &[String]) -> bool {
+    let of_task = match below {
+        [task, _, rest @ ..] if task == "task" => rest,
+        all => all,
+    };
+    match of_task {
+        [name] => matches!(name.as_str(), "cwd" | "root" | "exe"),
+        [directory, _] => matches!(directory.as_str(), "fd" | "map_files"),
+        _ => false,
+    }
+}
+
+/// What is at a path in `/proc` that is of no process: it is known by that path.
+fn of_proc(path: String) -> End {
+    let inode = Inode::Made(path.clone());
+    let found = Found { inode, numbers: (0, 0), kind: libc::S_IFREG, links: 1, size: 0 };
+    End::Place(Spot { path, name: None, found: Some(found) })
 }

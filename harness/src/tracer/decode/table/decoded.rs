@@ -11,7 +11,7 @@ use crate::tracer::signals::To;
 /// Instead of a directory's descriptor: the current directory.
 const HERE: i32 = libc::AT_FDCWD;
 /// Families of sockets of which none is followed.
-const NETWORK: &[u32] = &[libc::AF_INET as u32, libc::AF_INET6 as u32, libc::AF_NETLINK as u32];
+const NETWORK: &[u32] = &[libc::AF_INET as u32, libc::AF_INET6 as u32];
 const NO_FOLLOW: u64 = libc::AT_SYMLINK_NOFOLLOW as u64;
 const EMPTY: u64 = libc::AT_EMPTY_PATH as u64;
 
@@ -145,7 +145,8 @@ pub(super) const ROWS: &[Row] = &[
     decoded("flock", 73, 32, |call, _| call.flock()),
     decoded("ioctl", 16, 29, |call, [a, b, c, ..]| call.device(fd(a), b as u32, c)).local_with(1, TERMINAL),
     // Sockets.
-    decoded("socket", 41, 198, |call, [a, b, ..]| call.socket(a as i32, b as i32)).local_with(0, NETWORK),
+    decoded("socket", 41, 198, |call, [a, b, c, ..]| call.socket(a as i32, b as i32, c as i32))
+        .local_with(0, NETWORK),
     decoded("bind", 49, 200, |call, [a, b, c, ..]| call.bind(fd(a), b, c)),
     decoded("listen", 50, 201, |call, [a, ..]| call.listen(fd(a))),
     decoded("connect", 42, 203, |call, [a, b, c, ..]| call.connect(fd(a), b, c)),
@@ -154,8 +155,8 @@ pub(super) const ROWS: &[Row] = &[
     decoded("shutdown", 48, 210, |call, [a, b, ..]| call.shut(fd(a), b as i32)),
     decoded("setsockopt", 54, 208, |call, [a, b, c, ..]| call.set_option(fd(a), b as i32, c as i32)),
     decoded("getsockopt", 55, 209, |call, [a, b, c, ..]| call.option(fd(a), b as i32, c as i32)),
-    decoded("sendto", 44, 206, |call, [a, _, length, d, e, f]| {
-        call.message(fd(a), Message { length, flags: d as i32, to: address_of(e, f) }, true)
+    decoded("sendto", 44, 206, |call, [a, b, length, d, e, f]| {
+        call.send(fd(a), b, Message { length, flags: d as i32, to: address_of(e, f) })
     }),
     decoded("recvfrom", 45, 207, |call, [a, _, length, d, ..]| {
         call.message(fd(a), Message { length, flags: d as i32, to: None }, false)
