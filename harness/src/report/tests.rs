@@ -288,7 +288,7 @@ fn reports_for_continuous_integration() {
           <testcase classname="cooks" name="two-agents" time="0.412"/>
           <testcase classname="cooks" name="two-agents" time="0.412"/>
           <testcase classname="cooks" name="two-agents" time="0.412">
-            <skipped message="inconclusive: 34 executions of a search that was not finished"/>
+            <skipped message="inconclusive: no anomaly found, but the search stopped at --time-limit; 34 executions of a search that was not finished"/>
           </testcase>
           <testcase classname="cooks" name="gone" time="0.000">
             <error message="`--setup` fails"/>

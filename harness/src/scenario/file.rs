@@ -298,7 +298,7 @@ blocked = 4
             (
                 format!("\nwhatever = 3\n{process}"),
                 "s.toml:2: unknown key `whatever`; there are: name, summary, dir, \
-                root, setup, canon, ignore, unordered, check, final, aborts, strategy, seed, depth, preemptions, max-executions, \
+                root, setup, canon, ignore, unordered, check, final, aborts, accept, strategy, seed, depth, preemptions, max-executions, \
                 time-limit, cpu-limit, max-steps, all, equivalence, threads, verify, process, expect",
             ),
             (
