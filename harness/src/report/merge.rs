@@ -384,7 +384,6 @@ fn basis(parts: &[Part]) -> Result<Basis, BadAccept> {
             .map(|_| "in one of the shards (see its result)".to_owned()),
         why: parts.iter().find_map(|part| part.why.clone()),
         remarks: remarks.into_iter().cloned().collect(),
-        ..Basis::default()
     })
 }
 

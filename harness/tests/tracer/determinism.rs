@@ -4,11 +4,10 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant, SystemTime};
 
-use cooks_harness::backend::Backend;
 use cooks_harness::model::Tree;
 use cooks_harness::tracer::Program;
 
-use crate::support::{InTurn, execution, files, in_turn, printed, process, python, shell, tracer};
+use crate::support::{InTurn, execution, files, in_turn, printed, process, python, shell, tracer, uncovered};
 
 fn workspace() -> Tree {
     files(&[("b", "two\n"), ("a", "one\n"), ("c", "three\n"), ("log", "")])
@@ -26,7 +25,7 @@ fn repeats(what: &str, programs: &[Program]) -> Vec<String> {
     }
     let other = serde_json::to_string(&in_turn(programs, workspace())).expect("it can be saved");
     assert_eq!(other, recorded, "{what}, in another tracer");
-    assert_eq!(one.not_covered(), [], "{what}");
+    assert_eq!(uncovered(&one), [""; 0], "{what}");
     (0..programs.len()).map(|process| printed(&first, process).to_owned()).collect()
 }
 
@@ -158,7 +157,7 @@ fn closures_see_the_same_time_and_numbers() {
     for _ in 0..5 {
         assert_eq!(execution(&mut tracer, &mut InTurn), first);
     }
-    assert_eq!(tracer.not_covered(), []);
+    assert_eq!(uncovered(&tracer), [""; 0]);
 }
 
 /// Several threads of a closure take the same turns, whatever they do to each other.

@@ -80,7 +80,7 @@ fn who_waits_for_room_in_a_connection_is_told_of() {
     };
     let at: Vec<_> = waiting.iter().map(|at| (at.process.0, at.holders.clone())).collect();
     assert_eq!(at, [(0, vec![ProcessId(1)]), (1, vec![ProcessId(0)])]);
-    assert!(tracer.not_covered().is_empty(), "{:?}", tracer.not_covered());
+    assert!(uncovered(&tracer).is_empty(), "{:?}", tracer.not_covered());
 }
 
 /// Who does not wait is told that it is full, or is not, as it comes.
