@@ -1,7 +1,7 @@
 //! Text of strangers made visible: a tested program chooses the names of files, what it prints and what it says about errors, and
 //! none of that may steer a terminal, forge a line of a report, or give commands to a build server.
 //!
-//! A fragment ([`line`]) is made visible when it is laid out; a whole page ([`page`]) once more before it is written, so that text that
+//! A fragment ([`line()`]) is made visible when it is laid out; a whole page (`page`) once more before it is written, so that text that
 //! came there another way is made visible as well. To make text visible twice is the same as once.
 
 use std::borrow::Cow;
@@ -19,7 +19,7 @@ pub fn line(text: &str) -> Cow<'_, str> {
     escaped(text, |_| false)
 }
 
-/// Text of several lines: as [`line`], but line ends stay.
+/// Text of several lines: as [`line()`], but line ends stay.
 #[must_use]
 pub fn lines(text: &str) -> Cow<'_, str> {
     let text = escaped(text, |c| c == '\n');
