@@ -147,7 +147,7 @@ fn suite_in(name: &str) -> Result<Vec<PathBuf>, Failure> {
     Ok(below)
 }
 
-/// Whether a name is one of the catalogue, or a folder: a mistake in typing is told before anything runs.
+/// Refuses a name that is neither in the catalogue nor a folder, before anything runs.
 fn is_there(name: &str) -> Result<(), Failure> {
     if cooks_scenarios::find(name).is_some() || Path::new(name).is_dir() {
         return Ok(());

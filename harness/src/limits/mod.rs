@@ -210,7 +210,7 @@ impl Limits {
         self.check()
     }
 
-    /// The same for who waits: it does not count as an event.
+    /// Checks the limits while something waits. This does not count as an event.
     ///
     /// # Errors
     /// If the work is to end.

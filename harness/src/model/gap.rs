@@ -69,7 +69,7 @@ kinds! {
         "A Unix socket is used in a way that cooks does not follow; the order of some messages is not explored."
         "Use a named stream or datagram socket in the workspace with its usual options."
     FileWatch "file-watch"
-        "A process waits for changes of files (inotify, leases); when it is told of them is not explored."
+        "A process watches files (inotify, leases); cooks does not explore the moments at which the kernel reports a change."
         "Let the process poll the file."
     OtherProcess "other-process"
         "A process reads the state or memory of another one; when it does so is not explored."

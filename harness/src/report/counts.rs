@@ -25,7 +25,7 @@ pub(super) fn verdict(report: &Report, kinds: &[String]) -> String {
             )
         }
         Verdict::Clean if report.basis.nothing_compared => format!(
-            "{word}{expected}, but nothing is compared: all that {who} change and print is left out of the outcome (--ignore, --canon){}",
+            "{word}{expected}, but nothing is compared: --ignore or --canon leave out everything that {who} change or print{}",
             claim(report)
         ),
         Verdict::Clean => {

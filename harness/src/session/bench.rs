@@ -50,7 +50,7 @@ impl Bench for OfTheSearch<'_> {
 
     fn execute(&mut self, chooser: &mut dyn Chooser, detail: Detail) -> Result<Execution, SessionError> {
         let execution = self.tracer.execute(chooser, detail);
-        // What ended the search is told by what was not covered.
+        // An unknown call ends the search; its gap is the reason that the report gives.
         self.before.extend(execution.as_ref().err().and_then(TraceError::sighting));
         Ok(execution?)
     }

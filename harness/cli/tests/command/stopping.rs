@@ -66,7 +66,7 @@ fn assert_nothing_left(what: &str, marker: &str, place: &Place, mounts_before: &
     wait_for(&format!("the end of all processes of: {what}: {:?}", processes(marker)), || {
         processes(marker).is_empty().then_some(())
     });
-    // Before processes on an overlay run, the folder for witnesses is made; who is killed cannot remove it.
+    // With --root overlay, cooks makes the folder for witnesses first. If cooks is killed, it cannot remove that folder.
     let _ = std::fs::remove_dir(place.path("cooks-output"));
     assert_eq!(place.names().len(), 0, "{what}");
     assert_eq!(mounts(), mounts_before, "{what}");
