@@ -16,6 +16,7 @@ use crate::oracle::{Order, SerialRun};
 use crate::report::Basis;
 use crate::tracer::Lookup;
 use crate::verdict::{Accept, Coverage, SerialFailure};
+use crate::witness::Divergence;
 
 /// How many bytes of a standard error are kept of a process that fails.
 const MOST_SAID: usize = 64 << 10;
@@ -124,13 +125,13 @@ impl Session<'_> {
         self.tracer.record_lookups(false);
         let (_, again) = again?;
         let differs = super::evidence::difference(&first.execution, &again, self.serial.rules());
-        let path = differing(&first.lookups, &lookups);
+        let parted = parted(&first.lookups, &lookups);
         let order = first.order.clone();
         self.known_serial.first = Some(first);
-        match (path, differs) {
+        match (parted, differs) {
             // A file that is replaced unread, such as a log, may well be another one each time.
-            (Some((_, path)), None) if !self.is_seen_from_earlier(&path) => Ok(()),
-            (Some((process, path)), _) => {
+            (Some(Parted::Found(_, path)), None) if !self.is_seen_from_earlier(&path) => Ok(()),
+            (Some(Parted::Found(process, path)), _) => {
                 self.keep_serial_again(&order, again)?;
                 self.known_serial.differing.insert(Gap {
                     kind: GapKind::PersistentEffect,
@@ -142,7 +143,13 @@ impl Session<'_> {
                 });
                 Ok(())
             }
-            (None, Some(divergence)) => Err(SessionError::Divergence(Box::new(divergence))),
+            (_, Some(divergence)) => Err(SessionError::Divergence(Box::new(divergence))),
+            (Some(Parted::Path(process, [expected, actual])), None) => {
+                let what = format!(
+                    "the path outside the workspace that {process} looks up (--root overlay may help)"
+                );
+                Err(SessionError::Divergence(Box::new(Divergence { step: None, what, expected, actual })))
+            }
             (None, None) => Ok(()),
         }
     }
@@ -310,14 +317,24 @@ impl Session<'_> {
     }
 }
 
-/// The first path that led elsewhere, or to a file of another size, in the second of two runs, and whose look-up it was.
-fn differing(first: &[Vec<Lookup>], second: &[Vec<Lookup>]) -> Option<(ProcessId, String)> {
+/// Where the look-ups of two runs part.
+enum Parted {
+    /// A process looked up the same path, and found something else there.
+    Found(ProcessId, String),
+    /// A process looked up another path, or none any more: in the first run and in the second.
+    Path(ProcessId, [String; 2]),
+}
+
+/// Where the look-ups of a process first part in two runs, if they do.
+fn parted(first: &[Vec<Lookup>], second: &[Vec<Lookup>]) -> Option<Parted> {
     let of = |(process, (first, second)): (usize, (&Vec<Lookup>, &Vec<Lookup>))| {
+        let process = ProcessId(process);
         let most = first.len().max(second.len());
         let at = (0..most).find(|at| first.get(*at) != second.get(*at))?;
-        // Where another path is looked up, something else has differed before.
-        let (one, other) = (first.get(at)?, second.get(at)?);
-        (one.path == other.path).then(|| (ProcessId(process), one.path.clone()))
+        let path =
+            |of: &[Lookup]| of.get(at).map_or_else(|| "no further path".to_owned(), |it| it.path.clone());
+        let [one, other] = [path(first), path(second)];
+        Some(if one == other { Parted::Found(process, one) } else { Parted::Path(process, [one, other]) })
     };
     first.iter().zip(second).enumerate().find_map(of)
 }
