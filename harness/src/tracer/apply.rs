@@ -12,6 +12,7 @@ use super::chance::EPOCH;
 use super::decode::{Action, Held};
 use super::execution::Running;
 use super::files::{Description, Descriptor, What};
+use super::mappings::Meeting;
 use super::messages::become_socket;
 use super::sockets::{Socket, Stage};
 use super::streams::End;
@@ -20,7 +21,7 @@ use super::told;
 use super::tracee::{Registers, Resume, Stop, Waited};
 use crate::backend::Detail;
 use crate::model::{
-    Access, AccessKind, CallResult, Does, Event, GapKind, Location, ObjectId, Operation, Payload, ProcessId,
+    AccessKind, CallResult, Does, Event, GapKind, Location, ObjectId, Operation, Payload, ProcessId,
     Sighting, Way,
 };
 
@@ -227,7 +228,11 @@ impl Running<'_> {
         }
         for access in operation.iter().flat_map(|operation| &operation.accesses) {
             let path = operation.and_then(|operation| operation.call.path.as_deref());
-            self.note_change_of_mapped(name.process, path, access);
+            if let Location::Data { object, .. } = access.location {
+                let writes = access.kind == AccessKind::Write;
+                let met = self.world.mappings.touch(object, name.process, writes);
+                self.note_mapping(name.process, path, met);
+            }
         }
         // Closing frees the descriptor even where it tells of an error.
         if let Action::Close(numbers) = action {
@@ -339,8 +344,10 @@ impl Running<'_> {
                 self.world.objects.set_time(*object, time.unwrap_or(EPOCH + now));
             }
             Action::Space(buffer) => self.task(name)?.tracee.write(buffer + 16, &told::space())?,
-            Action::Map(object) => {
-                self.world.mapped.entry(*object).or_default().insert(name.process);
+            Action::Map { object, writable } => {
+                let met = self.world.mappings.map(*object, name.process, *writable);
+                let path = operation.and_then(|operation| operation.call.path.as_deref());
+                self.note_mapping(name.process, path, met);
             }
             Action::OwnDescriptors { numbers, closes } => self.own_descriptors(name, numbers, *closes)?,
             Action::Note { done, .. } => self.world.not_covered.extend(done.iter().cloned()),
@@ -434,17 +441,15 @@ impl Running<'_> {
         Ok(())
     }
 
-    /// A change of a file that another process has mapped may show in that mapping.
-    fn note_change_of_mapped(&mut self, process: usize, path: Option<&str>, access: &Access) {
-        let Access { location: Location::Data { object, .. }, kind: AccessKind::Write } = access else {
-            return;
-        };
-        let mapped = self.world.mapped.get(object);
-        if mapped.is_some_and(|by| by.iter().any(|other| *other != process)) {
-            let what = "reads through a mapping of a file that another process changes";
-            let what = Sighting::new(GapKind::SharedMemory, ProcessId(process), what);
-            let path = path.map(|path| what.clone().about(path));
-            self.world.not_covered.insert(path.unwrap_or(what));
+    /// Takes note that a process and another one meet at a file that one of them has mapped.
+    fn note_mapping(&mut self, process: usize, path: Option<&str>, met: Option<(Meeting, usize)>) {
+        let Some((meeting, other)) = met else { return };
+        for who in [process, other] {
+            let what = Sighting::new(GapKind::SharedMemory, ProcessId(who), meeting.words());
+            self.world.not_covered.insert(match path {
+                Some(path) => what.about(path),
+                None => what,
+            });
         }
     }
 

@@ -65,7 +65,8 @@ impl Running<'_> {
         let (tasks, clock, busy) = (checkpoint.tasks, checkpoint.clock, checkpoint.busy);
         let mapped: Vec<ObjectId> = checkpoint.prefix.mapped().collect();
         for object in mapped {
-            self.world.mapped.entry(object).or_default().insert(process);
+            // A process that maps a file to write it is not copied.
+            self.world.mappings.map(object, process, false);
         }
         let state = &mut self.processes[process];
         (state.looked, state.tasks, state.clock, state.busy) = (None, tasks, clock, busy);
@@ -154,10 +155,7 @@ impl Running<'_> {
             return Ok(());
         }
         let name = Name { process, way: Vec::new() };
-        // A copy would have the mapping of a file of this execution. What is outside of the workspace stays from one to the next.
-        let mut mapped = self.world.mapped.iter().filter(|(object, _)| !object.was_outside());
-        let maps = mapped.any(|(_, by)| by.contains(&process));
-        let alone = self.of(process).count() == 1 && !maps;
+        let alone = self.of(process).count() == 1 && !self.world.mappings.prevent_a_copy(process);
         let Some(task) = self.tasks.get(&name).filter(|_| alone) else { return Ok(()) };
         let state = &self.processes[process];
         let looked = state.recorder.as_ref().map_or(0, |recorder| recorder.prefix.looks.len());

@@ -30,6 +30,7 @@ mod known;
 mod laid;
 mod listing;
 mod locks;
+mod mappings;
 mod messages;
 mod needs;
 mod objects;
@@ -82,6 +83,7 @@ pub use self::free::{Free, Start};
 use self::known::Known;
 use self::laid::{Changes, Laid, Survey};
 use self::locks::Locks;
+use self::mappings::Mappings;
 use self::messages::{most_bytes, most_datagrams};
 pub use self::needs::{Need, State, needs};
 use self::outside::Outside;
@@ -364,7 +366,7 @@ impl Tracer {
             locks,
             streams: Streams::new(most_datagrams(), most_bytes()),
             changes,
-            mapped: BTreeMap::new(),
+            mappings: Mappings::default(),
             timers: Timers::default(),
             unready: Vec::new(),
             not_covered: BTreeSet::new(),

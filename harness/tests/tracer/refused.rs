@@ -59,10 +59,9 @@ fn ran(lines: &str) -> Tracer {
 #[test]
 fn what_is_not_seen_is_named() {
     for (lines, named) in [
-        (
-            "import mmap; mmap.mmap(os.open('f', os.O_RDWR), 0)[0]",
-            &["writes through a shared mapping: f"][..],
-        ),
+        // The other process does not use that file.
+        ("import mmap; mmap.mmap(os.open('f', os.O_RDWR), 0)[0] = 1; open('f').read()", &[][..]),
+        ("import mmap; os.fork(); mmap.mmap(os.open('f', os.O_RDWR), 0)[0] = 1", &[]),
         (
             "import mmap; mmap.mmap(os.open('f', os.O_RDONLY), 0, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ)",
             &[],
@@ -218,8 +217,39 @@ fn a_mapping_that_another_process_changes_is_named() {
     let writes = python("import os; f = os.open('f', os.O_WRONLY); os.pwrite(f, b'x', 0)");
     let mut tracer = tracer(&[maps, writes], files(&[("f", "text"), ("g", "")]));
     execution(&mut tracer, &mut OneAfterTheOther);
-    let named = ["reads through a mapping of a file that another process changes: f"];
-    assert_eq!(uncovered(&tracer), named);
+    assert_eq!(
+        met(&tracer),
+        [0, 1].map(|process| (
+            process,
+            "reads through a mapping of a file that another process changes: f".into()
+        ))
+    );
+}
+
+/// Which process met another one at a mapping, and how.
+fn met(tracer: &Tracer) -> Vec<(usize, String)> {
+    let sightings = tracer.not_covered();
+    assert!(sightings.iter().all(|of| of.kind == GapKind::SharedMemory && of.reach == Reach::Always));
+    sightings.iter().map(|of| (of.process.0, sentence(of))).collect()
+}
+
+#[test]
+fn a_mapping_to_write_of_a_file_that_another_process_uses_is_named_whichever_comes_first() {
+    // The mapping is shared, of a descriptor that may write: mprotect can make it writable later.
+    let maps = "import mmap, os; f = os.open('f', os.O_RDWR); mmap.mmap(f, 0, prot=mmap.PROT_READ)";
+    let reads = "open('f').read()";
+    for (programs, uses) in [
+        ([maps, reads], true),
+        ([reads, maps], true),
+        ([maps, maps], true),
+        ([maps, "open('g').read()"], false),
+    ] {
+        let mut tracer = tracer(&programs.map(python), files(&[("f", "text"), ("g", "text")]));
+        execution(&mut tracer, &mut OneAfterTheOther);
+        let named = "a file that one process maps to write it, and another one uses: f".to_owned();
+        let expected = if uses { vec![(0, named.clone()), (1, named)] } else { Vec::new() };
+        assert_eq!(met(&tracer), expected, "{programs:?}");
+    }
 }
 
 #[test]

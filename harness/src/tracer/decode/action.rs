@@ -257,8 +257,13 @@ pub enum Action {
     },
     /// What was told of the free space of the workspace, at this address, is to be the same everywhere.
     Space(u64),
-    /// An object is mapped into memory.
-    Map(ObjectId),
+    /// A file is mapped into memory.
+    Map {
+        /// Which.
+        object: ObjectId,
+        /// Whether the mapping may write it.
+        writable: bool,
+    },
     /// The descriptors are no longer shared with other tasks, and then these are closed, or are to be closed by exec.
     OwnDescriptors {
         /// Which.

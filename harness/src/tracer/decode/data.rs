@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::names::whole;
 use super::undecided::{Early, Meant};
 use super::{Action, Decision, Decoder, Held, descriptor};
-use crate::model::{Access, GapKind, Location, ObjectId};
+use crate::model::{Access, Location, ObjectId};
 use crate::tracer::files::{Description, What};
 use crate::tracer::input::is_nonblocking;
 
@@ -150,15 +150,14 @@ impl Decoder<'_> {
         }
     }
 
-    /// A mapping of a file: a read of its content. What is read and written through it later is not seen.
+    /// A mapping of a file: a read of its content. `cooks` does not see what is read and written through it later.
     pub(super) fn map(&mut self, protection: u64, flags: u64, number: i32) -> Meant {
         let (description, object) = self.description(number)?;
         let private = flags as i32 & libc::MAP_TYPE == libc::MAP_PRIVATE;
-        if !private && (protection as i32 & libc::PROT_WRITE != 0 || description.writable()) {
-            self.note_of(GapKind::SharedMemory, description.path(), "writes through a shared mapping");
-        }
+        let writable = !private && (protection as i32 & libc::PROT_WRITE != 0 || description.writable());
         let accesses = vec![Access::read(whole(object))];
-        Ok(self.hold(Some(description.path().to_owned()), String::new(), accesses, Action::Map(object)))
+        let action = Action::Map { object, writable };
+        Ok(self.hold(Some(description.path().to_owned()), String::new(), accesses, action))
     }
 
     /// A copy by the kernel of at most `length` bytes from one descriptor to another; each with where the offset is that is

@@ -34,6 +34,7 @@ use super::footprint::Recorder;
 use super::input::Feed;
 use super::laid::Changes;
 use super::locks::Locks;
+use super::mappings::Mappings;
 use super::objects::Objects;
 use super::paths::{Found, Paths, Place, Resolved, Spot, Way, proc_link};
 use super::sandbox::WORKSPACE;
@@ -41,7 +42,7 @@ use super::streams::Streams;
 use super::timers::Timers;
 use super::tracee::{Registers, Tracee};
 use super::units::MARK;
-use crate::model::{Access, Begins, Call, GapKind, ObjectId, Operation, ProcessId, Sighting};
+use crate::model::{Access, Begins, Call, GapKind, Operation, ProcessId, Sighting};
 use nix::unistd::Pid;
 
 /// What to do at the entry of a call.
@@ -123,8 +124,8 @@ pub struct World {
     pub unready: Vec<u32>,
     /// What processes did that was not scheduled, or could not be decided.
     pub not_covered: BTreeSet<Sighting>,
-    /// Which objects have been mapped, by the processes in these places.
-    pub mapped: BTreeMap<ObjectId, BTreeSet<usize>>,
+    /// Which files are mapped, and who uses them.
+    pub mappings: Mappings,
     /// Whether a signal was sent that may take a task out of its wait for a lock, since this was last asked.
     pub interrupts: bool,
     /// Whether the order of tasks is for the strategy to choose.
