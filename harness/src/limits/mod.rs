@@ -39,12 +39,10 @@ pub enum Phase {
     Check,
     /// A witness is written.
     Writing,
-    /// The report is printed.
-    Printing,
 }
 
 /// All phases, in the order of their numbers.
-pub const PHASES: [Phase; 10] = [
+pub const PHASES: [Phase; 9] = [
     Phase::Setup,
     Phase::Serial,
     Phase::Search,
@@ -54,7 +52,6 @@ pub const PHASES: [Phase; 10] = [
     Phase::Canon,
     Phase::Check,
     Phase::Writing,
-    Phase::Printing,
 ];
 
 /// Why work ends before its end.

@@ -4,10 +4,13 @@ mod people;
 mod real;
 mod shapes;
 
+use std::io::{self, Write};
+
 use expect_test::{Expect, expect};
 
 use super::{
     Basis, Broken, End, Finding, Ran, Report, Style, Suite, github, human, json, json_of_suite, junit, table,
+    verdict,
 };
 use crate::model::{Execution, Kind, Tree, Verdict};
 use crate::oracle::testing::{Script, serial_of_two, tree};
@@ -257,6 +260,49 @@ fn several_scenarios_are_held_to_what_is_expected() {
         as_expected.contains("\nnot as expected: the verdict is anomaly, expected clean\n"),
         "{as_expected}"
     );
+}
+
+/// A disk with room for so many bytes.
+struct Disk(usize);
+
+impl Write for Disk {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = bytes.len().min(self.0);
+        self.0 -= written;
+        if written == 0 && !bytes.is_empty() { Err(io::ErrorKind::StorageFull.into()) } else { Ok(written) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_disk_that_is_full_at_any_byte_of_a_report_is_an_error_in_each_format() {
+    let found = lost_update();
+    let broken = Broken { scenario: "gone".into(), error: "`--setup` fails".into(), code: 2 };
+    let suite = Suite { results: vec![Ok(found.clone()), Err(broken)], ..Suite::default() };
+    let style = Style::default();
+    type Format<'a> = (&'a str, &'a dyn Fn(&mut dyn Write) -> io::Result<()>);
+    let formats: [Format<'_>; 7] = [
+        ("human", &|out| human(&found, &style, out)),
+        ("verdict", &|out| verdict(&found, &style, out)),
+        ("json", &|out| json(&found, out)),
+        ("json of a suite", &|out| json_of_suite(&suite, out)),
+        ("junit", &|out| junit(&suite.ran(), out)),
+        ("github", &|out| github(&suite.ran(), out)),
+        ("table", &|out| table(&suite, &style, out)),
+    ];
+    for (name, write) in formats {
+        let mut whole = Vec::new();
+        write(&mut whole).expect("memory has room");
+        assert!(!whole.is_empty(), "{name}");
+        for room in 0..whole.len() {
+            let error = write(&mut Disk(room)).map_err(|error| error.kind());
+            assert_eq!(error, Err(io::ErrorKind::StorageFull), "{name}, with room for {room} bytes");
+        }
+        write(&mut Disk(whole.len())).expect("there is room for all");
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use super::evidence::{Again, REPLAYS};
 use super::{Session, SessionError, identity};
-use crate::limits::Phase;
+use crate::limits::{Phase, Reached};
 use crate::model::{Anomaly, CriticalStep, Ending, Execution, Said};
 use crate::oracle::{Case, CheckRun, judge};
 use crate::report::Finding;
@@ -90,10 +90,11 @@ impl Session<'_> {
         if !self.known.insert(identity(&anomaly)) {
             return limit.map_or(Ok(()), Err);
         }
-        self.keep(&evidence, &anomaly, &[], 1);
+        let kept = self.keep(&evidence, &anomaly, &[], 1);
         if let Some(limit) = limit {
             return Err(limit);
         }
+        kept?;
         let improved = self.improve(evidence, &anomaly);
         let diverges = matches!(
             improved,
@@ -110,7 +111,7 @@ impl Session<'_> {
         if let Ending::Endless(_) = evidence.execution.ending {
             // Each run costs much processor time, and was one of the three already.
             let evidence = self.gather_evidence(&evidence.execution, REPLAYS - 1)?;
-            self.replace(&evidence, anomaly, &[]);
+            self.replace(&evidence, anomaly, &[])?;
             return Ok(true);
         }
         let simpler = {
@@ -125,10 +126,10 @@ impl Session<'_> {
         if earlier.iter().any(|finding| identity(&finding.anomaly) == identity(&anomaly)) {
             return Ok(false);
         }
-        self.replace(&evidence, &anomaly, &[]);
+        self.replace(&evidence, &anomaly, &[])?;
         let _shrink = self.limits.during(Phase::Shrink);
         let critical = self.critical(&evidence.execution, &anomaly)?;
-        self.replace(&evidence, &anomaly, &critical);
+        self.replace(&evidence, &anomaly, &critical)?;
         Ok(true)
     }
 
@@ -156,12 +157,26 @@ impl Session<'_> {
             };
             let stderr = Said::default();
             let evidence = Again { execution: execution.clone(), check: check.cloned(), recording, stderr };
-            self.keep(&evidence, &anomaly, &[], 0);
+            self.put(&evidence, &anomaly, &[], 0);
         }
         Err(limit)
     }
 
-    fn keep(&mut self, evidence: &Again, anomaly: &Anomaly, critical: &[CriticalStep], replayed: u32) {
+    /// Keeps an anomaly, also if the work is to end now: then that is the error.
+    fn keep(
+        &mut self,
+        evidence: &Again,
+        anomaly: &Anomaly,
+        critical: &[CriticalStep],
+        replayed: u32,
+    ) -> Result<(), Reached> {
+        let _writing = self.limits.during(Phase::Writing);
+        let ended = self.limits.event();
+        self.put(evidence, anomaly, critical, replayed);
+        ended
+    }
+
+    fn put(&mut self, evidence: &Again, anomaly: &Anomaly, critical: &[CriticalStep], replayed: u32) {
         let witness = self.witness(evidence, anomaly, critical);
         let mut finding = Finding {
             anomaly: anomaly.clone(),
@@ -180,10 +195,15 @@ impl Session<'_> {
     }
 
     /// Keeps what was run again three times in place of what was kept last.
-    fn replace(&mut self, evidence: &Again, anomaly: &Anomaly, critical: &[CriticalStep]) {
+    fn replace(
+        &mut self,
+        evidence: &Again,
+        anomaly: &Anomaly,
+        critical: &[CriticalStep],
+    ) -> Result<(), Reached> {
         self.findings.pop();
         self.witnesses.pop();
-        self.keep(evidence, anomaly, critical, REPLAYS);
+        self.keep(evidence, anomaly, critical, REPLAYS)
     }
 
     fn withdraw(&mut self) {

@@ -12,7 +12,6 @@ use super::chance::EPOCH;
 use super::decode::{Action, Held};
 use super::execution::Running;
 use super::files::{Description, Descriptor, What};
-use super::mappings::Meeting;
 use super::messages::become_socket;
 use super::sockets::{Socket, Stage};
 use super::streams::End;
@@ -21,8 +20,7 @@ use super::told;
 use super::tracee::{Registers, Resume, Stop, Waited};
 use crate::backend::Detail;
 use crate::model::{
-    AccessKind, CallResult, Does, Event, GapKind, Location, ObjectId, Operation, Payload, ProcessId,
-    Sighting, Way,
+    AccessKind, CallResult, Does, Event, Location, ObjectId, Operation, Payload, ProcessId, Way,
 };
 
 impl Running<'_> {
@@ -220,19 +218,8 @@ impl Running<'_> {
     ) -> Result<(), TraceError> {
         self.settle_footprint(name, result);
         let now = self.processes[name.process].clock;
-        let number = self.number(name.process);
-        for access in operation.iter().flat_map(|operation| &operation.accesses) {
-            if let (Location::Status(object), true) = (&access.location, access.kind != AccessKind::Read) {
-                self.world.objects.touch(*object, now, name.process, number);
-            }
-        }
-        for access in operation.iter().flat_map(|operation| &operation.accesses) {
-            let path = operation.and_then(|operation| operation.call.path.as_deref());
-            if let Location::Data { object, .. } = access.location {
-                let writes = access.kind == AccessKind::Write;
-                let met = self.world.mappings.touch(object, name.process, writes);
-                self.note_mapping(name.process, path, met);
-            }
+        if let Some(operation) = operation {
+            self.note_accesses(name, operation);
         }
         // Closing frees the descriptor even where it tells of an error.
         if let Action::Close(numbers) = action {
@@ -347,7 +334,7 @@ impl Running<'_> {
             Action::Map { object, writable } => {
                 let met = self.world.mappings.map(*object, name.process, *writable);
                 let path = operation.and_then(|operation| operation.call.path.as_deref());
-                self.note_mapping(name.process, path, met);
+                self.note_meeting(name.process, path, met);
             }
             Action::OwnDescriptors { numbers, closes } => self.own_descriptors(name, numbers, *closes)?,
             Action::Note { done, .. } => self.world.not_covered.extend(done.iter().cloned()),
@@ -373,6 +360,26 @@ impl Running<'_> {
             | Action::Mark => {}
         }
         Ok(())
+    }
+
+    /// Takes note of what an operation does with files: their times, and who meets whom at a mapping.
+    fn note_accesses(&mut self, name: &Name, operation: &Operation) {
+        let (now, number) = (self.processes[name.process].clock, self.number(name.process));
+        for access in &operation.accesses {
+            let writes = access.kind != AccessKind::Read;
+            let met = match access.location {
+                Location::Status(object) => {
+                    if writes {
+                        self.world.objects.touch(object, now, name.process, number);
+                    }
+                    // Who writes through a mapping changes the times of the file.
+                    self.world.mappings.touch(object, name.process, false)
+                }
+                Location::Data { object, .. } => self.world.mappings.touch(object, name.process, writes),
+                _ => None,
+            };
+            self.note_meeting(name.process, operation.call.path.as_deref(), met);
+        }
     }
 
     fn apply_failure(&mut self, action: &Action, result: i64) -> Result<(), TraceError> {
@@ -439,18 +446,6 @@ impl Running<'_> {
             table.set(to, Descriptor { description, close_on_exec });
         }
         Ok(())
-    }
-
-    /// Takes note that a process and another one meet at a file that one of them has mapped.
-    fn note_mapping(&mut self, process: usize, path: Option<&str>, met: Option<(Meeting, usize)>) {
-        let Some((meeting, other)) = met else { return };
-        for who in [process, other] {
-            let what = Sighting::new(GapKind::SharedMemory, ProcessId(who), meeting.words());
-            self.world.not_covered.insert(match path {
-                Some(path) => what.about(path),
-                None => what,
-            });
-        }
     }
 
     fn own_descriptors(&mut self, name: &Name, numbers: &[i32], closes: bool) -> Result<(), TraceError> {

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::ObjectId;
+use super::execution::Running;
+use crate::model::{GapKind, ObjectId, ProcessId, Sighting};
 
 /// How processes meet at a file that one of them has mapped.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -67,6 +68,20 @@ impl Mappings {
         let shared =
             |object: &ObjectId, uses: &Uses| !object.was_outside() || uses.writable.contains(&process);
         self.0.iter().any(|(object, uses)| uses.mapped.contains(&process) && shared(object, uses))
+    }
+}
+
+impl Running<'_> {
+    /// Takes note that a process and another one meet at a file that one of them has mapped.
+    pub(super) fn note_meeting(&mut self, process: usize, path: Option<&str>, met: Option<(Meeting, usize)>) {
+        let Some((meeting, other)) = met else { return };
+        for who in [process, other] {
+            let what = Sighting::new(GapKind::SharedMemory, ProcessId(who), meeting.words());
+            self.world.not_covered.insert(match path {
+                Some(path) => what.about(path),
+                None => what,
+            });
+        }
     }
 }
 

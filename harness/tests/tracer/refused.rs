@@ -238,10 +238,12 @@ fn a_mapping_to_write_of_a_file_that_another_process_uses_is_named_whichever_com
     // The mapping is shared, of a descriptor that may write: mprotect can make it writable later.
     let maps = "import mmap, os; f = os.open('f', os.O_RDWR); mmap.mmap(f, 0, prot=mmap.PROT_READ)";
     let reads = "open('f').read()";
+    let looks = "import os; print(os.stat('f').st_mtime_ns)";
     for (programs, uses) in [
         ([maps, reads], true),
         ([reads, maps], true),
         ([maps, maps], true),
+        ([maps, looks], true),
         ([maps, "open('g').read()"], false),
     ] {
         let mut tracer = tracer(&programs.map(python), files(&[("f", "text"), ("g", "text")]));
