@@ -4,14 +4,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use cooks_harness::model::{self, Tree, Verdict};
+use cooks_harness::model::{self, Tree};
 use cooks_harness::oracle;
-use cooks_harness::report::Report;
 use cooks_harness::scenario::{self, Process, Program, Scenario, StrategyName};
-use cooks_harness::verdict::Because;
 
 use crate::args::{Aborts, Equivalence, Explore, Root, Setting, Strategy, Threads};
-use crate::failure::{ANOMALY, CLEAN, Failure, INCONCLUSIVE, INTERNAL};
+use crate::failure::Failure;
 use crate::processes::{Given, Processes};
 use crate::{input, output};
 
@@ -24,7 +22,7 @@ pub fn explore(args: &Explore, stop: &Arc<AtomicBool>) -> Result<u8, Failure> {
     input::share(&mut job, args.shard, &args.share)?;
     let report = output::explored(&job, &args.output, stop)?;
     output::print(&report, &args.output)?;
-    Ok(code(&report))
+    Ok(report.code())
 }
 
 /// Refuses less than two processes.
@@ -39,17 +37,6 @@ pub fn are_several(processes: &Processes) -> Result<(), Failure> {
 /// What the workspace begins with.
 pub fn tree(setting: &Setting) -> Result<Tree, Failure> {
     setting.dir.as_deref().map_or_else(|| Ok(Tree::new()), input::tree)
-}
-
-/// The exit code of a report.
-pub fn code(report: &Report) -> u8 {
-    let failed = |because: &Because| matches!(because, Because::SelfCheck(_));
-    match report.verdict() {
-        _ if report.conclusion.because().iter().any(failed) => INTERNAL,
-        Verdict::Clean => CLEAN,
-        Verdict::Anomaly => ANOMALY,
-        Verdict::Inconclusive => INCONCLUSIVE,
-    }
 }
 
 fn refuse_what_is_not_built(args: &Explore) -> Result<(), Failure> {

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use cooks_harness::{bounded, report};
 
 use crate::args::{Merge, Output};
-use crate::explore::code;
 use crate::failure::Failure;
 use crate::output;
 
@@ -23,7 +22,7 @@ pub fn merge(args: &Merge) -> Result<u8, Failure> {
     if let ([Ok(report)], [_]) = (suite.results.as_slice(), suite.names.as_slice()) {
         output::print(report, &output)?;
         if report.expectation().is_none() {
-            return Ok(code(report));
+            return Ok(report.code());
         }
     } else {
         output::print_suite(&suite, false, &output)?;

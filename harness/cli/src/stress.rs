@@ -10,7 +10,7 @@ use cooks_harness::report::End;
 use cooks_harness::session;
 
 use crate::args::{Output, Stress};
-use crate::explore::{are_several, code, drawn, of_setting, time_limit, tree};
+use crate::explore::{are_several, drawn, of_setting, time_limit, tree};
 use crate::failure::Failure;
 use crate::progress::Runs;
 use crate::run::find;
@@ -49,5 +49,5 @@ pub fn stress(args: &Stress, stop: &Arc<AtomicBool>) -> Result<u8, Failure> {
     }
     let output = Output { format: args.format, output: PathBuf::new(), quiet: args.quiet };
     output::print(&report, &output)?;
-    Ok(code(&report))
+    Ok(report.code())
 }

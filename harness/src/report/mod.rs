@@ -25,7 +25,7 @@ use serde::Serialize;
 pub use crate::model::End;
 use crate::model::{Anomaly, CriticalStep, Ending, Execution, Gap, Kind, Outcome, ProcessId, Said, Verdict};
 use crate::scenario::{Equivalence, Expect};
-use crate::verdict::{Conclusion, Coverage, Facts, SerialFailure, sentence};
+use crate::verdict::{Because, Conclusion, Coverage, Facts, SerialFailure, sentence};
 
 pub use ci::{github, junit};
 pub use expected::differences;
@@ -36,6 +36,9 @@ pub use json::{json, json_of_suite};
 pub use layout::Style;
 pub use merge::{MergeError, merge};
 pub use suite::{Broken, Ran, Suite, table};
+
+/// The exit code of a fault of `cooks` itself.
+const INTERNAL: u8 = 6;
 
 /// What an exploration concluded.
 #[derive(Clone, Debug)]
@@ -172,6 +175,19 @@ impl Report {
     #[must_use]
     pub fn verdict(&self) -> Verdict {
         self.conclusion.verdict()
+    }
+
+    /// The exit code of the verdict: 0 clean, 1 anomaly, 3 inconclusive, 6 if a self-check failed, which says that nothing else can be
+    /// relied on.
+    #[must_use]
+    pub fn code(&self) -> u8 {
+        let failed = |because: &Because| matches!(because, Because::SelfCheck(_));
+        match self.verdict() {
+            _ if self.conclusion.because().iter().any(failed) => INTERNAL,
+            Verdict::Clean => 0,
+            Verdict::Anomaly => 1,
+            Verdict::Inconclusive => 3,
+        }
     }
 
     /// What it is held to: a shard to nothing, only what all of them come to.

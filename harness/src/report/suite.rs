@@ -6,7 +6,7 @@ use super::counts::plural;
 use super::expected::{unexpected, word};
 use super::human::kinds;
 use super::layout::{Ink, Style, clip, clip_middle, pad, through_the_door, wrap};
-use super::{End, Report, Shard};
+use super::{End, INTERNAL, Report, Shard};
 use crate::model::Verdict;
 
 /// The exit code of what was interrupted before it came to anything.
@@ -46,10 +46,13 @@ impl Suite {
         self.results.iter().map(Result::as_ref).collect()
     }
 
-    /// The exit code: that of the first scenario that could not be run; else 1 if one is not as expected; else 0. If the run was
+    /// The exit code: 6 if a self-check failed; else that of the first scenario that could not be run; else 1 if one is not as expected; else 0. If the run was
     /// interrupted: 1 if an anomaly that nobody expects was found, else 3 if an execution of a search had ended, else 130.
     #[must_use]
     pub fn code(&self) -> u8 {
+        if self.results.iter().flatten().any(|report| report.code() == INTERNAL) {
+            return INTERNAL;
+        }
         let interrupted = |broken: &&Broken| broken.code == INTERRUPTED;
         let ended = |report: &&Report| report.end == End::Interrupted;
         let broken = || self.results.iter().filter_map(|result| result.as_ref().err());

@@ -262,6 +262,23 @@ fn several_scenarios_are_held_to_what_is_expected() {
     );
 }
 
+#[test]
+fn a_self_check_that_failed_is_our_fault_whatever_is_expected() {
+    let mut checked = report(Verdict::Inconclusive, &["a", "b"], Vec::new());
+    checked.basis.self_check = Some("a serial outcome is missing".into());
+    checked.conclusion = conclude(&checked.basis.facts(checked.end, false));
+    checked.expected = expected(Verdict::Inconclusive, &[], None);
+    assert_eq!(checked.code(), 6);
+    let broken = Broken { scenario: "gone".into(), error: "it is not there".into(), code: 2 };
+    let code = |results: Vec<Result<Report, Broken>>| Suite { results, ..Suite::default() }.code();
+    assert_eq!(code(vec![Err(broken.clone()), Ok(checked)]), 6);
+    let bounded = report(Verdict::Inconclusive, &["a", "b"], Vec::new());
+    assert_eq!(
+        (bounded.code(), code(vec![Ok(bounded.clone())]), code(vec![Ok(bounded), Err(broken)])),
+        (3, 0, 2)
+    );
+}
+
 /// A disk with room for so many bytes.
 struct Disk(usize);
 

@@ -9,6 +9,9 @@ use crate::support::{Place, Run, number};
 const UNLOCKED: &str = "read n < count; echo $((n + 1)) > count";
 const LOCKED: &str = "flock lock sh -c 'read n < count; echo $((n + 1)) > count'";
 
+/// The script for continuous integration.
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../ci/suite");
+
 /// A scenario of two processes that run this, with these keys, of which this is expected.
 fn scenario(command: &str, keys: &str, expect: &str) -> String {
     let process = format!("[[process]]\ncommand = \"{command}\"\n");
@@ -191,14 +194,13 @@ fn complaints(run: &Run) -> Vec<&str> {
 /// The script for continuous integration: in one piece, and in shards that are joined.
 #[test]
 fn the_script_tells_what_a_suite_comes_to() {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../ci/suite");
     let wrong = scenario(UNLOCKED, "all = true", CLEAN);
     for (more, code) in
         [(&[][..], 0), (&[("s/wrong/scenario.toml", wrong.as_str()), ("s/wrong/workspace/count", "0\n")], 1)]
     {
         let place = place(more);
         let run = |arguments: &[&str], shard: &str| {
-            let mut command = place.program(script.as_ref(), arguments);
+            let mut command = place.program(SCRIPT.as_ref(), arguments);
             command.env("COOKS", env!("CARGO_BIN_EXE_cooks")).env("JOBS", "2").env("SHARD", shard);
             Run::of(command.env_remove("GITHUB_ACTIONS").output().expect("the script can be run"))
         };
@@ -225,6 +227,33 @@ fn the_script_tells_what_a_suite_comes_to() {
         }
         let xml = fs::read_to_string(place.path("cooks-results/junit.xml")).expect("a file");
         assert_eq!(xml.matches("<testcase").count(), 5 + more.len() / 2);
+    }
+}
+
+/// What a folder comes to that has one scenario that cannot be run: by one command, from all shards, and by the script.
+#[test]
+fn a_scenario_that_cannot_be_run_gives_its_exit_code_everywhere() {
+    for (broken, code) in [("colour = 1", 2), ("setup = \"exit 3\"", 2)] {
+        let more = [("s/broken/scenario.toml", scenario(LOCKED, broken, CLEAN))];
+        let place = place(&more.each_ref().map(|(path, text)| (*path, text.as_str())));
+        assert_eq!(place.cooks(&["run", "s"]).code, Some(code), "{broken}");
+        let mut files = Vec::new();
+        for shard in ["1/2", "2/2"] {
+            let part = place.cooks(&["run", "s", "--format", "json", "--shard", shard]);
+            assert!([Some(0), Some(code)].contains(&part.code), "{broken}: {}", part.stderr);
+            files.push(format!("{}.json", files.len()));
+            fs::write(place.path(&files[files.len() - 1]), part.stdout).expect("a file can be written");
+        }
+        assert_eq!(place.cooks(&["merge", &files[0], &files[1]]).code, Some(code), "{broken}");
+        let suite = |arguments: &[&str], shard: &str| {
+            let mut command = place.program(SCRIPT.as_ref(), arguments);
+            command.env("COOKS", env!("CARGO_BIN_EXE_cooks")).env("SHARD", shard);
+            Run::of(command.env_remove("GITHUB_ACTIONS").output().expect("the script can be run")).code
+        };
+        assert_eq!(suite(&["s"], "1/1"), Some(code), "{broken}");
+        let shards = [suite(&["s"], "1/2"), suite(&["s"], "2/2")];
+        assert!(shards.iter().all(|part| [Some(0), Some(code)].contains(part)), "{broken}: {shards:?}");
+        assert_eq!(suite(&["--join"], "1/1"), Some(code), "{broken}");
     }
 }
 
