@@ -215,7 +215,8 @@ pub struct Explored {
     pub error: Option<SessionError>,
 }
 
-/// Explores the interleavings of a job's processes. `keep` is given each anomaly as soon as it is found, `progress` is told of each execution.
+/// Explores the interleavings of a job's processes. `keep` is called with each anomaly as soon as it is found, `progress` after each
+/// execution.
 /// A limit (a signal, the scenario's time limit) ends the exploration, and there is a report of what was done until then.
 ///
 /// # Errors

@@ -273,7 +273,7 @@ impl Session<'_> {
             Ending::Blocked(waiting) => waiting.first().map(|at| (at.process, at.operation.call.clone())),
             _ => merge.stuck().cloned(),
         };
-        // Of the order that was run last, for who takes note of it; of all, the first is told.
+        // The caller notes the order that was run last; the report names the first of all.
         self.waits = at_last.map(|(process, call)| format!("{process} waits to {}", pending(&call)));
         self.stuck = self.stuck.take().or_else(|| self.waits.clone());
         Ok((picked, execution))

@@ -10,7 +10,7 @@ use crate::tracer;
 
 /// Explores several jobs, so many at once, each by one search on a core of its own. The cores that find no further job run executions ahead of
 /// the searches that still go on. What each job comes to is what it comes to alone, whatever its own number of jobs; what `finish` makes of it, in
-/// the thread that explored it, is given in the order of the jobs. `progress` is told of each execution, with the number of its job; `keep`
+/// the thread that explored it, is given in the order of the jobs. `progress` is called after each execution, with the number of its job; `keep`
 /// makes what keeps the anomalies of a job. When a signal comes, those that are under way end with what they have come to, and those that have not
 /// begun with an error.
 pub fn explore_together<R: Send>(

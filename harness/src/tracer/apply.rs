@@ -372,7 +372,7 @@ impl Running<'_> {
                     if writes {
                         self.world.objects.touch(object, now, name.process, number);
                     }
-                    // Who writes through a mapping changes the times of the file.
+                    // A write through a mapping changes the times of the file.
                     self.world.mappings.touch(object, name.process, false)
                 }
                 Location::Data { object, .. } => self.world.mappings.touch(object, name.process, writes),

@@ -154,7 +154,7 @@ impl Tracer {
         initial: Tree,
         limits: impl Into<Limits>,
     ) -> Result<Self, TraceError> {
-        // Whoever the tree is from has checked it: this is the last door before it is written.
+        // The caller has checked the tree: this is the last door before it is written.
         check_tree(&initial, root)?;
         outside::check_places(&initial)?;
         let (cores, limits) = (bind_to_one_core(), limits.into());

@@ -145,7 +145,7 @@ pub fn conclude_with(facts: &Facts<'_>, fault: Option<GateFault>) -> Conclusion 
     if facts.unconfirmed && holds(GateFault::Unconfirmed) {
         because.push(Because::Unconfirmed(facts.end));
     }
-    // A bound that cut a serial order is told with that order.
+    // A bound that cut a serial order is reported with that order.
     let told = facts.unfinished.is_some_and(|(end, _)| end == facts.end);
     if facts.end != End::Everything && !told && holds(GateFault::Bound) {
         because.push(Because::Bound(facts.end));

@@ -156,7 +156,9 @@ fn open_up(dir: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
-    use std::path::Path;
+    use std::path::{Path, PathBuf};
+
+    use tempfile::TempDir;
 
     use super::{lay, lay_again};
     use crate::model::{Entry, Tree};
@@ -168,13 +170,20 @@ mod tests {
             .collect()
     }
 
+    /// Two directories beside each other, and the one that they are in.
+    fn inside_and_outside() -> (TempDir, PathBuf, PathBuf) {
+        let place = tempfile::tempdir().unwrap();
+        let [inside, outside] = ["inside", "outside"].map(|name| place.path().join(name));
+        for directory in [&inside, &outside] {
+            std::fs::create_dir(directory).unwrap();
+        }
+        (place, inside, outside)
+    }
+
     /// Each of these would write beside the directory, or through a link out of it.
     #[test]
     fn a_tree_is_never_laid_out_beside_its_directory() {
-        let place = tempfile::tempdir().unwrap();
-        let (inside, outside) = (place.path().join("inside"), place.path().join("outside"));
-        std::fs::create_dir_all(&inside).unwrap();
-        std::fs::create_dir_all(&outside).unwrap();
+        let (place, inside, outside) = inside_and_outside();
         std::fs::write(outside.join("sentinel"), "untouched").unwrap();
         let file = || Entry::File { mode: 0o644, content: b"written".to_vec() };
         let dir = || Entry::Dir { mode: 0o777 };
@@ -204,10 +213,7 @@ mod tests {
     /// A process put a link where a directory was.
     #[test]
     fn what_is_laid_out_again_is_not_reached_through_a_link() {
-        let place = tempfile::tempdir().unwrap();
-        let (inside, outside) = (place.path().join("inside"), place.path().join("outside"));
-        std::fs::create_dir_all(&inside).unwrap();
-        std::fs::create_dir_all(&outside).unwrap();
+        let (_place, inside, outside) = inside_and_outside();
         std::fs::write(outside.join("f"), "untouched").unwrap();
         let file = Entry::File { mode: 0o644, content: b"written".to_vec() };
         let tree = Tree::from([("d".into(), Entry::Dir { mode: 0o755 }), ("d/f".into(), file)]);

@@ -124,7 +124,7 @@ pub struct World {
     pub unready: Vec<u32>,
     /// What processes did that was not scheduled, or could not be decided.
     pub not_covered: BTreeSet<Sighting>,
-    /// Which files are mapped, and who uses them.
+    /// Which files are mapped, and which processes use them.
     pub mappings: Mappings,
     /// Whether a signal was sent that may take a task out of its wait for a lock, since this was last asked.
     pub interrupts: bool,

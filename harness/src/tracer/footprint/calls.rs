@@ -338,6 +338,7 @@ mod tests {
         assert_eq!(descriptor_use("fcntl", [5, libc::F_SETLKW as u64, 0, 0, 0, 0]), Some((5, Use::Alters)));
         assert_eq!(descriptor_use("fcntl", [5, libc::F_GETFD as u64, 0, 0, 0, 0]), None);
     }
+
     #[test]
     fn a_command_of_ioctl_changes_a_file_unless_it_is_known_not_to() {
         let used = |command: u64| descriptor_use("ioctl", [5, command, 0, 0, 0, 0]).map(|(_, what)| what);

@@ -89,7 +89,7 @@ const KEYRINGS: &str = "kernel keyrings";
 const MEMORY: &str = "the memory of other processes";
 const WATCHES: &str = "file watches (inotify)";
 
-/// What is done by a descriptor of a POSIX message queue, or of file watches, is told by how it was opened: by a name, or alone.
+/// A descriptor of a POSIX message queue or of file watches is judged when it is opened: by a name, or alone.
 pub(super) const REPORTED: &[Row] = &[
     reported("shmget", (29, 194), (GapKind::SharedMemory, SHARED_MEMORY, About::Key(0))),
     reported("shmat", (30, 196), (GapKind::SharedMemory, SHARED_MEMORY, About::Number(0))),
