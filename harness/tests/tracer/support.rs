@@ -13,7 +13,7 @@ use cooks_harness::backend::{Backend, Chooser, Detail};
 use cooks_harness::explore::{Counts, Dfs, Dpor, Strategy, explore};
 use cooks_harness::model::gap::sentence;
 use cooks_harness::model::{
-    Choice, Cut, Ending, Entry, Execution, Exit, GapKind, Outcome, ProcessId, Tree, View,
+    Choice, Cut, Ending, Entry, Execution, Exit, GapKind, Outcome, ProcessId, Reach, Sighting, Tree, View,
 };
 use cooks_harness::tracer::{Program, Tracer};
 
@@ -26,10 +26,10 @@ pub fn files(files: &[(&str, &str)]) -> Tree {
     files.iter().map(|(name, text)| ((*name).to_owned(), file(text))).collect()
 }
 
-/// What a tracer says that it did not cover: sentences, sorted.
+/// What a tracer says that it did not cover, but that threads come in one order: sentences, sorted.
 pub fn uncovered(tracer: &Tracer) -> Vec<String> {
-    // That threads come in one order is a limit of the claim, no gap.
-    let seen = tracer.not_covered().into_iter().filter(|seen| seen.kind != GapKind::ThreadOrder);
+    let is_limit = |seen: &Sighting| seen.kind == GapKind::ThreadOrder && seen.reach == Reach::Never;
+    let seen = tracer.not_covered().into_iter().filter(|seen| !is_limit(seen));
     let sentences: BTreeSet<String> = seen.map(|seen| sentence(&seen)).collect();
     sentences.into_iter().collect()
 }
