@@ -61,6 +61,11 @@ impl Known {
         }
     }
 
+    /// Whether a serial run has come to its end.
+    pub(super) fn has_first(&self) -> bool {
+        self.first.is_some()
+    }
+
     /// Takes note of an execution of the search.
     pub(super) fn note_execution(&mut self, execution: &Execution) {
         self.conflicts.get_or_insert_with(|| conflicts(&execution.trace));

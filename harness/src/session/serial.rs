@@ -198,7 +198,9 @@ impl Session<'_> {
         serial: Serial<'_>,
         left_out: &[ProcessId],
     ) -> Result<(Vec<Picked>, Execution), SessionError> {
-        let run = self.run_as(serial, left_out, &[], How::AsKept);
+        // The first one that comes to its end shows all that the processes look up: none may begin from a checkpoint then.
+        let may_be_kept = self.known_serial.has_first() || self.unfinished.is_empty();
+        let run = self.run_as(serial, left_out, &[], if may_be_kept { How::AsKept } else { How::Afresh });
         if let Err(error) = &run
             && let Some((end, _)) = limit(error)
         {
