@@ -433,9 +433,10 @@ impl Running<'_> {
             offset: 0.into(),
             listing: None.into(),
             ended: false.into(),
+            slots: 0.into(),
         });
         let close_on_exec = flags & libc::O_CLOEXEC != 0;
-        self.task(name)?.descriptors.borrow_mut().set(number, Descriptor { description, close_on_exec });
+        self.task(name)?.descriptors.borrow_mut().set(number, Descriptor::new(description, close_on_exec));
         Ok(())
     }
 
@@ -443,7 +444,7 @@ impl Running<'_> {
         self.close_descriptors(name, &[to])?;
         let mut table = self.task(name)?.descriptors.borrow_mut();
         if let Some(description) = table.get(from).map(Rc::clone) {
-            table.set(to, Descriptor { description, close_on_exec });
+            table.set(to, Descriptor::new(description, close_on_exec));
         }
         Ok(())
     }

@@ -142,8 +142,9 @@ impl Running<'_> {
             offset: 0.into(),
             listing: None.into(),
             ended: false.into(),
+            slots: 0.into(),
         };
-        let descriptor = Descriptor { description: std::rc::Rc::new(description), close_on_exec: false };
+        let descriptor = Descriptor::new(std::rc::Rc::new(description), false);
         let first = Name { process, way: Vec::new() };
         self.task(&first)?.descriptors.borrow_mut().set(0, descriptor);
         Ok(())
