@@ -46,12 +46,28 @@ pub struct Signal {
     task: Option<Pid>,
     by: ProcessId,
     info: Option<Box<[u64; 16]>>,
+    /// Whether it has ended the thread group already: the kernel decides how a group ends when such a signal is sent, and what is sent to
+    /// the group later changes nothing.
+    decides: bool,
 }
 
 /// What signals stop a process that does not catch them.
 const STOPS: [i32; 4] = [libc::SIGSTOP, libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU];
 /// What does nothing to a process that does not catch it.
 const IGNORED: [i32; 4] = [libc::SIGCHLD, libc::SIGCONT, libc::SIGURG, libc::SIGWINCH];
+/// What ends a process that does not catch it with a core dump: the kernel decides that when the process takes the signal.
+const DUMPS: [i32; 10] = [
+    libc::SIGQUIT,
+    libc::SIGILL,
+    libc::SIGTRAP,
+    libc::SIGABRT,
+    libc::SIGFPE,
+    libc::SIGSEGV,
+    libc::SIGBUS,
+    libc::SIGSYS,
+    libc::SIGXCPU,
+    libc::SIGXFSZ,
+];
 
 /// The name of a signal.
 #[must_use]
@@ -91,7 +107,7 @@ impl Running<'_> {
                 // It may have ended meanwhile.
                 let _ = sys::send_signal(group, number);
             } else {
-                self.give(process, Signal { number, group, task, by, info })?;
+                self.give(process, Signal { number, group, task, by, info, decides: false })?;
             }
         }
         Ok(0)
@@ -147,6 +163,9 @@ impl Running<'_> {
     /// Gives a process a signal to take, unless that does nothing to it.
     fn give(&mut self, process: usize, signal: Signal) -> Result<(), TraceError> {
         let Signal { number, group, task, .. } = signal;
+        if self.processes[process].signals.iter().any(|other| other.group == group && other.decides) {
+            return Ok(());
+        }
         let caught = is_caught(group, number);
         let tasks = self.of(process).filter(|(_, other)| other.group == group);
         let takers = tasks.filter(|(_, other)| task.is_none_or(|task| task == other.tracee.id()));
@@ -178,7 +197,11 @@ impl Running<'_> {
         if number >= 32 || !state.signals.iter().any(same) {
             // What kills comes before all else.
             let at = if number == libc::SIGKILL { 0 } else { state.signals.len() };
-            state.signals.insert(at, signal);
+            let ends = !caught && !STOPS.contains(&number) && !DUMPS.contains(&number);
+            // A thread that is stopped, or has another signal to take first, does not end at once.
+            let at_once = !state.is_stopped && !state.signals.iter().any(|other| other.group == group);
+            let decides = number == libc::SIGKILL || (ends && !continues && at_once);
+            state.signals.insert(at, Signal { decides, ..signal });
         }
         Ok(())
     }

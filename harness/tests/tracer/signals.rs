@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use cooks_harness::backend::Backend;
-use cooks_harness::model::{Exit, Tree};
+use cooks_harness::backend::{Backend, Chooser};
+use cooks_harness::model::{Choice, Cut, Exit, ProcessId, Tree, View};
 use cooks_harness::tracer::Program;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
@@ -137,6 +137,47 @@ fn who_is_killed_gives_its_locks_back() {
     let read: BTreeSet<_> = ends(&seen).into_iter().map(|(_, a, b)| (a, b)).collect();
     let (zero, one) = (Exit::Status(48), Exit::Status(49));
     assert_eq!(read, [(zero, Exit::Signal(9)), (one, Exit::Signal(9)), (one, Exit::Status(0))].into());
+}
+
+/// The kernel ends a process when it is sent a signal that it does not catch: what is sent to it after that changes nothing. Where the
+/// signal waits behind another one, or dumps core, a later SIGKILL comes first.
+#[test]
+fn the_first_signal_that_ends_a_process_decides_how_it_ends() {
+    const LAST: Option<Signal> = Some(Signal::SIGKILL);
+    let cases: [(&'static [Option<Signal>], i32); 4] = [
+        (&[Some(Signal::SIGTERM), LAST], 15),
+        (&[Some(Signal::SIGHUP), Some(Signal::SIGTERM), LAST], 1),
+        (&[Some(Signal::SIGQUIT), LAST], 9),
+        (&[Some(Signal::SIGSTOP), Some(Signal::SIGTERM), LAST], 9),
+    ];
+    for (signals, number) in cases {
+        let waits = process(|| {
+            nix::unistd::pause();
+            0
+        });
+        // All are sent before it takes the first.
+        let together = [Choice::Process(ProcessId(0))].repeat(signals.len());
+        let mut one = tracer(&[sends(signals), waits], Tree::new());
+        let ran = execution(&mut one, &mut Then(&together));
+        assert_eq!(ran.outcome.exits[1], Some(Exit::Signal(number)), "{signals:?}");
+    }
+    let programs = [sends(&[Some(Signal::SIGTERM), LAST]), saves()];
+    let seen = classes(&programs, &Tree::new());
+    assert_eq!((seen.counts.blocked, seen.counts.redundant), (0, 0));
+    assert!(ends(&seen).iter().all(|(_, _, saves)| *saves != Exit::Signal(9)), "{:?}", ends(&seen));
+    assert_eq!(seen.outcomes, schedules(&programs, &Tree::new()).outcomes);
+}
+
+/// Follows a schedule to its end, and then lets the first who can go on do so.
+struct Then<'a>(&'a [Choice]);
+
+impl Chooser for Then<'_> {
+    fn choose(&mut self, view: View<'_>) -> Result<Choice, Cut> {
+        match self.0.get(view.trace.len()) {
+            Some(choice) => Ok(*choice),
+            None => OneAfterTheOther.choose(view),
+        }
+    }
 }
 
 #[test]
