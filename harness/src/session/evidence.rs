@@ -32,8 +32,8 @@ impl Chooser for Following<'_> {
         match self.schedule.get(view.trace.len()) {
             Some(choice @ Choice::Process(process)) => {
                 self.recorded.push(Recorded::at(&view, *choice));
-                let enabled = view.processes.get(process.0).is_some_and(Status::is_enabled);
-                if enabled { Ok(*choice) } else { Err(Cut::Steps) }
+                let may_go_on = view.processes.get(process.0).is_some_and(Status::may_be_chosen);
+                if may_go_on { Ok(*choice) } else { Err(Cut::Steps) }
             }
             // The schedule ends here: of a livelock, or of a replay that does not match.
             None => Err(Cut::Steps),

@@ -31,6 +31,9 @@ impl Running<'_> {
             State::Ending { operation, .. } => {
                 self.advance_clock(name.process, &operation);
                 self.release_at_end(name, true);
+                if self.of(name.process).count() == 1 {
+                    self.is_over(name.process);
+                }
                 (operation, 0, None)
             }
             State::Meeting { held, .. } => {

@@ -1,7 +1,7 @@
 //! One execution: the tasks of all processes, run one at a time from operation to operation.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use super::arch::name_of;
@@ -50,6 +50,8 @@ pub struct Running<'a> {
     pub(super) turns: u64,
     /// What ends it before its end.
     pub(super) limits: &'a Limits,
+    /// The processes that others have asked for as such, or sent signals.
+    pub(super) asked_for: BTreeSet<usize>,
     /// The operation that was done last, while what follows it is under way.
     pub(super) under_way: Option<Event>,
 }
@@ -86,6 +88,7 @@ impl<'a> Running<'a> {
             descriptions: 0,
             turns: 0,
             limits,
+            asked_for: BTreeSet::new(),
             under_way: None,
         };
         for process in 0..running.programs.len() {
@@ -239,6 +242,7 @@ impl<'a> Running<'a> {
         let mut event = match self.next_look(process.0).cloned() {
             Some(look) => self.look_again(process.0, look)?,
             None if self.stands_for_signal(process.0).is_some() => self.take_signal(process.0)?,
+            None if self.ends_unheld(process.0).is_some() => self.do_end(process.0)?,
             None if self.processes[process.0].polling.wait.is_some() => self.do_wait(process.0)?,
             None => match self.waits_with_timer(process.0) {
                 Some(operation) => self.do_timer(process.0, operation)?,
@@ -301,9 +305,7 @@ impl<'a> Running<'a> {
             }
             None => self.settle_after(process.0)?,
         }
-        if let Status::Finished(exit) = self.status(process.0) {
-            event.exit = Some(exit);
-        }
+        event.exit = self.status(process.0).exit();
         self.note_beginning(&event, clock, after_others)?;
         self.redo_meanings(process, &event.operation)?;
         self.wake_sleepers(process.0)?;
@@ -400,6 +402,7 @@ impl<'a> Running<'a> {
         self.times[process].push(time);
         self.world.streams.note(ProcessId(process), &operation.adds);
         self.note_change(ProcessId(process), operation);
+        self.note_asking(process, operation);
         let past = past(process, self.order.clock(number), &self.pasts);
         self.pasts[process].push(past);
         let others = self.processes.iter_mut().enumerate().filter(|(other, _)| *other != process);

@@ -28,6 +28,7 @@ mod ids;
 mod input;
 mod known;
 mod laid;
+mod leaving;
 mod listing;
 mod locks;
 mod mappings;
@@ -292,7 +293,7 @@ impl Tracer {
             let exit = loop {
                 match running.statuses().remove(0) {
                     Status::Enabled(_) => running.step(ProcessId(0))?,
-                    Status::Finished(exit) => break exit,
+                    Status::Ends { exit, .. } | Status::Finished(exit) => break exit,
                     Status::Blocked { .. } => {
                         return Err(TraceError::Lost("a command that runs alone waits for ever".into()));
                     }

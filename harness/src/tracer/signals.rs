@@ -92,12 +92,17 @@ impl Running<'_> {
     /// Sends a signal, and gives the result of the call.
     pub(super) fn send(&mut self, name: &Name, sending: &Sending) -> Result<i64, TraceError> {
         let targets = self.targets(name, sending.to);
-        if targets.is_empty() && !self.is_there(sending.to) {
+        let at_their_ends = self.at_their_ends(name, sending.to);
+        if targets.is_empty() && at_their_ends.is_empty() && !self.is_there(sending.to) {
+            if self.is_of_one_that_was_there(sending.to) {
+                self.sight(name.process, GapKind::Signal, "whether a child of another process lives");
+            }
             return Ok(-i64::from(libc::ESRCH));
         }
         if sending.number == 0 {
             return Ok(0);
         }
+        at_their_ends.into_iter().for_each(|process| self.signal_at_end(process));
         for (process, group, task) in targets {
             let (number, by, info) = (sending.number, ProcessId(name.process), sending.info.clone());
             if process == name.process {
@@ -283,7 +288,7 @@ impl Running<'_> {
         state.end_prefix();
         state.was_told = false;
         state.polling.wait = None;
-        let mut result = 0;
+        let (mut result, mut kills) = (0, None);
         if state.is_stopped {
             let goes_on = |signal: &Signal| [libc::SIGCONT, libc::SIGKILL].contains(&signal.number);
             state.is_stopped = !state.signals.iter().any(goes_on);
@@ -295,8 +300,12 @@ impl Running<'_> {
             if STOPS.contains(&signal.number) && !is_caught(signal.group, signal.number) {
                 state.is_stopped = true;
             } else {
+                kills = Some(Exit::Signal(signal.number));
                 self.deliver(process, &signal)?;
             }
+        }
+        if kills.is_some() && self.end(process) == kills {
+            self.is_over(process);
         }
         let mut event = Event {
             process: ProcessId(process),
@@ -306,9 +315,7 @@ impl Running<'_> {
             exit: None,
             payload: None,
         };
-        if let Status::Finished(exit) = self.status(process) {
-            event.exit = Some(exit);
-        }
+        event.exit = self.status(process).exit();
         self.redo_meanings(ProcessId(process), &event.operation)?;
         self.wake_sleepers(process)?;
         Ok(event)
@@ -358,6 +365,12 @@ impl Running<'_> {
                 self.task(name)?.state = State::Ready;
             }
             State::Held { entry, .. } => {
+                let mut registers = *entry;
+                registers.back_before();
+                task.tracee.set_registers(registers)?;
+                self.task(name)?.state = State::Ready;
+            }
+            State::Ending { call: Some((entry, _)), .. } => {
                 let mut registers = *entry;
                 registers.back_before();
                 task.tracee.set_registers(registers)?;

@@ -7,15 +7,14 @@ use nix::unistd::Pid;
 
 use super::TraceError;
 use super::chance::TICK;
-use super::decode::{Caller, Decision, decode, released_words};
+use super::decode::{Caller, Decision, decode};
 use super::endings::is_private;
 use super::execution::Running;
 use super::footprint;
 use super::ids::id_of;
-use super::streams::Streams;
 use super::task::{Name, State, Task};
 use super::tracee::{Registers, Resume, Stop};
-use crate::model::{Call, Does, Exit, GapKind, Operation, ProcessId, Sighting};
+use crate::model::{Does, Exit, GapKind, ProcessId, Sighting};
 
 /// How many tasks (children and threads) a process may have at once: as many as the descriptors of the controller allow with which
 /// it watches them.
@@ -117,7 +116,7 @@ impl Running<'_> {
         let decision = self.meaning(name, &entry)?;
         let private = match &decision {
             Decision::Pass => is_private(entry.call()),
-            Decision::Close(_) | Decision::Answer { .. } | Decision::Random { .. } => true,
+            Decision::End(_) | Decision::Close(_) | Decision::Answer { .. } | Decision::Random { .. } => true,
             _ => false,
         };
         self.note_in_segment(name.process, entry.call(), private)?;
@@ -173,6 +172,13 @@ impl Running<'_> {
                 let process = &mut self.processes[name.process];
                 process.clock += time.max(TICK);
                 skip(0, task)?;
+            }
+            Decision::End(status) => {
+                if self.is_held_at_end(name) {
+                    let exit = Exit::Status(status & 0xff);
+                    self.hold_at_end(name, true, Some((entry, exit)))?;
+                    return Ok(false);
+                }
             }
             Decision::Fork if tasks >= MOST_TASKS => {
                 return Err(TraceError::TooManyTasks { process: ProcessId(name.process), most: MOST_TASKS });
@@ -263,17 +269,10 @@ impl Running<'_> {
         if !others.is_empty() && !ends_alone {
             return self.end_group(name, &others);
         }
-        let accesses = self.released_by_end(name, others.is_empty());
-        if accesses.is_empty() {
+        if self.released_by_end(name, others.is_empty()).is_empty() {
             return Ok(true);
         }
-        self.turns += 1;
-        let detail = released_words(&accesses);
-        let call = Call { name: "exit".into(), path: None, target: None, detail };
-        let adds = Streams::closed(&accesses);
-        let operation = Operation { call, accesses, adds, ..Operation::default() };
-        let turn = self.turns;
-        self.task(name)?.state = State::Ending { operation, turn, alone: others.is_empty() };
+        self.hold_at_end(name, others.is_empty(), None)?;
         Ok(false)
     }
 
@@ -310,9 +309,6 @@ impl Running<'_> {
         }
         if name.way.is_empty() {
             self.processes[name.process].exit = Some(exit);
-        }
-        if self.of(name.process).next().is_none() {
-            self.world.over.insert(name.process);
         }
     }
 }

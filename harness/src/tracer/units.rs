@@ -154,7 +154,7 @@ impl Running<'_> {
     pub fn ends(&self) -> (Vec<Option<Exit>>, Vec<Vec<Exit>>) {
         let exit = |(process, state): (usize, &super::task::Process)| {
             let last = self.sandbox.command(self.programs[process], state.command + 1).is_none();
-            state.exit.filter(|_| last)
+            self.end(process).or(state.exit).filter(|_| last)
         };
         let exits = self.processes.iter().enumerate().map(exit).collect();
         let earlier: Vec<Vec<Exit>> = self.processes.iter().map(|state| state.earlier.clone()).collect();

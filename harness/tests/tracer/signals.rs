@@ -56,11 +56,15 @@ fn a_process_is_killed_before_it_has_saved_or_after() {
             if number == 9 { &[Some(Signal::SIGKILL)] } else { &[Some(Signal::SIGTERM)] };
         let programs = [sends(signals), saves()];
         let seen = classes(&programs, &Tree::new());
-        // Before the file is made, before it is written, and too late.
-        assert_counts(signal.as_str(), &seen, 3, 0);
+        // Before the file is made, before it is written, before the end, and too late.
+        assert_counts(signal.as_str(), &seen, 4, 0);
         let (done, gone, killed) = (Exit::Status(0), Exit::Status(3), Exit::Signal(number));
-        let wanted =
-            [(None, done, killed), (Some(String::new()), done, killed), (Some("x".to_owned()), gone, done)];
+        let wanted = [
+            (None, done, killed),
+            (Some(String::new()), done, killed),
+            (Some("x".to_owned()), done, killed),
+            (Some("x".to_owned()), gone, done),
+        ];
         assert_eq!(ends(&seen), wanted.into(), "{signal}");
         assert_eq!(seen.outcomes, schedules(&programs, &Tree::new()).outcomes);
     }
@@ -69,14 +73,17 @@ fn a_process_is_killed_before_it_has_saved_or_after() {
 #[test]
 fn whether_a_process_lives_is_a_look_at_it() {
     let seen = classes(&[sends(&[None]), saves()], &Tree::new());
-    // Before each of its operations, and after its end.
-    assert_counts("a look at a process", &seen, 3, 0);
+    // Before each of its operations, before its end, and after that.
+    assert_counts("a look at a process", &seen, 4, 0);
     let exits: BTreeSet<_> = ends(&seen).into_iter().map(|(_, a, _)| a).collect();
     assert_eq!(exits, [Exit::Status(0), Exit::Status(3)].into());
     // Two who look do not see each other.
     let looks = || process(|| i32::from(kill(Pid::from_raw(1_200), None).is_ok()));
-    let seen = classes(&[looks(), looks(), process(|| 0)], &Tree::new());
-    assert_counts("two who look at a process without operations", &seen, 1, 0);
+    let programs = [looks(), looks(), process(|| 0)];
+    let seen = classes(&programs, &Tree::new());
+    // Each before the end or after it.
+    assert_counts("two who look at a process without operations", &seen, 4, 0);
+    assert_eq!(seen.outcomes, schedules(&programs, &Tree::new()).outcomes);
 }
 
 /// A handler runs between two operations, wherever the signal comes.
@@ -104,9 +111,9 @@ os.write(f, b'2')
         .iter()
         .map(|outcome| (content(&outcome.tree, "log"), outcome.exits[1] == Some(Exit::Status(0))))
         .collect();
-    // Before there is a handler it kills. Python runs one behind the call that the signal comes before: behind the open it has not
-    // kept the descriptor yet.
-    let wanted = [("", false), ("1h2", true), ("12h", true), ("12", true)];
+    // Before there is a handler it kills, and where Python has put it away again, in front of its end. Python runs one behind the call
+    // that the signal comes before: behind the open it has not kept the descriptor yet.
+    let wanted = [("", false), ("1h2", true), ("12h", true), ("12", false), ("12", true)];
     assert_eq!(logs, wanted.into());
     assert_eq!((seen.counts.redundant, seen.counts.blocked), (0, 0));
     let mut one = tracer(&programs, initial);
@@ -137,6 +144,68 @@ fn who_is_killed_gives_its_locks_back() {
     let read: BTreeSet<_> = ends(&seen).into_iter().map(|(_, a, b)| (a, b)).collect();
     let (zero, one) = (Exit::Status(48), Exit::Status(49));
     assert_eq!(read, [(zero, Exit::Signal(9)), (one, Exit::Signal(9)), (one, Exit::Status(0))].into());
+}
+
+/// A process is there until it has ended, though there is nothing left for it to do: it can be killed behind its last call, also where its
+/// end gives back a lock, and is found there.
+#[test]
+fn a_process_can_be_killed_and_asked_for_behind_its_last_call() {
+    let makes = || {
+        process(|| {
+            std::fs::create_dir("m").expect("a directory");
+            0
+        })
+    };
+    let locks = || {
+        process(|| {
+            let lock = open("lock");
+            std::mem::forget(Flock::lock(lock, FlockArg::LockExclusive).expect("a lock"));
+            std::fs::create_dir("m").expect("a directory");
+            0
+        })
+    };
+    let initial = files(&[("lock", "")]);
+    for (what, program) in [("makes", makes()), ("locks", locks())] {
+        let programs = [sends(&[Some(Signal::SIGTERM)]), program.clone()];
+        let seen = classes(&programs, &initial);
+        assert_eq!((seen.counts.blocked, seen.counts.redundant), (0, 0), "{what}");
+        let made: BTreeSet<_> =
+            seen.outcomes.iter().map(|outcome| (outcome.tree.contains_key("m"), outcome.exits[1])).collect();
+        let (done, killed) = (Some(Exit::Status(0)), Some(Exit::Signal(15)));
+        assert_eq!(made, [(false, killed), (true, killed), (true, done)].into(), "{what}");
+        assert_eq!(seen.outcomes, schedules(&programs, &initial).outcomes, "{what}");
+        let mut one = tracer(&programs, initial.clone());
+        for schedule in &seen.schedules {
+            let first = execution(&mut one, &mut Follow(schedule));
+            assert_eq!(execution(&mut one, &mut Follow(schedule)), first, "{what}");
+            assert_eq!(execution(&mut tracer(&programs, initial.clone()), &mut Follow(schedule)), first);
+        }
+        assert!(uncovered(&one).is_empty(), "{what}: {:?}", one.not_covered());
+        let programs = [sends(&[None]), program];
+        let seen = classes(&programs, &initial);
+        assert_eq!(seen.outcomes, schedules(&programs, &initial).outcomes, "{what}");
+        assert_eq!(crate::support::statuses(&seen, 0), [0, 3].map(crate::support::status).into(), "{what}");
+        assert_eq!(seen.counts.redundant, 0, "{what}");
+    }
+}
+
+/// Among three, where the end of the one and what the third does have nothing to do with each other.
+#[test]
+fn ends_that_nobody_sees_are_no_operations() {
+    let idle = || {
+        process(|| {
+            std::fs::create_dir("d").expect("a directory");
+            0
+        })
+    };
+    let seen = classes(&[idle(), saves()], &Tree::new());
+    assert_counts("nobody asks", &seen, 1, 0);
+    let all = schedules(&[process(|| 0), saves()], &Tree::new());
+    assert_counts("nobody asks, by every schedule", &all, 1, 0);
+    let programs = [sends(&[Some(Signal::SIGTERM)]), process(|| 0), idle()];
+    let seen = classes(&programs, &Tree::new());
+    assert_counts("the end of the one that is asked for is one", &seen, 2, 0);
+    assert_eq!(seen.outcomes, schedules(&programs, &Tree::new()).outcomes);
 }
 
 /// The kernel ends a process when it is sent a signal that it does not catch: what is sent to it after that changes nothing. Where the
@@ -187,10 +256,10 @@ fn a_process_is_stopped_and_continued() {
     assert_eq!((seen.counts.blocked, seen.counts.redundant), (0, 0));
     assert!(ends(&seen).iter().all(|(saved, _, b)| saved.as_deref() == Some("x") && b.is_success()));
     assert_eq!(seen.outcomes, schedules(&programs, &Tree::new()).outcomes);
-    // Nobody continues it: it has saved before, or waits.
+    // Nobody continues it: it has ended before, or waits.
     let programs = [sends(&[Some(Signal::SIGSTOP)]), saves()];
     let seen = classes(&programs, &Tree::new());
-    assert_counts("a process that is stopped", &seen, 1, 2);
+    assert_counts("a process that is stopped", &seen, 1, 3);
     // What is stopped can be killed all the same.
     let programs = [sends(&[Some(Signal::SIGSTOP), Some(Signal::SIGKILL)]), saves()];
     let seen = classes(&programs, &Tree::new());

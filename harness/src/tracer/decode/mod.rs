@@ -71,6 +71,8 @@ pub enum Decision {
     },
     /// The clock moves on by this many nanoseconds; the call gives 0.
     Sleep(u64),
+    /// It ends the thread group, with this status.
+    End(i32),
     /// It makes a task: that gets the next of its process's ids.
     Fork,
     /// It is an operation.

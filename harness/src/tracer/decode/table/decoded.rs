@@ -171,6 +171,7 @@ pub(super) const ROWS: &[Row] = &[
     decoded("fork", 57, NONE, |_, _| Ok(Decision::Fork)),
     decoded("vfork", 58, NONE, |_, _| Ok(Decision::Fork)),
     decoded("unshare", 272, 97, |call, [a, ..]| call.unshare(a)),
+    decoded("exit_group", 231, 94, |_, [a, ..]| Ok(Decision::End(a as i32))),
     decoded("kill", 62, 129, |call, [a, b, ..]| call.signal(a as i32, b as i32)),
     decoded("tkill", 200, 130, |call, [a, b, ..]| call.signal_to(To::Task(a as i32), b as i32, 0)),
     decoded("tgkill", 234, 131, |call, [_, b, c, ..]| call.signal_to(To::Task(b as i32), c as i32, 0)),

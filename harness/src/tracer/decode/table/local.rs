@@ -83,7 +83,6 @@ pub(super) const ROWS: &[Row] = &[
     local("restart_syscall", 219, 128),
     local("fadvise64", 221, 223),
     local("clock_getres", 229, 114),
-    local("exit_group", 231, 94),
     local("mbind", 237, 235),
     local("set_mempolicy", 238, 237),
     local("get_mempolicy", 239, 236),
