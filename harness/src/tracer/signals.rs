@@ -258,11 +258,31 @@ impl Running<'_> {
         let call = Call { name: "signal".into(), detail, ..Call::default() };
         let accesses = if signal.number == libc::SIGKILL {
             self.released_by_kill(process, signal.group)
+        } else if is_caught(signal.group, signal.number) {
+            self.waited_for(process, signal.group)
         } else {
             Vec::new()
         };
         let adds = Streams::closed(&accesses);
         Some(Operation { call, accesses, adds, ..Operation::default() })
+    }
+
+    /// What a thread group is held at that may have to wait: whether a signal that it catches ends the wait, or comes in front of a call that
+    /// has what it waits for, depends on that.
+    fn waited_for(&self, process: usize, group: Pid) -> Vec<Access> {
+        let of_group = self.of(process).filter(|(_, task)| task.group == group);
+        let held = of_group.filter_map(|(_, task)| task.pending());
+        let mut waited_for: Vec<Access> = held
+            .flat_map(|(operation, _)| match &operation.acquires {
+                Some(acquires) if acquires.blocking => vec![Access::read(acquires.lock.clone())],
+                _ if operation.awaits || !operation.needs.is_empty() => {
+                    operation.accesses.iter().map(|access| Access::read(access.location.clone())).collect()
+                }
+                _ => Vec::new(),
+            })
+            .collect();
+        waited_for.dedup();
+        waited_for
     }
 
     /// What is released when a thread group is killed.

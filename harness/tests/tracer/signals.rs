@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use cooks_harness::backend::{Backend, Chooser};
-use cooks_harness::model::{Choice, Cut, Exit, ProcessId, Tree, View};
+use cooks_harness::model::{Choice, Cut, Entry, Exit, ProcessId, Tree, View};
 use cooks_harness::tracer::Program;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
@@ -11,8 +11,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::support::{
-    Follow, OneAfterTheOther, Seen, assert_counts, classes, content, execution, files, load, open, process,
-    python, schedules, shell, store, tracer, uncovered,
+    Follow, OneAfterTheOther, Seen, assert_counts, classes, content, execution, files, interpreter, load,
+    open, process, python, schedules, shell, status, statuses, store, tracer, uncovered,
 };
 
 /// The second process.
@@ -184,7 +184,7 @@ fn a_process_can_be_killed_and_asked_for_behind_its_last_call() {
         let programs = [sends(&[None]), program];
         let seen = classes(&programs, &initial);
         assert_eq!(seen.outcomes, schedules(&programs, &initial).outcomes, "{what}");
-        assert_eq!(crate::support::statuses(&seen, 0), [0, 3].map(crate::support::status).into(), "{what}");
+        assert_eq!(statuses(&seen, 0), [0, 3].map(status).into(), "{what}");
         assert_eq!(seen.counts.redundant, 0, "{what}");
     }
 }
@@ -206,6 +206,50 @@ fn ends_that_nobody_sees_are_no_operations() {
     let seen = classes(&programs, &Tree::new());
     assert_counts("the end of the one that is asked for is one", &seen, 2, 0);
     assert_eq!(seen.outcomes, schedules(&programs, &Tree::new()).outcomes);
+}
+
+/// Whether a signal that is caught ends a wait depends on whether there is one: on the lock, or on what comes through the FIFO.
+#[test]
+fn a_signal_that_ends_a_wait_depends_on_what_is_waited_for() {
+    let waits = |call: &str| {
+        let script = format!(
+            "
+import ctypes, os, signal
+libc = ctypes.CDLL(None, use_errno=True)
+buffer = ctypes.create_string_buffer(1)
+signal.signal(signal.SIGUSR1, lambda number, frame: None)
+f = os.open('f', os.O_RDWR)
+os._exit(3 if {call} < 0 else 0)
+"
+        );
+        Program::Command(vec![interpreter().into(), "-ISc".into(), script])
+    };
+    let locks = process(|| {
+        let lock = Flock::lock(open("f"), FlockArg::LockExclusive).expect("a lock");
+        let _ = kill(Pid::from_raw(B), Signal::SIGUSR1);
+        drop(lock);
+        0
+    });
+    let writes = process(|| {
+        // Waits until the reader has it open.
+        let mut fifo = std::fs::OpenOptions::new().write(true).open("f").expect("a FIFO");
+        let _ = kill(Pid::from_raw(B), Signal::SIGUSR1);
+        std::io::Write::write_all(&mut fifo, b"x").expect("room");
+        0
+    });
+    let fifo = [("f".to_owned(), Entry::Other { kind: "fifo".into(), mode: 0o644 })].into();
+    let cases = [
+        ("a lock", locks, waits("libc.flock(f, 2)"), files(&[("f", "")]), vec![status(0), status(3)]),
+        ("a FIFO", writes, waits("libc.read(f, buffer, 1)"), fifo, vec![status(0), status(3)]),
+    ];
+    for (what, sends, waits, initial, wanted) in cases {
+        let programs = [sends, waits];
+        let seen = classes(&programs, &initial);
+        assert_eq!(statuses(&seen, 1), wanted.into_iter().collect(), "{what}");
+        assert_eq!(seen.counts.redundant, 0, "{what}");
+        let all = schedules(&programs, &initial);
+        assert_eq!((seen.outcomes, seen.endings), (all.outcomes, all.endings), "{what}");
+    }
 }
 
 /// The kernel ends a process when it is sent a signal that it does not catch: what is sent to it after that changes nothing. Where the
