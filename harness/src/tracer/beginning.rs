@@ -165,7 +165,8 @@ impl Running<'_> {
             _ => None,
         };
         let input = self.sandbox.input(self.programs[process]).and_then(Pipe::name);
-        let Some(offsets) = can_be_copied(task, self.sandbox.init(), input.as_deref()) else { return Ok(()) };
+        let kept = (input.as_deref(), self.sandbox.prints_to(self.programs[process])?);
+        let Some(offsets) = can_be_copied(task, self.sandbox.init(), kept) else { return Ok(()) };
         let Some(prefix) = wanted else {
             if let Some(recorder) = &mut self.processes[process].recorder {
                 recorder.prefix.points.push(looked);
