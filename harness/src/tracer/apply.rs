@@ -31,9 +31,7 @@ impl Running<'_> {
             State::Ending { operation, .. } => {
                 self.advance_clock(name.process, &operation);
                 self.release_at_end(name, true);
-                if self.of(name.process).count() == 1 {
-                    self.is_over(name.process);
-                }
+                self.is_over_with(name);
                 (operation, 0, None)
             }
             State::Meeting { held, .. } => {

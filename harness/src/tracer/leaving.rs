@@ -99,6 +99,13 @@ impl Running<'_> {
         self.world.over.insert(process);
     }
 
+    /// The same where a task ends that is the last of its process.
+    pub(super) fn is_over_with(&mut self, last: &Name) {
+        if self.of(last.process).count() == 1 {
+            self.is_over(last.process);
+        }
+    }
+
     /// Ends a process that is gone.
     pub(super) fn do_end(&mut self, process: usize) -> Result<Event, TraceError> {
         let operation = Operation::end();

@@ -270,6 +270,7 @@ mod tests {
         "fork",
         "vfork",
         "unshare",
+        "exit_group",
         "kill",
         "tkill",
         "tgkill",
