@@ -39,7 +39,7 @@ impl Running<'_> {
         let operation = Operation { adds, ..Operation::ending(detail, accesses) };
         self.turns += 1;
         let turn = self.turns;
-        self.task(name)?.state = State::Ending { operation, turn, alone, call };
+        self.task(name)?.state = State::Ending { operation, turn, alone, call: call.map(Box::new) };
         Ok(())
     }
 
@@ -49,8 +49,8 @@ impl Running<'_> {
         let mut tasks = self.of(process).map(|(_, task)| &task.state);
         match (tasks.next(), tasks.next()) {
             (None, None) => state.exit.filter(|_| !state.is_over),
-            (Some(State::Ending { operation, call: Some((_, exit)), .. }), None) => {
-                operation.accesses.is_empty().then_some(*exit)
+            (Some(State::Ending { operation, call: Some(call), .. }), None) => {
+                operation.accesses.is_empty().then_some(call.1)
             }
             _ => None,
         }

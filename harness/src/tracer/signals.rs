@@ -390,8 +390,8 @@ impl Running<'_> {
                 task.tracee.set_registers(registers)?;
                 self.task(name)?.state = State::Ready;
             }
-            State::Ending { call: Some((entry, _)), .. } => {
-                let mut registers = *entry;
+            State::Ending { call: Some(call), .. } => {
+                let mut registers = call.0;
                 registers.back_before();
                 task.tracee.set_registers(registers)?;
                 self.task(name)?.state = State::Ready;

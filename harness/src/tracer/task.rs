@@ -58,7 +58,7 @@ pub enum State {
         alone: bool,
         /// Where it is held at the entry of the call that ends it, and takes signals still: the registers there, and how it ends. Else it
         /// is held where it can take none any more.
-        call: Option<(Registers, Exit)>,
+        call: Option<Box<(Registers, Exit)>>,
     },
     /// In the kernel, opening one end of a FIFO, until somebody opens the other one.
     Meeting {

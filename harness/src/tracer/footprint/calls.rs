@@ -216,7 +216,7 @@ mod tests {
     ];
 
     /// Decoded calls that follow no path, and on a descriptor do nothing but what was counted when it was opened.
-    const WITHOUT_PATHS: [&str; 80] = [
+    const WITHOUT_PATHS: [&str; 81] = [
         "fchdir",
         "fstatfs",
         "fsync",
