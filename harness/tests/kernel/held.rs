@@ -109,11 +109,19 @@ pub struct Tracing {
     tracer: Tracer,
 }
 
+impl Drop for Tracing {
+    fn drop(&mut self) {
+        for file in &self.files {
+            let _ = std::fs::remove_file(file);
+        }
+    }
+}
+
 impl Tracing {
     /// For the worker with this number.
     pub fn start(worker: usize) -> Self {
         let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
-        let file = |process: usize| folder.join(format!("kernel-script-{worker}-{process}"));
+        let file = |process: usize| folder.join(format!("kernel-script-{}-{worker}-{process}", std::process::id()));
         let files: Vec<PathBuf> = (0..3).map(file).collect();
         let tracer = Self::tracer(&files);
         Self { files, tracer }

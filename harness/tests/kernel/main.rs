@@ -7,3 +7,4 @@ mod held;
 mod pairs;
 mod program;
 mod tried;
+mod worlds;

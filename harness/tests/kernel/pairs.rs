@@ -11,15 +11,13 @@ use crate::program::{Reference, Scripts};
 pub enum Found {
     /// One of the two cannot get that far there.
     Impossible,
-    /// The orders differ, and conflict; or something forbids to call it clean.
+    /// The orders differ, and conflict.
     Conflict,
     /// They differ and do not conflict: what differs, and where that is not seen.
     Missing(String, Vec<&'static str>),
-    /// They neither differ nor conflict.
-    Independent,
-    /// They conflict and do not differ.
-    Lost,
-    /// Something forbids to call it clean.
+    /// They do not differ.
+    Same,
+    /// They differ, and something forbids to call it clean.
     Gap(String),
 }
 
@@ -75,18 +73,15 @@ fn difference(one: &str, other: &str) -> String {
 /// Tries a pair on the kernel and in `cooks`.
 pub fn find(reference: &mut Reference, tracing: &mut Tracing, scripts: &Scripts, glasses: Glasses) -> Found {
     let answer = reference.ask("pair", scripts);
-    if answer[0] == "impossible" {
-        return Found::Impossible;
+    match answer[0].as_str() {
+        "impossible" => return Found::Impossible,
+        "same" => return Found::Same,
+        _ => (),
     }
     let orders = match tracing.try_pair(scripts) {
         Tried::Gap(gap) => return Found::Gap(gap),
         Tried::Orders(orders) => seen_through(orders, glasses),
     };
     let unseen = unseen(&orders);
-    match (answer[0] == "differ", unseen.is_empty()) {
-        (true, true) => Found::Conflict,
-        (true, false) => Found::Missing(difference(&answer[1], &answer[2]), unseen),
-        (false, _) if unseen.len() == 4 => Found::Independent,
-        (false, _) => Found::Lost,
-    }
+    if unseen.is_empty() { Found::Conflict } else { Found::Missing(difference(&answer[1], &answer[2]), unseen) }
 }

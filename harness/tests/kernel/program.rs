@@ -9,9 +9,10 @@ use std::sync::LazyLock;
 static COMPILED: LazyLock<PathBuf> = LazyLock::new(|| {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/kernel/program");
     let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join("kernel-program");
+    let own = program.with_extension(std::process::id().to_string());
     let compile = |how: &[&str]| {
         let mut cc = Command::new("cc");
-        cc.args(["-O1", "-Wall", "-Wextra", "-Werror"]).args(how).arg("-o").arg(&program);
+        cc.args(["-O1", "-Wall", "-Wextra", "-Werror"]).args(how).arg("-o").arg(&own);
         let sources = ["kernel.c", "reference.c"].map(|name| source.join(name));
         cc.args(sources).output().expect("this test needs a C compiler, cc")
     };
@@ -19,6 +20,8 @@ static COMPILED: LazyLock<PathBuf> = LazyLock::new(|| {
     if let Some(failed) = compiled.filter(|compiled| !compiled.status.success()) {
         panic!("{}", String::from_utf8_lossy(&failed.stderr));
     }
+    // Others may be running it.
+    std::fs::rename(own, &program).expect("the program has a name");
     program
 });
 

@@ -127,9 +127,9 @@ static int inode(unsigned long number) {
 static void say_status(struct text *out, const struct stat *status) {
     int is_directory = S_ISDIR(status->st_mode);
     say(out, " #%d mode=%o owner=%d:%d", inode(status->st_ino), status->st_mode, status->st_uid, status->st_gid);
-    /* A directory has the same size and number of links for everybody. */
-    if (!is_directory) say(out, " links=%ld size=%ld", (long)status->st_nlink, (long)status->st_size);
-    say(out, " %s", time_class(status->st_mtime));
+    /* A directory has the same size and number of links for everybody; its times are those of the changes that come before the look in
+     * the partial order. */
+    if (!is_directory) say(out, " links=%ld size=%ld %s", (long)status->st_nlink, (long)status->st_size, time_class(status->st_mtime));
 }
 
 static int by_name(const void *a, const void *b) {

@@ -28,7 +28,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-enum { MOST_PROCESSES = 3, MOST_STEPS = 40, MOST_SCHEDULES = 20000, LONGEST_OUTCOME = 60000, TOKEN = 200 };
+enum { MOST_PROCESSES = 3, MOST_STEPS = 40, MOST_SCHEDULES = 20000, LONGEST_OUTCOME = 60000, TOKEN = 200, BEHIND = 201 };
 
 /* What a child tells: 2n+1 within its call n, 2n+2 behind it. */
 struct told {
@@ -47,6 +47,8 @@ struct child {
 static struct script world;
 static struct child children[MOST_PROCESSES];
 static int count, is_glued;
+/* A byte for each call that a child is behind. */
+static int behind[2];
 static char base[64];
 static struct text observed;
 
@@ -163,12 +165,14 @@ static void say_everything(const char *path, const struct stat *status) {
 static void child(struct child *self, int tokens) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     signal(SIGPIPE, SIG_IGN);
-    if (dup2(tokens, TOKEN) < 0 || close_range(3, TOKEN - 1, 0) || close_range(TOKEN + 1, ~0U, 0)) give_up("child");
+    if (dup2(tokens, TOKEN) < 0 || dup2(behind[1], BEHIND) < 0) give_up("child");
+    if (close_range(3, TOKEN - 1, 0) || close_range(BEHIND + 1, ~0U, 0)) give_up("child");
     char token;
     for (int i = 0; read(TOKEN, &token, 1) == 1 && i < self->script.count; i++) {
         self->told->phase = 2 * i + 1;
         make_call(self->script.line[i], &self->told->out);
         self->told->phase = 2 * i + 2;
+        if (write(BEHIND, "b", 1) != 1) give_up("child");
     }
     _exit(0);
 }
@@ -186,21 +190,24 @@ static char state_of(int pid) {
 
 /* Waits until a child that is within a call is behind it, or sleeps in it. Whether it is behind it. */
 static int settle(struct child *one) {
-    for (int looks = 0;; looks++) {
+    for (;;) {
         if (one->told->phase == 2 * one->next + 2) {
             one->next++;
             one->state = IDLE;
             return 1;
         }
-        if (looks % 8 == 7) {
-            char state = state_of(one->pid);
-            if (state == 'Z') give_up(one->told->output);
-            if (state == 'S' && one->told->phase == 2 * one->next + 1) {
-                one->state = BLOCKED;
-                return 0;
-            }
+        char bytes[16];
+        struct pollfd behind_it = {behind[0], POLLIN, 0};
+        if (poll(&behind_it, 1, 1) == 1) {
+            if (read(behind[0], bytes, sizeof bytes) < 1) give_up("a child cannot be heard");
+            continue;
         }
-        sched_yield();
+        char state = state_of(one->pid);
+        if (state == 'Z') give_up(one->told->output);
+        if (state == 'S' && one->told->phase == 2 * one->next + 1) {
+            one->state = BLOCKED;
+            return 0;
+        }
     }
 }
 
@@ -509,6 +516,7 @@ int serve(void) {
     CPU_ZERO(&one);
     CPU_SET(core, &one);
     sched_setaffinity(0, sizeof one, &one);
+    if (pipe2(behind, O_CLOEXEC)) give_up("pipe");
     struct told *told = mmap(NULL, sizeof *told * MOST_PROCESSES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (told == MAP_FAILED) give_up("mmap");
     for (int i = 0; i < MOST_PROCESSES; i++) children[i].told = &told[i];
