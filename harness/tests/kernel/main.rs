@@ -3,8 +3,12 @@
 #![cfg(target_os = "linux")]
 
 mod actions;
+mod generator;
 mod held;
+mod known;
 mod pairs;
 mod program;
+mod reference;
+mod searches;
 mod tried;
 mod worlds;

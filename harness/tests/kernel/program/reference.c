@@ -65,6 +65,12 @@ static const char *label(unsigned long inode) {
     return labels[labelled++].name;
 }
 
+static int is_labelled(unsigned long inode) {
+    int i = 0;
+    while (i < labelled && labels[i].inode != inode) i++;
+    return i < labelled;
+}
+
 /* Trees. */
 
 static int is_name(const struct dirent *entry) {
@@ -426,7 +432,8 @@ static void say_locks(void) {
         int pid, is_waiting = strstr(line, "->") != NULL;
         const char *from = is_waiting ? strstr(line, "->") + 2 : strchr(line, ':') + 1;
         if (sscanf(from, "%19s %19s %19s %d %x:%x:%lu %29s %29s", kind, how, mode, &pid, &major_number, &minor_number, &inode, start, end) != 9) continue;
-        if (makedev(major_number, minor_number) != here.st_dev) continue;
+        /* Others may use the same file system. */
+        if (makedev(major_number, minor_number) != here.st_dev || !is_labelled(inode)) continue;
         int whose = 0;
         while (whose < count && children[whose].pid != pid) whose++;
         if (whose == count && pid != -1) continue;
@@ -469,8 +476,8 @@ static int run_pair(int first, char *into) {
         say(&observed, "%c %s%s\\n", 'A' + i, children[i].told->output, children[i].state == BLOCKED ? " waits" : "");
     if (!stat(".", &here)) say(&observed, ". %o %d:%d %s\\n", here.st_mode, here.st_uid, here.st_gid, time_class(here.st_mtime));
     walk(".", 0, say_everything);
-    say_locks();
     for (int i = 0; i < count; i++) say_descriptors(&children[i]);
+    say_locks();
     memcpy(into, observed.at, observed.length + 1);
     finish();
     return 1;
