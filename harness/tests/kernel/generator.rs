@@ -50,11 +50,6 @@ impl Generated {
         Scripts { world, processes: self.0.iter().map(lines).collect() }
     }
 
-    /// How many calls there are.
-    pub fn calls(&self) -> usize {
-        self.0.iter().map(Vec::len).sum()
-    }
-
     /// The programs with one call less.
     pub fn smaller(&self) -> Vec<Self> {
         let mut smaller = Vec::new();

@@ -9,7 +9,7 @@ use cooks_harness::model::{Choice, Cut, GapKind, Operation, ProcessId, Status, T
 use cooks_harness::model::gap::sentence;
 use cooks_harness::tracer::{Program, Tracer};
 
-use crate::program::{Scripts, compiled};
+use crate::program::{Scripts, compiled, script_file};
 
 /// The process that makes the world; A and B are the next two.
 const WORLD: ProcessId = ProcessId(0);
@@ -35,6 +35,8 @@ pub enum Tried {
     Orders([Order; 2]),
     /// What forbids to call it clean.
     Gap(String),
+    /// A process does not come to its call, though it does on the kernel.
+    Unlike(String),
 }
 
 struct Steer {
@@ -118,11 +120,8 @@ impl Drop for Tracing {
 }
 
 impl Tracing {
-    /// For the worker with this number.
-    pub fn start(worker: usize) -> Self {
-        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
-        let file = |process: usize| folder.join(format!("kernel-script-{}-{worker}-{process}", std::process::id()));
-        let files: Vec<PathBuf> = (0..3).map(file).collect();
+    pub fn start() -> Self {
+        let files: Vec<PathBuf> = (0..3).map(|_| script_file()).collect();
         let tracer = Self::tracer(&files);
         Self { files, tracer }
     }
@@ -154,7 +153,7 @@ impl Tracing {
             let steer = Steer { first, order: Order::default(), from: None, let_go: [false; 2] };
             match self.run(steer) {
                 Ok(done) => *order = done,
-                Err(error) => return Tried::Gap(error),
+                Err(other) => return other,
             }
             let seen = self.tracer.take_not_covered().into_iter();
             gaps.extend(seen.filter(|seen| seen.kind != GapKind::ThreadOrder).map(|seen| sentence(&seen)));
@@ -162,13 +161,15 @@ impl Tracing {
         if gaps.is_empty() { Tried::Orders(orders) } else { Tried::Gap(gaps.join("; ")) }
     }
 
-    fn run(&mut self, mut steer: Steer) -> Result<Order, String> {
+    fn run(&mut self, mut steer: Steer) -> Result<Order, Tried> {
         match self.tracer.execute_afresh(&mut steer, Detail::Search) {
             Ok(_) if steer.from.is_some() => Ok(steer.order),
-            Ok(execution) => Err(format!("the calls are not reached: {:?}", execution.trace.last())),
+            Ok(execution) => {
+                Err(Tried::Unlike(format!("the calls are not reached: {:?}", execution.trace.last())))
+            },
             Err(error) => {
                 self.tracer = Self::tracer(&self.files);
-                Err(error.to_string())
+                Err(Tried::Gap(error.to_string()))
             }
         }
     }

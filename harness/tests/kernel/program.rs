@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::LazyLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// `program/`, compiled: statically where there is a library for that, so that it starts with few calls.
 static COMPILED: LazyLock<PathBuf> = LazyLock::new(|| {
@@ -24,6 +25,14 @@ static COMPILED: LazyLock<PathBuf> = LazyLock::new(|| {
     std::fs::rename(own, &program).expect("the program has a name");
     program
 });
+
+/// A file for a script, with a name that no other has.
+pub fn script_file() -> PathBuf {
+    static FILES: AtomicUsize = AtomicUsize::new(0);
+    let number = FILES.fetch_add(1, Ordering::Relaxed);
+    let name = format!("kernel-script-{}-{number}", std::process::id());
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(name)
+}
 
 /// Where the compiled interpreter is.
 pub fn compiled() -> &'static str {

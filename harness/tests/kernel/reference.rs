@@ -47,13 +47,13 @@ fn hold(name: &str, traced: &mut Traced, strategy: &mut dyn Strategy, kernel: &O
     Ok(())
 }
 
-fn held(reference: &mut Reference, program: &Generated, worker: usize) -> Result<(), Found> {
+fn held(reference: &mut Reference, program: &Generated) -> Result<(), Found> {
     let scripts = program.scripts();
     let (kernel, interleavings) = on_the_kernel(reference, &scripts);
     let mut serial = std::collections::BTreeSet::new();
     let orders = orders(program.0.len());
     for (place, order) in orders.iter().enumerate() {
-        let mut traced = Traced::new(&scripts, order, worker).map_err(Found::Gap)?;
+        let mut traced = Traced::new(&scripts, order).map_err(Found::Gap)?;
         if place == 0 || place + 1 == orders.len() {
             hold(&format!("dpor, processes in order {order:?}"), &mut traced, &mut Dpor::new(), &kernel)?;
         }
@@ -71,16 +71,16 @@ fn held(reference: &mut Reference, program: &Generated, worker: usize) -> Result
     Ok(())
 }
 
-pub fn find(reference: &mut Reference, program: &Generated, worker: usize) -> Found {
-    held(reference, program, worker).err().unwrap_or(Found::Agrees)
+pub fn find(reference: &mut Reference, program: &Generated) -> Found {
+    held(reference, program).err().unwrap_or(Found::Agrees)
 }
 
 /// A failing program with as few calls as still fail.
-fn shrunk(reference: &mut Reference, program: Generated, found: Found, worker: usize) -> (Generated, Found) {
+fn shrunk(reference: &mut Reference, program: Generated, found: Found) -> (Generated, Found) {
     for less in program.smaller() {
-        let found = find(reference, &less, worker);
+        let found = find(reference, &less);
         if matches!(found, Found::Differs(_)) {
-            return shrunk(reference, less, found, worker);
+            return shrunk(reference, less, found);
         }
     }
     (program, found)
@@ -97,7 +97,7 @@ fn programs() {
     let mut counts = [0; 3];
     for seed in first..first + count {
         let program = Generated::new(seed);
-        match find(&mut reference, &program, 0) {
+        match find(&mut reference, &program) {
             Found::Agrees => counts[0] += 1,
             Found::Gap(gap) => {
                 counts[1] += 1;
@@ -105,7 +105,7 @@ fn programs() {
             }
             found @ Found::Differs(_) => {
                 counts[2] += 1;
-                let (program, found) = shrunk(&mut reference, program, found, 0);
+                let (program, found) = shrunk(&mut reference, program, found);
                 let Found::Differs(what) = found else { unreachable!() };
                 println!("DIFFERS {seed}: {program}\n    {what}");
             }

@@ -12,7 +12,7 @@ use cooks_harness::explore::{Counts, Strategy, explore};
 use cooks_harness::model::{Choice, Cut, Entry, Execution, GapKind, ProcessId, View};
 use cooks_harness::tracer::{Program, Tracer};
 
-use crate::program::{Reference, Scripts, compiled};
+use crate::program::{Reference, Scripts, compiled, script_file};
 
 /// No program here has an execution with more steps.
 const MAX_STEPS: usize = 500;
@@ -124,15 +124,14 @@ pub struct Said {
 impl Traced {
     /// # Errors
     /// Where it cannot be run.
-    pub fn new(scripts: &Scripts, order: &[usize], worker: usize) -> Result<Self, String> {
-        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
-        let write = |(number, script): (usize, &String)| {
-            let file = folder.join(format!("kernel-program-{}-{worker}-{number}", std::process::id()));
+    pub fn new(scripts: &Scripts, order: &[usize]) -> Result<Self, String> {
+        let write = |script: &String| {
+            let file = script_file();
             std::fs::write(&file, script).expect("a script can be written");
             file
         };
         let ordered = order.iter().map(|&which| &scripts.processes[which]);
-        let files: Vec<PathBuf> = ordered.chain([&scripts.world]).enumerate().map(write).collect();
+        let files: Vec<PathBuf> = ordered.chain([&scripts.world]).map(write).collect();
         let program = |file: &PathBuf| {
             let path = file.to_str().expect("a path of text").to_owned();
             Program::Command(vec![compiled().to_owned(), "run".into(), path])

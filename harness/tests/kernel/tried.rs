@@ -1,18 +1,35 @@
-//! The tests of pairs.
+//! Which pairs there are, and what is found of many of them.
 
-use std::time::Instant;
+use std::sync::Mutex;
+
+use cooks_harness::explore::SplitMix64;
 
 use crate::actions::actions;
 use crate::held::Tracing;
-use crate::pairs::{Found, find};
+use crate::pairs::{Found, Glasses, find};
 use crate::program::{Reference, Scripts};
 use crate::worlds::{ORDINARY, Users, WORLDS, World};
 
-fn lines(calls: &str) -> String {
+/// Two actions by two processes in a world.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Pair {
+    pub world: &'static World,
+    pub a: &'static str,
+    pub b: &'static str,
+}
+
+impl std::fmt::Display for Pair {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} | {} | {}", self.world.name, self.a, self.b)
+    }
+}
+
+/// One call a line.
+pub fn lines(calls: &str) -> String {
     calls.split("; ").map(|call| format!("{}\n", call.trim())).collect()
 }
 
-/// The script of a process that does this action.
+/// The script of a process that does this action, after these calls.
 fn script(action: &str, before: &str) -> String {
     let all = if before.is_empty() { action.to_owned() } else { format!("{before}; {action}") };
     let (needed, call) = all.rsplit_once("; ").unwrap_or(("", &all));
@@ -20,37 +37,61 @@ fn script(action: &str, before: &str) -> String {
     format!("{needed}--\n{call}")
 }
 
-fn scripts(world: &World, a: &str, b: &str) -> Scripts {
-    let before = if world.users == Users::Ordinary { ORDINARY } else { "" };
-    Scripts { world: lines(world.calls), processes: vec![script(a, ""), script(b, before)] }
+impl Pair {
+    pub fn in_world(world: &str, a: &'static str, b: &'static str) -> Self {
+        let world = WORLDS.iter().find(|known| known.name == world).expect("a world");
+        Self { world, a, b }
+    }
+
+    pub fn scripts(&self) -> Scripts {
+        let before = if self.world.users == Users::Ordinary { ORDINARY } else { "" };
+        Scripts { world: lines(self.world.calls), processes: vec![script(self.a, ""), script(self.b, before)] }
+    }
 }
 
-#[test]
-fn pairs() {
-    let (mut reference, mut tracing) = (Reference::start(), Tracing::start(0));
-    let begun = Instant::now();
-    let actions = actions();
-    let (every, offset) = (std::env::var("EVERY").map_or(1, |n| n.parse().unwrap()), std::env::var("OFFSET").map_or(0, |n| n.parse().unwrap()));
-    let mut count = 0;
-    let mut counts = [0; 7];
-    let wanted = std::env::var("WORLD").unwrap_or_default();
-    for world in WORLDS.iter().filter(|world| wanted.is_empty() || world.name == wanted) {
-        for (at, a) in actions.iter().enumerate() {
-            let last = if world.users == Users::Same { at + 1 } else { actions.len() };
-            for b in &actions[..last] {
-                count += 1;
-                if count % every != offset {
-                    continue;
-                }
-                let found = find(&mut reference, &mut tracing, &scripts(world, a, b), |operation| operation);
-                counts[match &found { Found::Impossible => 0, Found::Conflict => 1, Found::Missing(..) => 2, Found::Same => 3, Found::Gap(_) => 4 }] += 1;
-                match found {
-                    Found::Missing(what, unseen) => println!("MISSING {} | {a} | {b} | {what} | {}", world.name, unseen.join(", ")),
-                    Found::Gap(what) => println!("GAP {} | {a} | {b} | {what}", world.name),
-                    _ => (),
-                }
-            }
+/// All pairs of all worlds: where both processes are alike, each in one of the two ways.
+pub fn pairs() -> Vec<Pair> {
+    let (mut pairs, actions) = (Vec::new(), actions());
+    for world in WORLDS {
+        for (at, &a) in actions.iter().enumerate() {
+            let others = if world.users == Users::Same { &actions[..=at] } else { &actions[..] };
+            pairs.extend(others.iter().map(|&b| Pair { world, a, b }));
         }
     }
-    println!("{count} pairs {counts:?} in {:?}", begun.elapsed());
+    pairs
+}
+
+/// So many of them, by chance.
+pub fn some(seed: u64, count: usize) -> Vec<Pair> {
+    let (mut random, mut pairs) = (SplitMix64::new(seed), pairs());
+    let count = count.min(pairs.len());
+    for place in 0..count {
+        let other = place + random.below(pairs.len() - place);
+        pairs.swap(place, other);
+    }
+    pairs.truncate(count);
+    pairs
+}
+
+/// Tries pairs side by side; what is found of each, in their order.
+pub fn try_all(pairs: &[Pair], glasses: Glasses) -> Vec<Found> {
+    let workers = std::thread::available_parallelism().map_or(1, usize::from).min(4);
+    let next = Mutex::new(0..pairs.len());
+    let found = Mutex::new(vec![Found::Same; pairs.len()]);
+    std::thread::scope(|scope| {
+        for _ in 0..workers {
+            let (next, found) = (&next, &found);
+            scope.spawn(move || {
+                // In this order: the reference is on the core of its worker, of which it waits for the other.
+                let mut tracing = Tracing::start();
+                let mut reference = Reference::start();
+                loop {
+                    let Some(place) = next.lock().expect("no worker has failed").next() else { return };
+                    let one = find(&mut reference, &mut tracing, &pairs[place].scripts(), glasses);
+                    found.lock().expect("no worker has failed")[place] = one;
+                }
+            });
+        }
+    });
+    found.into_inner().expect("no worker has failed")
 }
