@@ -3,9 +3,13 @@
 #![cfg(target_os = "linux")]
 
 mod actions;
+#[path = "../self_checks/blind.rs"]
+#[allow(dead_code, reason = "some is for the self-checks alone")]
+mod blind;
 mod generator;
 mod held;
 mod known;
+mod lost;
 mod pairs;
 mod program;
 mod reference;

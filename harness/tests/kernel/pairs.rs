@@ -5,6 +5,7 @@ use cooks_harness::model::{Location, Operation, ProcessId};
 
 use crate::held::{Order, Tracing, Tried};
 use crate::known::{MISSING, Missing, is_known};
+use crate::lost::lost;
 use crate::program::{Reference, Scripts};
 use crate::tried::{self, Pair, some, try_all};
 
@@ -98,8 +99,12 @@ fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
 }
 
+fn all_are_asked_for() -> bool {
+    std::env::var_os("PAIRS").is_some_and(|value| value == "all")
+}
+
 fn asked_for() -> Vec<Pair> {
-    if std::env::var_os("PAIRS").is_some_and(|value| value == "all") {
+    if all_are_asked_for() {
         return tried::pairs();
     }
     let seed = number("PAIRS_SEED").unwrap_or(SEED);
@@ -113,7 +118,13 @@ fn keep(pairs: &[Pair], found: &[Found]) {
     let Some(file) = std::env::var_os("PAIRS_FILE") else { return };
     let of_interest = |(_, found): &(&Pair, &Found)| !matches!(found, Found::Impossible | Found::Same | Found::Conflict);
     let lines = pairs.iter().zip(found).filter(of_interest).map(|(pair, found)| format!("{pair} | {found:?}\n"));
-    std::fs::write(file, lines.collect::<String>()).expect("the file can be written");
+    let mut text: String = lines.collect();
+    if all_are_asked_for() {
+        let lost = lost(pairs, found);
+        println!("{} pairs of calls conflict, and never differ", lost.len());
+        text.extend(lost.iter().map(|(a, b)| format!("lost reduction | {a} | {b}\n")));
+    }
+    std::fs::write(file, text).expect("the file can be written");
 }
 
 #[test]

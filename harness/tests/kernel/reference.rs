@@ -1,84 +1,118 @@
 //! Random programs: what the searches say is held against every interleaving on the kernel.
 
-use cooks_harness::explore::{Dfs, Dpor, Observed, Strategy};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::sync::Mutex;
+use std::time::Instant;
 
+use cooks_harness::explore::{Dfs, Dpor, Fault, Observed};
+use cooks_harness::model::Location;
+
+use crate::blind::only;
 use crate::generator::Generated;
 use crate::program::Reference;
-use crate::searches::{Outcomes, Traced, on_the_kernel};
-
-/// Every schedule is explored where there are at most so many interleavings.
-const MOST_SCHEDULES: u64 = 24;
+use crate::searches::{Outcomes, Said, Traced, on_the_kernel};
 
 /// What is found of a program.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Found {
+enum Found {
     Agrees,
     /// Something forbids to call it clean.
     Gap(String),
     Differs(String),
 }
 
-fn difference(what: &str, kernel: &std::collections::BTreeSet<String>, cooks: &std::collections::BTreeSet<String>) -> String {
-    let list = |outcomes: Vec<&String>| outcomes.iter().map(|outcome| format!("\n        {outcome}")).collect::<String>();
-    let missed = list(kernel.difference(cooks).collect());
-    let wrong = list(cooks.difference(kernel).collect());
-    format!("{what}:\n    missed:{missed}\n    never on the kernel:{wrong}")
+/// A search, and which orders of the processes it is made in.
+#[derive(Clone, Copy)]
+struct Search {
+    name: &'static str,
+    run: fn(&mut Traced) -> Result<Said, String>,
+    /// Whether for the order at this place of so many, of a program with so many interleavings.
+    wanted: fn(usize, usize, u64) -> bool,
 }
 
+/// Every schedule is explored where there are at most so many interleavings.
+const MOST_SCHEDULES: u64 = 30;
+
+const SOUND: &[Search] = &[
+    Search {
+        name: "dpor",
+        run: |traced| traced.search(&mut Dpor::new(), Clone::clone),
+        wanted: |place, orders, _| place == 0 || place + 1 == orders,
+    },
+    Search {
+        name: "observed",
+        run: |traced| traced.search(&mut Observed::new(), Clone::clone),
+        wanted: |place, _, _| place == 0,
+    },
+    Search {
+        name: "dfs",
+        run: |traced| traced.search(&mut Dfs::new(), Clone::clone),
+        wanted: |place, _, interleavings| place == 1 && interleavings <= MOST_SCHEDULES,
+    },
+];
+
+/// What the one has and the other has not.
+fn difference(what: &str, kernel: &BTreeSet<String>, cooks: &BTreeSet<String>) -> String {
+    let list = |of: &BTreeSet<String>, less: &BTreeSet<String>| {
+        of.difference(less).map(|outcome| format!("\n        {outcome}")).collect::<String>()
+    };
+    let (missed, wrong) = (list(kernel, cooks), list(cooks, kernel));
+    format!("    {what}\n    missed:{missed}\n    never on the kernel:{wrong}")
+}
+
+/// All orders of so many processes.
 fn orders(count: usize) -> Vec<Vec<usize>> {
     match count {
         2 => vec![vec![0, 1], vec![1, 0]],
-        _ => vec![vec![0, 1, 2], vec![0, 2, 1], vec![1, 0, 2], vec![1, 2, 0], vec![2, 0, 1], vec![2, 1, 0]],
+        _ => [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]].map(Vec::from).to_vec(),
     }
 }
 
 /// Holds one search to what the kernel comes to.
-fn hold(name: &str, traced: &mut Traced, strategy: &mut dyn Strategy, kernel: &Outcomes) -> Result<(), Found> {
-    let said = traced.search(strategy).map_err(Found::Gap)?;
+fn hold(search: &Search, order: &[usize], traced: &mut Traced, kernel: &Outcomes) -> Result<(), Found> {
+    let said = (search.run)(traced).map_err(Found::Gap)?;
     if !said.gaps.is_empty() {
         return Err(Found::Gap(said.gaps));
     }
+    let what = format!("{}, processes in the order {order:?}", search.name);
     if said.all != kernel.all {
-        return Err(Found::Differs(difference(name, &kernel.all, &said.all)));
+        return Err(Found::Differs(difference(&what, &kernel.all, &said.all)));
     }
-    if name.starts_with("dpor") && said.counts.redundant != 0 {
-        return Err(Found::Differs(format!("{name}: {} of {} executions are redundant", said.counts.redundant, said.counts.executions)));
+    if search.name == "dpor" && said.counts.redundant != 0 {
+        let counts = said.counts;
+        let what = format!("    {what}: {} of {} executions are redundant", counts.redundant, counts.executions);
+        return Err(Found::Differs(what));
     }
     Ok(())
 }
 
-fn held(reference: &mut Reference, program: &Generated) -> Result<(), Found> {
+fn held(reference: &mut Reference, program: &Generated, searches: &[Search]) -> Result<(), Found> {
     let scripts = program.scripts();
     let (kernel, interleavings) = on_the_kernel(reference, &scripts);
-    let mut serial = std::collections::BTreeSet::new();
-    let orders = orders(program.0.len());
+    let (mut serial, orders) = (BTreeSet::new(), orders(program.0.len()));
     for (place, order) in orders.iter().enumerate() {
         let mut traced = Traced::new(&scripts, order).map_err(Found::Gap)?;
-        if place == 0 || place + 1 == orders.len() {
-            hold(&format!("dpor, processes in order {order:?}"), &mut traced, &mut Dpor::new(), &kernel)?;
-        }
-        if place == 0 {
-            hold("observed", &mut traced, &mut Observed::new(), &kernel)?;
-        }
-        if place == 1 && interleavings <= MOST_SCHEDULES {
-            hold("dfs", &mut traced, &mut Dfs::new(), &kernel)?;
+        for search in searches.iter().filter(|search| (search.wanted)(place, orders.len(), interleavings)) {
+            hold(search, order, &mut traced, &kernel)?;
         }
         serial.extend(traced.serially().map_err(Found::Gap)?);
     }
     if serial != kernel.serial {
-        return Err(Found::Differs(difference("serial", &kernel.serial, &serial)));
+        let what = difference("processes one after another", &kernel.serial, &serial);
+        return Err(Found::Differs(what));
     }
     Ok(())
 }
 
-pub fn find(reference: &mut Reference, program: &Generated) -> Found {
-    held(reference, program).err().unwrap_or(Found::Agrees)
+fn find(reference: &mut Reference, program: &Generated, searches: &[Search]) -> Found {
+    held(reference, program, searches).err().unwrap_or(Found::Agrees)
 }
 
-/// A failing program with as few calls as still fail.
+/// A failing program with as few calls as still fail, and how it does.
 fn shrunk(reference: &mut Reference, program: Generated, found: Found) -> (Generated, Found) {
     for less in program.smaller() {
-        let found = find(reference, &less);
+        let found = find(reference, &less, SOUND);
         if matches!(found, Found::Differs(_)) {
             return shrunk(reference, less, found);
         }
@@ -86,30 +120,100 @@ fn shrunk(reference: &mut Reference, program: Generated, found: Found) -> (Gener
     (program, found)
 }
 
+/// How many programs are run: `REFERENCE`.
+const PROGRAMS: u64 = 200;
+/// The seed of the first: `REFERENCE_SEED`. The next has the next.
+const SEED: u64 = 1;
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok()?.parse().ok()
+}
+
+/// What is found of the programs of these seeds.
+fn find_all(seeds: Range<u64>, searches: &[Search]) -> BTreeMap<u64, Found> {
+    let workers = std::thread::available_parallelism().map_or(1, usize::from).min(4);
+    let (next, found) = (Mutex::new(seeds), Mutex::new(BTreeMap::new()));
+    std::thread::scope(|scope| {
+        for _ in 0..workers {
+            let (next, found) = (&next, &found);
+            scope.spawn(move || {
+                let mut reference = Reference::start();
+                loop {
+                    let Some(seed) = next.lock().expect("no worker has failed").next() else { return };
+                    let one = find(&mut reference, &Generated::new(seed), searches);
+                    found.lock().expect("no worker has failed").insert(seed, one);
+                }
+            });
+        }
+    });
+    found.into_inner().expect("no worker has failed")
+}
+
 #[test]
-fn programs() {
-    let (first, count) = (
-        std::env::var("FIRST").map_or(0, |n| n.parse().unwrap()),
-        std::env::var("COUNT").map_or(20, |n| n.parse().unwrap()),
-    );
-    let mut reference = Reference::start();
-    let begun = std::time::Instant::now();
-    let mut counts = [0; 3];
-    for seed in first..first + count {
-        let program = Generated::new(seed);
-        match find(&mut reference, &program) {
-            Found::Agrees => counts[0] += 1,
+fn random_programs_come_to_what_they_come_to_on_the_kernel() {
+    let begun = Instant::now();
+    let first = number("REFERENCE_SEED").unwrap_or(SEED);
+    let seeds = first..first + number("REFERENCE").unwrap_or(PROGRAMS);
+    println!("programs of the seeds {seeds:?} (REFERENCE, REFERENCE_SEED)");
+    let found = find_all(seeds, SOUND);
+    let (mut reference, mut differ, mut gaps) = (Reference::start(), Vec::new(), 0);
+    for (seed, found) in &found {
+        match found {
+            Found::Agrees => (),
             Found::Gap(gap) => {
-                counts[1] += 1;
-                println!("GAP {seed}: {program}: {gap}");
+                gaps += 1;
+                println!("a gap, seed {seed}: {}: {gap}", Generated::new(*seed));
             }
-            found @ Found::Differs(_) => {
-                counts[2] += 1;
-                let (program, found) = shrunk(&mut reference, program, found);
-                let Found::Differs(what) = found else { unreachable!() };
-                println!("DIFFERS {seed}: {program}\n    {what}");
+            Found::Differs(_) => {
+                let (program, found) = shrunk(&mut reference, Generated::new(*seed), found.clone());
+                let Found::Differs(what) = found else { unreachable!("what is shrunk differs") };
+                differ.push(format!("seed {seed}: {program}\n{what}"));
             }
         }
     }
-    println!("{counts:?} agree, gaps, differ, in {:?}", begun.elapsed());
+    println!(
+        "{} programs in {:?}: {gaps} are gaps, {} differ",
+        found.len(),
+        begun.elapsed(),
+        differ.len()
+    );
+    assert!(differ.is_empty(), "programs come to something else on the kernel:\n{}", differ.join("\n"));
+}
+
+/// A fault planted in the search, or in what it is told of dependence: dpor alone, with the processes in their first order.
+const fn planted(name: &'static str, run: fn(&mut Traced) -> Result<Said, String>) -> Search {
+    Search { name, run, wanted: |place, _, _| place == 0 }
+}
+
+const FAULTS: &[Search] = &[
+    planted("an operation races with one of those that conflict with it alone", |traced| {
+        traced.search(&mut Dpor::with_fault(Fault::LastRaceOnly), Clone::clone)
+    }),
+    planted("processes sleep on whatever is done", |traced| {
+        traced.search(&mut Dpor::with_fault(Fault::NeverWake), Clone::clone)
+    }),
+    planted("names are forgotten", |traced| {
+        traced.search(&mut Dpor::new(), |seen| only(seen, |at| !matches!(at.location, Location::Name { .. })))
+    }),
+    planted("data is forgotten", |traced| {
+        traced.search(&mut Dpor::new(), |seen| only(seen, |at| !matches!(at.location, Location::Data { .. })))
+    }),
+    planted("the status of files is forgotten", |traced| {
+        traced.search(&mut Dpor::new(), |seen| only(seen, |at| !matches!(at.location, Location::Status(_))))
+    }),
+];
+
+#[test]
+fn planted_faults_are_found() {
+    let mut reference = Reference::start();
+    for fault in FAULTS {
+        let shows = |seed: u64, reference: &mut Reference| {
+            let program = Generated::new(seed);
+            let differs = matches!(find(reference, &program, &[*fault]), Found::Differs(_));
+            differs && find(reference, &program, SOUND) == Found::Agrees
+        };
+        let found = (SEED..SEED + PROGRAMS).find(|seed| shows(*seed, &mut reference));
+        println!("{}: found by seed {found:?}", fault.name);
+        assert!(found.is_some(), "{}: not found", fault.name);
+    }
 }

@@ -9,9 +9,11 @@ use std::sync::atomic::AtomicBool;
 
 use cooks_harness::backend::{Backend, Chooser, Detail};
 use cooks_harness::explore::{Counts, Strategy, explore};
-use cooks_harness::model::{Choice, Cut, Entry, Execution, GapKind, ProcessId, View};
+use cooks_harness::model::gap::sentence;
+use cooks_harness::model::{Choice, Cut, Ending, Entry, Execution, GapKind, ProcessId, Tree, View};
 use cooks_harness::tracer::{Program, Tracer};
 
+use crate::blind::{Glasses, Seen};
 use crate::program::{Reference, Scripts, compiled, script_file};
 
 /// No program here has an execution with more steps.
@@ -29,7 +31,7 @@ pub struct Outcomes {
 /// What the kernel comes to, and in how many interleavings.
 pub fn on_the_kernel(reference: &mut Reference, scripts: &Scripts) -> (Outcomes, u64) {
     let (mut outcomes, mut interleavings) = (Outcomes::default(), 0);
-    for line in reference.ask("all-glued", scripts) {
+    for line in reference.ask("all", scripts) {
         match line.split_at(2) {
             ("o ", outcome) => outcomes.all.insert(outcome.to_owned()),
             ("s ", outcome) => outcomes.serial.insert(outcome.to_owned()),
@@ -100,7 +102,7 @@ impl Chooser for Serially {
 
 /// A program under `cooks`, its processes in some order.
 pub struct Traced {
-    tracer: Tracer,
+    seen: Seen<Tracer>,
     order: Vec<usize>,
     files: Vec<PathBuf>,
 }
@@ -139,10 +141,12 @@ impl Traced {
         let programs: Vec<Program> = files.iter().map(program).collect();
         let (processes, world) = programs.split_at(order.len());
         let stop = Arc::new(AtomicBool::new(false));
-        let tracer = Tracer::new(processes, world, cooks_harness::model::Tree::new(), stop);
-        let mut traced = Self { tracer: tracer.map_err(|error| error.to_string())?, order: order.to_vec(), files };
-        let made = traced.tracer.reset().and_then(|()| traced.tracer.run_alone(0));
-        made.and_then(|_| traced.tracer.begin_from_here().map(|_| ())).map_err(|error| error.to_string())?;
+        let tracer = Tracer::new(processes, world, Tree::new(), stop);
+        let backend = tracer.map_err(|error| error.to_string())?;
+        let mut traced = Self { seen: Seen { backend, glasses: Clone::clone }, order: order.to_vec(), files };
+        let tracer = &mut traced.seen.backend;
+        let made = tracer.reset().and_then(|()| tracer.run_alone(0));
+        made.and_then(|_| tracer.begin_from_here().map(|_| ())).map_err(|error| error.to_string())?;
         Ok(traced)
     }
 
@@ -150,19 +154,20 @@ impl Traced {
     ///
     /// # Errors
     /// Where an execution cannot be run.
-    pub fn search(&mut self, strategy: &mut dyn Strategy) -> Result<Said, String> {
+    pub fn search(&mut self, strategy: &mut dyn Strategy, glasses: Glasses) -> Result<Said, String> {
         let (mut all, order) = (BTreeSet::new(), &self.order);
-        let explored = explore(strategy, &mut self.tracer, MAX_STEPS, &mut |execution| {
-            if !matches!(execution.ending, cooks_harness::model::Ending::Cut(_)) {
+        self.seen.glasses = glasses;
+        let explored = explore(strategy, &mut self.seen, MAX_STEPS, &mut |execution| {
+            if !matches!(execution.ending, Ending::Cut(_)) {
                 all.insert(outcome(execution, order));
             }
             ControlFlow::Continue(())
         });
         let explored = explored.map_err(|error| error.to_string())?;
-        let seen = self.tracer.take_not_covered().into_iter();
+        let seen = self.seen.backend.take_not_covered().into_iter();
         let mut gaps: Vec<String> = seen
             .filter(|seen| seen.kind != GapKind::ThreadOrder)
-            .map(|seen| cooks_harness::model::gap::sentence(&seen))
+            .map(|seen| sentence(&seen))
             .collect();
         if !explored.exhaustive {
             gaps.push("not exhaustive".into());
@@ -175,7 +180,7 @@ impl Traced {
     /// # Errors
     /// Where it cannot be run.
     pub fn serially(&mut self) -> Result<Option<String>, String> {
-        let execution = self.tracer.execute(&mut Serially, Detail::Search).map_err(|error| error.to_string())?;
+        let execution = self.seen.backend.execute(&mut Serially, Detail::Search).map_err(|error| error.to_string())?;
         Ok(execution.is_complete().then(|| outcome(&execution, &self.order)))
     }
 }
