@@ -3,8 +3,8 @@
 use cooks_harness::explore::SplitMix64;
 
 use crate::actions::actions;
-use crate::program::Scripts;
 use crate::known::is_left_out;
+use crate::program::Scripts;
 
 /// What programs begin with.
 const WORLD: &str = "1=open 'f O_RDWR|O_CREAT 0644; write $1 'hello 5; 2=open 'g O_RDWR|O_CREAT 0644; write $2 'goodbye 7; \
@@ -12,7 +12,11 @@ const WORLD: &str = "1=open 'f O_RDWR|O_CREAT 0644; write $1 'hello 5; 2=open 'g
     mknod 'p S_IFIFO|0666 0";
 
 /// What the calls of a program are mostly about.
-const SUBJECTS: [&str; 9] = ["'f", "'g", "'d", "'e", "'new", "'p", "'d/x", "'f O_RDWR; flock", "'f O_RDWR; fcntl"];
+const SUBJECTS: [&str; 9] =
+    ["'f", "'g", "'d", "'e", "'new", "'p", "'d/x", "'f O_RDWR; flock", "'f O_RDWR; fcntl"];
+
+/// A program has at most so many.
+const MOST_INTERLEAVINGS: u64 = 700;
 
 /// A program: the calls of each process.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -35,13 +39,31 @@ impl Generated {
             let calls: Vec<&str> = action.split("; ").collect();
             // What has been opened is used again.
             let opened = calls.len().min(into.len());
-            let again = calls[..calls.len() - 1].iter().zip(&into[..opened]).take_while(|(a, b)| *a == b).count();
+            let again =
+                calls[..calls.len() - 1].iter().zip(&into[..opened]).take_while(|(a, b)| *a == b).count();
             into.extend(calls[again..].iter().map(|call| (*call).to_owned()));
             if processes.iter().map(Vec::len).sum::<usize>() >= most && turn + 1 >= count {
                 break;
             }
         }
-        Self(processes)
+        let mut program = Self(processes);
+        while program.interleavings() > MOST_INTERLEAVINGS {
+            let longest = program.0.iter_mut().max_by_key(|calls| calls.len());
+            longest.map(Vec::pop);
+        }
+        program
+    }
+
+    /// In how many orders the calls and the ends of the processes can come, if none waits.
+    fn interleavings(&self) -> u64 {
+        let (mut interleavings, mut so_far) = (1, 0);
+        for calls in &self.0 {
+            for step in 1..=calls.len() as u64 + 1 {
+                so_far += 1;
+                interleavings = interleavings * so_far / step;
+            }
+        }
+        interleavings
     }
 
     pub fn scripts(&self) -> Scripts {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use cooks_harness::backend::{Chooser, Detail};
-use cooks_harness::model::{Choice, Cut, GapKind, Operation, ProcessId, Status, Tree, View};
 use cooks_harness::model::gap::sentence;
+use cooks_harness::model::{Choice, Cut, GapKind, Operation, ProcessId, Status, Tree, View};
 use cooks_harness::tracer::{Program, Tracer};
 
 use crate::program::{Scripts, compiled, script_file};
@@ -166,7 +166,7 @@ impl Tracing {
             Ok(_) if steer.from.is_some() => Ok(steer.order),
             Ok(execution) => {
                 Err(Tried::Unlike(format!("the calls are not reached: {:?}", execution.trace.last())))
-            },
+            }
             Err(error) => {
                 self.tracer = Self::tracer(&self.files);
                 Err(Tried::Gap(error.to_string()))

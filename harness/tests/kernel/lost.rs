@@ -33,11 +33,13 @@ fn alone(tracing: &mut Tracing, world: &'static World) -> BTreeMap<&'static str,
 pub fn lost(pairs: &[Pair], found: &[Found]) -> BTreeSet<(&'static str, &'static str)> {
     let matters = |found: &Found| !matches!(found, Found::Same | Found::Impossible);
     let key = |pair: &Pair| (pair.a.max(pair.b), pair.a.min(pair.b));
-    let differ: BTreeSet<_> = pairs.iter().zip(found).filter(|(_, found)| matters(found)).map(|(pair, _)| key(pair)).collect();
+    let differ: BTreeSet<_> =
+        pairs.iter().zip(found).filter(|(_, found)| matters(found)).map(|(pair, _)| key(pair)).collect();
     let (mut lost, mut tracing) = (BTreeSet::new(), Tracing::start());
     for world in WORLDS {
         let alone = alone(&mut tracing, world);
-        let same = pairs.iter().zip(found).filter(|(pair, found)| pair.world == world && **found == Found::Same);
+        let same =
+            pairs.iter().zip(found).filter(|(pair, found)| pair.world == world && **found == Found::Same);
         for (pair, _) in same.filter(|(pair, _)| !differ.contains(&key(pair))) {
             let (a, b) = (&alone[pair.a][0], &alone[pair.b][1]);
             if a.iter().any(|a| b.iter().any(|b| a.disturbs(ProcessId(1), b, ProcessId(2)))) {

@@ -81,7 +81,8 @@ fn hold(search: &Search, order: &[usize], traced: &mut Traced, kernel: &Outcomes
     }
     if search.name == "dpor" && said.counts.redundant != 0 {
         let counts = said.counts;
-        let what = format!("    {what}: {} of {} executions are redundant", counts.redundant, counts.executions);
+        let what =
+            format!("    {what}: {} of {} executions are redundant", counts.redundant, counts.executions);
         return Err(Found::Differs(what));
     }
     Ok(())
@@ -171,12 +172,7 @@ fn random_programs_come_to_what_they_come_to_on_the_kernel() {
             }
         }
     }
-    println!(
-        "{} programs in {:?}: {gaps} are gaps, {} differ",
-        found.len(),
-        begun.elapsed(),
-        differ.len()
-    );
+    println!("{} programs in {:?}: {gaps} are gaps, {} differ", found.len(), begun.elapsed(), differ.len());
     assert!(differ.is_empty(), "programs come to something else on the kernel:\n{}", differ.join("\n"));
 }
 

@@ -165,10 +165,8 @@ impl Traced {
         });
         let explored = explored.map_err(|error| error.to_string())?;
         let seen = self.seen.backend.take_not_covered().into_iter();
-        let mut gaps: Vec<String> = seen
-            .filter(|seen| seen.kind != GapKind::ThreadOrder)
-            .map(|seen| sentence(&seen))
-            .collect();
+        let mut gaps: Vec<String> =
+            seen.filter(|seen| seen.kind != GapKind::ThreadOrder).map(|seen| sentence(&seen)).collect();
         if !explored.exhaustive {
             gaps.push("not exhaustive".into());
         }
@@ -180,7 +178,8 @@ impl Traced {
     /// # Errors
     /// Where it cannot be run.
     pub fn serially(&mut self) -> Result<Option<String>, String> {
-        let execution = self.seen.backend.execute(&mut Serially, Detail::Search).map_err(|error| error.to_string())?;
+        let execution =
+            self.seen.backend.execute(&mut Serially, Detail::Search).map_err(|error| error.to_string())?;
         Ok(execution.is_complete().then(|| outcome(&execution, &self.order)))
     }
 }

@@ -45,7 +45,10 @@ impl Pair {
 
     pub fn scripts(&self) -> Scripts {
         let before = if self.world.users == Users::Ordinary { ORDINARY } else { "" };
-        Scripts { world: lines(self.world.calls), processes: vec![script(self.a, ""), script(self.b, before)] }
+        Scripts {
+            world: lines(self.world.calls),
+            processes: vec![script(self.a, ""), script(self.b, before)],
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 /* The reference: runs scripts in chosen orders for real. It knows nothing of what calls do.
  *
- * A job comes on standard input: a line `pair`, `all` or `all-glued`, then scripts, each after a line that is a capital letter alone (`S`
+ * A job comes on standard input: a line `pair` or `all`, then scripts, each after a line that is a capital letter alone (`S`
  * makes the world), then a line `.`. A script of a pair has a line `--` between what goes before and the call in question.
  *
  * Each process is a child that waits for a token before each call and before its end. A child that sleeps within a call is blocked: it
@@ -23,7 +23,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -46,7 +45,7 @@ struct child {
 
 static struct script world;
 static struct child children[MOST_PROCESSES];
-static int count, is_glued;
+static int count;
 /* A byte for each call that a child is behind. */
 static int behind[2];
 static char base[64];
@@ -63,12 +62,6 @@ static const char *label(unsigned long inode) {
     labels[labelled].inode = inode;
     snprintf(labels[labelled].name, sizeof labels->name, "new%d", fresh++);
     return labels[labelled++].name;
-}
-
-static int is_labelled(unsigned long inode) {
-    int i = 0;
-    while (i < labelled && labels[i].inode != inode) i++;
-    return i < labelled;
 }
 
 /* Trees. */
@@ -111,6 +104,10 @@ static void remove_one(const char *path, const struct stat *status) {
     }
     unprotect(path);
     if (remove(path)) give_up(path);
+}
+
+static void remove_beside(const char *path, const struct stat *status) {
+    if (strcmp(path, "workspace")) remove_one(path, status);
 }
 
 static void make_old(const char *path, const struct stat *status) {
@@ -235,8 +232,6 @@ static void step(struct child *one) {
         settle(one);
     }
     settle_others();
-    for (int i = 0; is_glued && i < count; i++)
-        if (children[i].state == IDLE && children[i].next == children[i].script.count) end(&children[i]), settle_others(), i = -1;
 }
 
 static void make_world(void) {
@@ -288,6 +283,10 @@ static void finish(void) {
         close(children[i].tokens);
     }
     walk(".", 1, remove_one);
+    /* By `..` calls come to what is beside it. */
+    if (chdir("..")) give_up("..");
+    walk(".", 1, remove_beside);
+    if (chdir("workspace")) give_up("workspace");
 }
 
 /* All interleavings. */
@@ -386,11 +385,21 @@ static void drain(int file) {
     while ((length = read(file, bytes, sizeof bytes)) > 0) say(&observed, " holds="), say_bytes(&observed, bytes, (size_t)length);
 }
 
+/* The locks that a descriptor holds, of what /proc says of it. */
+static void say_locks(const char *info) {
+    for (const char *line = info; (line = strstr(line, "lock:")); line++) {
+        char kind[20], how[20], mode[20], start[30], end[30], place[60];
+        int pid;
+        if (sscanf(line, "lock: %*d: %19s %19s %19s %d %59s %29s %29s", kind, how, mode, &pid, place, start, end) == 7)
+            say(&observed, " holds %s %s %s-%s", kind, mode, start, end);
+    }
+}
+
 /* What the descriptors of a child are, in the end. */
 static void say_descriptors(const struct child *one) {
     for (int number = 3; number < 12; number++) {
         struct stat status;
-        char path[60], info[400] = "";
+        char path[60], info[2000] = "";
         int file = descriptor_of(one, number);
         if (file < 0) continue;
         if (fstat(file, &status)) give_up("a descriptor");
@@ -403,6 +412,7 @@ static void say_descriptors(const struct child *one) {
         if (!S_ISDIR(status.st_mode)) say(&observed, " links=%ld size=%ld", (long)status.st_nlink, (long)status.st_size);
         else say(&observed, " %s", status.st_nlink ? "there" : "removed");
         if (!S_ISSOCK(status.st_mode) && !S_ISFIFO(status.st_mode)) say(&observed, " %s", time_class(status.st_mtime));
+        say_locks(info + strcspn(info, "\n"));
         if (S_ISFIFO(status.st_mode) || S_ISSOCK(status.st_mode)) drain(file);
         say(&observed, "\\n");
         close(file);
@@ -411,37 +421,6 @@ static void say_descriptors(const struct child *one) {
     char path[40];
     snprintf(path, sizeof path, "/proc/%d/cwd", one->pid);
     if (!stat(path, &status)) say(&observed, "cwd %s\\n", label(status.st_ino));
-}
-
-static int by_text(const void *a, const void *b) {
-    return strcmp(a, b);
-}
-
-/* Who holds which lock, and waits for one. */
-static void say_locks(void) {
-    static char lines[50][200];
-    char line[300];
-    struct stat here;
-    int found = 0;
-    FILE *locks = fopen("/proc/locks", "r");
-    if (!locks || stat(".", &here)) give_up("/proc/locks");
-    while (fgets(line, sizeof line, locks) && found < 50) {
-        char kind[20], how[20], mode[20], start[30], end[30];
-        unsigned major_number, minor_number;
-        unsigned long inode;
-        int pid, is_waiting = strstr(line, "->") != NULL;
-        const char *from = is_waiting ? strstr(line, "->") + 2 : strchr(line, ':') + 1;
-        if (sscanf(from, "%19s %19s %19s %d %x:%x:%lu %29s %29s", kind, how, mode, &pid, &major_number, &minor_number, &inode, start, end) != 9) continue;
-        /* Others may use the same file system. */
-        if (makedev(major_number, minor_number) != here.st_dev || !is_labelled(inode)) continue;
-        int whose = 0;
-        while (whose < count && children[whose].pid != pid) whose++;
-        if (whose == count && pid != -1) continue;
-        snprintf(lines[found++], sizeof *lines, "%s %s %s %c %s %s-%s\\n", is_waiting ? "waits" : "holds", kind, mode, pid == -1 ? '-' : 'A' + whose, label(inode), start, end);
-    }
-    fclose(locks);
-    qsort(lines, (size_t)found, sizeof *lines, by_text);
-    for (int i = 0; i < found; i++) say(&observed, "%s", lines[i]);
 }
 
 /* Makes the calls that go before the pair; whether all of them could be made. */
@@ -477,7 +456,6 @@ static int run_pair(int first, char *into) {
     if (!stat(".", &here)) say(&observed, ". %o %d:%d %s\\n", here.st_mode, here.st_uid, here.st_gid, time_class(here.st_mtime));
     walk(".", 0, say_everything);
     for (int i = 0; i < count; i++) say_descriptors(&children[i]);
-    say_locks();
     memcpy(into, observed.at, observed.length + 1);
     finish();
     return 1;
@@ -532,7 +510,6 @@ int serve(void) {
     snprintf(inner, sizeof inner, "%s/workspace", base);
     if (mkdir(base, 0755) || mkdir(inner, 0755) || chdir(inner)) give_up(inner);
     while (read_job(kind)) {
-        is_glued = !strcmp(kind, "all-glued");
         if (!strcmp(kind, "pair")) compare_pair();
         else {
             int order[MOST_PROCESSES] = {0, 1, 2};
