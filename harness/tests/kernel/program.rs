@@ -92,7 +92,10 @@ impl Reference {
 
 impl Drop for Reference {
     fn drop(&mut self) {
-        self.jobs = None;
+        // To close the pipe is not enough: what other threads have forked meanwhile holds it too.
+        if let Some(mut jobs) = self.jobs.take() {
+            let _ = jobs.write_all(b"end\n");
+        }
         let _ = self.child.wait();
     }
 }

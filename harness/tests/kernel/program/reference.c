@@ -1,7 +1,7 @@
 /* The reference: runs scripts in chosen orders for real. It knows nothing of what calls do.
  *
  * A job comes on standard input: a line `pair` or `all`, then scripts, each after a line that is a capital letter alone (`S`
- * makes the world), then a line `.`. A script of a pair has a line `--` between what goes before and the call in question.
+ * makes the world), then a line `.`. `end` is the last. A script of a pair has a line `--` between what goes before and the call in question.
  *
  * Each process is a child that waits for a token before each call and before its end. A child that sleeps within a call is blocked: it
  * sleeps nowhere else between the beginning and the end of a call. */
@@ -476,6 +476,7 @@ static int read_job(char *kind) {
     if (!fgets(line, sizeof line, stdin)) return 0;
     line[strcspn(line, "\n")] = 0;
     strcpy(kind, line);
+    if (!strcmp(kind, "end")) return 0;
     world.count = count = 0;
     while (fgets(line, sizeof line, stdin) && strcmp(line, ".\n")) {
         size_t length = strcspn(line, "\n");
