@@ -32,7 +32,7 @@ pub struct Order {
 /// What came of a pair.
 pub enum Tried {
     /// What was touched where A came first, and where B did.
-    Orders([Order; 2]),
+    Orders(Box<[Order; 2]>),
     /// What forbids to call it clean.
     Gap(String),
     /// A process does not come to its call, though it does on the kernel.
@@ -158,7 +158,7 @@ impl Tracing {
             let seen = self.tracer.take_not_covered().into_iter();
             gaps.extend(seen.filter(|seen| seen.kind != GapKind::ThreadOrder).map(|seen| sentence(&seen)));
         }
-        if gaps.is_empty() { Tried::Orders(orders) } else { Tried::Gap(gaps.join("; ")) }
+        if gaps.is_empty() { Tried::Orders(Box::new(orders)) } else { Tried::Gap(gaps.join("; ")) }
     }
 
     fn run(&mut self, mut steer: Steer) -> Result<Order, Tried> {

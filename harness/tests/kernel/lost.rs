@@ -20,7 +20,7 @@ fn alone(tracing: &mut Tracing, world: &'static World) -> BTreeMap<&'static str,
         let mut does = |place: usize| {
             let (a, b) = if place == 0 { (action, NOTHING) } else { (NOTHING, action) };
             match tracing.try_pair(&Pair { world, a, b }.scripts()) {
-                Tried::Orders([mut first, _]) => std::mem::take(&mut first.done[place]),
+                Tried::Orders(mut orders) => std::mem::take(&mut orders[0].done[place]),
                 _ => Vec::new(),
             }
         };

@@ -1,6 +1,7 @@
 //! The relation of conflicts, and the search as a whole, held against the kernel.
 
 #![cfg(target_os = "linux")]
+#![allow(clippy::disallowed_macros, reason = "a test prints its seed, and what it counts")]
 
 mod actions;
 #[path = "../self_checks/blind.rs"]

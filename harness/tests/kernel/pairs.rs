@@ -84,7 +84,7 @@ pub fn find(reference: &mut Reference, tracing: &mut Tracing, scripts: &Scripts,
     let orders = match tracing.try_pair(scripts) {
         Tried::Gap(gap) => return Found::Gap(gap),
         Tried::Unlike(what) => return Found::Missing(what, Vec::new()),
-        Tried::Orders(orders) => seen_through(orders, glasses),
+        Tried::Orders(orders) => seen_through(*orders, glasses),
     };
     let unseen = unseen(&orders);
     if unseen.is_empty() {
