@@ -95,7 +95,7 @@ pub fn find(reference: &mut Reference, tracing: &mut Tracing, scripts: &Scripts,
 }
 
 /// How many pairs are tried, unless all are asked for: `PAIRS=all`, or a number.
-const PAIRS: usize = 20_000;
+const PAIRS: usize = 8_000;
 /// Which of them: `PAIRS_SEED`.
 const SEED: u64 = 1;
 
