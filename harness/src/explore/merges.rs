@@ -4,7 +4,7 @@
 //! long as it can, and others only while it waits, a step at a time; first those that it waits for.
 
 use crate::backend::Chooser;
-use crate::model::{Begins, Call, Choice, Cut, Execution, ProcessId, Status, View};
+use crate::model::{Begins, Call, Choice, Cut, Execution, Operation, ProcessId, Status, View};
 
 /// Which units run when.
 #[derive(Clone, Copy, Debug)]
@@ -70,8 +70,18 @@ impl<'a> Merge<'a> {
         let last = self.picked.last()?;
         let status = &view.processes[last.process.0];
         let begins = || status.operation().is_some_and(|operation| operation.call.begins().is_some());
-        let over = matches!(status, Status::Finished(_)) || (view.trace.len() > last.step && begins());
+        let over = status.exit().is_some() || (view.trace.len() > last.step && begins());
         (!over).then_some(last.process)
+    }
+
+    /// Whose end is offered, of those that came to it in a unit before this one: it belongs to that.
+    fn ends(&self, view: &View<'_>) -> Option<ProcessId> {
+        let ends = |picked: &&Picked| {
+            let status = &view.processes[picked.process.0];
+            let ends = |held: &Operation| held.is_end() && held.accesses.is_empty();
+            status.is_enabled() && status.operation().is_some_and(ends)
+        };
+        self.picked.iter().find(ends).map(|picked| picked.process)
     }
 
     /// Whose unit may be next: first those at the end of their input, which most often do nothing more; then whose ran last.
@@ -123,6 +133,9 @@ impl Chooser for Merge<'_> {
     fn choose(&mut self, view: View<'_>) -> Result<Choice, Cut> {
         if view.trace.len() >= self.most_steps {
             return Err(Cut::Steps);
+        }
+        if let Some(process) = self.ends(&view) {
+            return Ok(Choice::Process(process));
         }
         if let Some(process) = self.goes_on(&view) {
             let status = &view.processes[process.0];

@@ -91,6 +91,8 @@ struct Shared {
     over: Option<Arc<AtomicBool>>,
     clock: Arc<dyn Clock>,
     counts_events: bool,
+    /// How many events there were.
+    events: AtomicU64,
     phase: AtomicU8,
     limited: Arc<Limited>,
 }
@@ -173,6 +175,7 @@ impl Limits {
             over,
             clock,
             counts_events,
+            events: AtomicU64::new(0),
             phase: AtomicU8::new(phase as u8),
             limited,
         }))
@@ -201,10 +204,17 @@ impl Limits {
     /// # Errors
     /// If the work is to end.
     pub fn event(&self) -> Result<(), Reached> {
+        self.0.events.fetch_add(1, Ordering::Relaxed);
         if self.0.counts_events && self.0.clock.event(self.phase()) {
             self.0.stop.store(true, Ordering::Relaxed);
         }
         self.check()
+    }
+
+    /// How many events there were: about how much work was done, the same in every run.
+    #[must_use]
+    pub fn events(&self) -> u64 {
+        self.0.events.load(Ordering::Relaxed)
     }
 
     /// Checks the limits while something waits. This does not count as an event.

@@ -89,6 +89,10 @@ pub enum Location {
     Mode(ObjectId),
     /// Extended attributes.
     Attributes(ObjectId),
+    /// Who has a program open for writing: the kernel does not execute it then (ETXTBSY).
+    Writers(ObjectId),
+    /// What is left in a FIFO when nobody has it open any more: it is lost. Who opens it joins; who closes it with something in it, reads.
+    Left(ObjectId),
     /// Who holds the `flock` of a file.
     Lock(ObjectId),
     /// Who holds the record locks (POSIX and open-file-description locks) on bytes `start..end` of a file.
@@ -162,6 +166,23 @@ impl Location {
         }
     }
 
+    /// What of this one does not lie in the other: of locks on bytes, those that are left.
+    #[must_use]
+    pub fn without(&self, other: &Self) -> Vec<Self> {
+        match (self, other) {
+            (Self::RecordLock { object, start, end }, Self::RecordLock { start: s, end: e, .. })
+                if self.overlaps(other) =>
+            {
+                let before = (start < s).then_some((*start, *s));
+                let behind = (e < end).then_some((*e, *end));
+                let part = |(start, end)| Self::RecordLock { object: *object, start, end };
+                before.into_iter().chain(behind).map(part).collect()
+            }
+            _ if self.overlaps(other) => Vec::new(),
+            _ => vec![self.clone()],
+        }
+    }
+
     /// All that goes this way.
     #[must_use]
     pub fn stream(object: ObjectId, way: Way) -> Self {
@@ -178,6 +199,8 @@ pub(crate) enum Key {
     Status(ObjectId),
     Mode(ObjectId),
     Attributes(ObjectId),
+    Left(ObjectId),
+    Writers(ObjectId),
     Lock(ObjectId),
     RecordLock(ObjectId),
     Stream(ObjectId, Way),
@@ -196,6 +219,8 @@ impl Key {
             Location::Status(object) => Self::Status(*object),
             Location::Mode(object) => Self::Mode(*object),
             Location::Attributes(object) => Self::Attributes(*object),
+            Location::Writers(object) => Self::Writers(*object),
+            Location::Left(object) => Self::Left(*object),
             Location::Lock(object) => Self::Lock(*object),
             Location::RecordLock { object, .. } => Self::RecordLock(*object),
             Location::Stream { object, way, .. } => Self::Stream(*object, *way),
@@ -281,6 +306,18 @@ mod tests {
         assert!(!Access::write(data(0, 4)).conflicts(&Access::read(data(4, 9))));
         assert!(!Access::read(data(0, 4)).conflicts(&Access::read(data(0, 4))));
         assert!(Access::write(data(8, u64::MAX)).conflicts(&Access::write(data(9, 10))));
+    }
+
+    #[test]
+    fn what_is_left_of_a_lock_is_what_was_not_given_back() {
+        let lock = |start, end| Location::RecordLock { object: ObjectId::Initial(1), start, end };
+        assert_eq!(lock(2, 9).without(&lock(4, 5)), [lock(2, 4), lock(5, 9)]);
+        assert_eq!(lock(2, 9).without(&lock(0, 5)), [lock(5, 9)]);
+        assert_eq!(lock(2, 9).without(&lock(0, u64::MAX)), []);
+        assert_eq!(lock(2, 9).without(&lock(9, 12)), [lock(2, 9)]);
+        let whole = Location::Lock(ObjectId::Initial(1));
+        assert_eq!(whole.without(&whole), []);
+        assert_eq!(whole.without(&lock(0, 1)), std::slice::from_ref(&whole));
     }
 
     #[test]

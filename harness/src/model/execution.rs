@@ -25,6 +25,15 @@ pub enum Status {
         /// The processes that hold the lock against it (perhaps itself).
         holders: Vec<ProcessId>,
     },
+    /// Over, but for the end as such, an operation that touches nothing: no process has asked or is held at a call that asks whether
+    /// this one lives, so that nobody can see when it ends. Any choice leaves it at that, or ends it; once somebody asks, it is
+    /// enabled.
+    Ends {
+        /// The end.
+        operation: Operation,
+        /// How it ends.
+        exit: Exit,
+    },
     /// Over.
     Finished(Exit),
 }
@@ -34,7 +43,9 @@ impl Status {
     #[must_use]
     pub fn operation(&self) -> Option<&Operation> {
         match self {
-            Self::Enabled(operation) | Self::Blocked { operation, .. } => Some(operation),
+            Self::Enabled(operation) | Self::Blocked { operation, .. } | Self::Ends { operation, .. } => {
+                Some(operation)
+            }
             Self::Finished(_) => None,
         }
     }
@@ -52,10 +63,25 @@ impl Status {
         }
     }
 
-    /// Whether it may be chosen.
+    /// Whether it is to be chosen, now or later.
     #[must_use]
     pub fn is_enabled(&self) -> bool {
         matches!(self, Self::Enabled(_))
+    }
+
+    /// Whether it may be chosen: also an end that nobody can see.
+    #[must_use]
+    pub fn may_be_chosen(&self) -> bool {
+        matches!(self, Self::Enabled(_) | Self::Ends { .. })
+    }
+
+    /// How its process has ended, or ends unless it is sent a signal.
+    #[must_use]
+    pub fn exit(&self) -> Option<Exit> {
+        match self {
+            Self::Ends { exit, .. } | Self::Finished(exit) => Some(*exit),
+            Self::Enabled(_) | Self::Blocked { .. } => None,
+        }
     }
 }
 
@@ -69,13 +95,19 @@ pub struct View<'a> {
 }
 
 impl View<'_> {
-    /// The processes that may be chosen, in their order.
+    /// The processes that are to be chosen, now or later, in their order.
     pub fn enabled(&self) -> impl Iterator<Item = ProcessId> + '_ {
         self.processes
             .iter()
             .enumerate()
             .filter(|(_, status)| status.is_enabled())
             .map(|(index, _)| ProcessId(index))
+    }
+
+    /// The processes that may be chosen, in their order.
+    pub fn may_be_chosen(&self) -> impl Iterator<Item = ProcessId> + '_ {
+        let all = self.processes.iter().enumerate();
+        all.filter(|(_, status)| status.may_be_chosen()).map(|(index, _)| ProcessId(index))
     }
 }
 

@@ -135,6 +135,26 @@ pub struct Operation {
 }
 
 impl Operation {
+    /// The end of a process that gives nothing back. What else there is to see of it is in the location of the process as such, which each
+    /// operation touches.
+    #[must_use]
+    pub fn end() -> Self {
+        Self::ending(String::new(), Vec::new())
+    }
+
+    /// The end of a task, with what it gives back, also in words.
+    #[must_use]
+    pub fn ending(detail: String, accesses: Vec<Access>) -> Self {
+        let call = Call { name: "exit".into(), path: None, target: None, detail };
+        Self { call, accesses, ..Self::default() }
+    }
+
+    /// Whether it is an end.
+    #[must_use]
+    pub fn is_end(&self) -> bool {
+        self.call.name == "exit"
+    }
+
     /// Whether the operations of two processes, this one and the other one of `whose`, do not commute.
     #[must_use]
     pub fn disturbs(&self, process: ProcessId, other: &Self, whose: ProcessId) -> bool {
@@ -161,7 +181,8 @@ impl Operation {
     }
 
     /// Whether it is about this process as such.
-    fn concerns(&self, process: ProcessId) -> bool {
+    #[must_use]
+    pub fn concerns(&self, process: ProcessId) -> bool {
         self.accesses.iter().any(|access| access.location == Location::Process(process))
     }
 

@@ -165,6 +165,8 @@ fn rank(a: &Event, b: &Event) -> Option<u8> {
         Location::Data { .. } | Location::Name { .. } | Location::Stream { .. } => 0,
         Location::Lock(_)
         | Location::RecordLock { .. }
+        | Location::Writers(_)
+        | Location::Left(_)
         | Location::Ends { .. }
         | Location::Process(_)
         | Location::Tasks(_) => 1,

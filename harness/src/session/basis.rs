@@ -211,6 +211,12 @@ impl Session<'_> {
         gaps.iter().any(|gap| gap.hides_races && !gap.accepted)
     }
 
+    /// Whether there is a coverage gap that can hide a race, accepted or not.
+    pub(super) fn may_hide_a_race(&self) -> bool {
+        let (gaps, _) = self.coverage().judged(&self.accepts());
+        gaps.iter().any(|gap| gap.hides_races)
+    }
+
     /// The gaps that the scenario accepts. It was validated: each of them can be read.
     fn accepts(&self) -> Vec<Accept> {
         self.job.scenario.accept.iter().filter_map(|text| text.parse().ok()).collect()
@@ -257,7 +263,7 @@ impl Session<'_> {
             unmatched,
             serial_failures: self.serial_failures(),
             unfinished: self.unfinished_order(),
-            self_check: None,
+            self_check: self.checks.failed.clone(),
             why: None,
             remarks: self.remarks(),
         }

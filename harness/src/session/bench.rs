@@ -100,7 +100,8 @@ impl OfItsOwn {
             tracer::move_to(&[core]);
         }
         let (afterwards, others) = Afterwards::of(&job.scenario);
-        let tracer = tracer_of(&job.scenario, &job.programs, &others, initial, limits)?;
+        let mut tracer = tracer_of(&job.scenario, &job.programs, &others, initial, limits)?;
+        tracer.plant(job.faults);
         Ok(Self { tracer, afterwards, footprints: Arc::clone(footprints) })
     }
 }

@@ -32,8 +32,8 @@ impl Chooser for Following<'_> {
         match self.schedule.get(view.trace.len()) {
             Some(choice @ Choice::Process(process)) => {
                 self.recorded.push(Recorded::at(&view, *choice));
-                let enabled = view.processes.get(process.0).is_some_and(Status::is_enabled);
-                if enabled { Ok(*choice) } else { Err(Cut::Steps) }
+                let may_go_on = view.processes.get(process.0).is_some_and(Status::may_be_chosen);
+                if may_go_on { Ok(*choice) } else { Err(Cut::Steps) }
             }
             // The schedule ends here: of a livelock, or of a replay that does not match.
             None => Err(Cut::Steps),
@@ -53,27 +53,37 @@ pub(super) struct Again {
 
 /// How the processes of an execution that is run again begin.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Begin {
+pub(super) enum Begin {
     /// From the checkpoints that there are.
     AsKept,
     /// Afresh: what they do before their first operation is done again.
     Afresh,
 }
 
-fn run_again(
+/// Runs a schedule again; with what stood to choose at each of its steps.
+pub(super) fn run_schedule(
+    tracer: &mut Tracer,
+    schedule: &[Choice],
+    (begin, detail): (Begin, Detail),
+) -> Result<(Execution, Vec<Recorded>), SessionError> {
+    let mut following = Following { schedule, recorded: Vec::new() };
+    let execution = match begin {
+        Begin::AsKept => tracer.execute(&mut following, detail)?,
+        Begin::Afresh => tracer.execute_afresh(&mut following, detail)?,
+    };
+    Ok((execution, following.recorded))
+}
+
+pub(super) fn run_again(
     tracer: &mut Tracer,
     afterwards: &Afterwards,
     schedule: &[Choice],
-    begin: Begin,
+    how: (Begin, Detail),
 ) -> Result<Again, SessionError> {
-    let mut following = Following { schedule, recorded: Vec::new() };
-    let mut execution = match begin {
-        Begin::AsKept => tracer.execute(&mut following, Detail::Evidence)?,
-        Begin::Afresh => tracer.execute_afresh(&mut following, Detail::Evidence)?,
-    };
+    let (mut execution, recorded) = run_schedule(tracer, schedule, how)?;
     let check = afterwards.finish(tracer, &mut execution)?;
     let recording = Recording {
-        schedule: following.recorded,
+        schedule: recorded,
         ending: execution.ending.clone(),
         outcome: execution.outcome.clone(),
     };
@@ -88,7 +98,9 @@ impl Session<'_> {
     /// Runs an execution again with the bytes that calls moved, and then without checkpoints, and holds all of them against each
     /// other, byte for byte.
     pub(super) fn verify(&mut self, execution: &Execution) -> Result<(), SessionError> {
-        let mut run = |begin| run_again(&mut self.tracer, &self.afterwards, &execution.schedule, begin);
+        let mut run = |begin| {
+            run_again(&mut self.tracer, &self.afterwards, &execution.schedule, (begin, Detail::Evidence))
+        };
         let (first, second) = (run(Begin::AsKept)?.execution, run(Begin::Afresh)?.execution);
         let rules = self.serial.rules();
         let differs = difference(execution, &first, rules)
@@ -109,7 +121,12 @@ impl Session<'_> {
         let limits = self.limits.clone();
         let _replay = limits.during(Phase::Replay);
         limits.event()?;
-        let mut evidence = run_again(&mut self.tracer, &self.afterwards, &execution.schedule, Begin::AsKept)?;
+        let mut evidence = run_again(
+            &mut self.tracer,
+            &self.afterwards,
+            &execution.schedule,
+            (Begin::AsKept, Detail::Evidence),
+        )?;
         let mut round = 1;
         loop {
             if let Some(divergence) = difference(execution, &evidence.execution, self.serial.rules()) {
@@ -120,14 +137,24 @@ impl Session<'_> {
             }
             round += 1;
             limits.event()?;
-            evidence = run_again(&mut self.tracer, &self.afterwards, &execution.schedule, Begin::AsKept)?;
+            evidence = run_again(
+                &mut self.tracer,
+                &self.afterwards,
+                &execution.schedule,
+                (Begin::AsKept, Detail::Evidence),
+            )?;
         }
     }
 
     /// Runs the schedule of an anomaly again once, after a limit ended an execution in its midst: nothing that was kept of others is used.
     pub(super) fn gather_evidence_afresh(&mut self, execution: &Execution) -> Result<Again, SessionError> {
         let _replay = self.limits.during(Phase::Replay);
-        let again = run_again(&mut self.tracer, &self.afterwards, &execution.schedule, Begin::Afresh)?;
+        let again = run_again(
+            &mut self.tracer,
+            &self.afterwards,
+            &execution.schedule,
+            (Begin::Afresh, Detail::Evidence),
+        )?;
         match difference(execution, &again.execution, self.serial.rules()) {
             Some(divergence) => Err(SessionError::Divergence(Box::new(divergence))),
             None => Ok(again),
@@ -238,7 +265,7 @@ pub fn replay(
     };
     let strands = tracer.strands();
     let schedule: Vec<Choice> = witness.recording.schedule.iter().map(|recorded| recorded.choice).collect();
-    let again = run_again(&mut tracer, &afterwards, &schedule, Begin::AsKept)?;
+    let again = run_again(&mut tracer, &afterwards, &schedule, (Begin::AsKept, Detail::Evidence))?;
     let stderr = again.stderr;
     let mut divergence = compare(&witness.recording, &again.recording, &rules, strands);
     let cut = witness.recording.ending == Ending::Cut(Cut::Steps);

@@ -4,6 +4,7 @@
 pub mod ahead;
 mod basis;
 mod bench;
+mod checks;
 mod ending;
 mod evidence;
 mod finish;
@@ -35,7 +36,7 @@ use crate::model::{
 use crate::oracle::{BadGlob, CheckRun, Normalize, SerialOutcomes, candidate_orders, conflict_serializable};
 use crate::report::{Basis, Finding, Report, Shard, fingerprint};
 use crate::scenario::Scenario;
-use crate::tracer::{self, Program, TraceError, Tracer};
+use crate::tracer::{self, Faults, Program, TraceError, Tracer};
 use crate::verdict::{Facts, GateFault, conclude_with};
 use crate::witness::{Divergence, Witness};
 
@@ -121,13 +122,25 @@ pub struct Job {
     /// A condition of the gate that a test takes away. Not part of the interface.
     #[doc(hidden)]
     pub gate_fault: Option<GateFault>,
+    /// What a test makes wrong in the tracer. Not part of the interface.
+    #[doc(hidden)]
+    pub faults: Faults,
 }
 
 impl Job {
     /// A whole search by one job.
     #[must_use]
     pub fn new(scenario: Scenario, programs: Vec<Program>, tree: Tree) -> Self {
-        Self { scenario, programs, tree, shard: None, jobs: 1, explain: false, gate_fault: None }
+        Self {
+            scenario,
+            programs,
+            tree,
+            shard: None,
+            jobs: 1,
+            explain: false,
+            gate_fault: None,
+            faults: Faults::default(),
+        }
     }
 }
 
@@ -193,6 +206,7 @@ struct Session<'a> {
     unfinished: Vec<Unfinished>,
     /// Whether in the serial runs no task came near to the limit of its processor time.
     serial_were_far: bool,
+    checks: checks::Checks,
     /// The first process that came to no further operation, in words, if that is no anomaly.
     why: Option<String>,
 }
@@ -256,7 +270,8 @@ impl<'a> Session<'a> {
         let rules = Normalize::new(&scenario.ignore, &scenario.unordered)?;
         let (afterwards, others) = Afterwards::of(scenario);
         let limits = limits_of(limits, scenario);
-        let tracer = tracer_of(scenario, &job.programs, &others, &job.tree, &limits)?;
+        let mut tracer = tracer_of(scenario, &job.programs, &others, &job.tree, &limits)?;
+        tracer.plant(job.faults);
         Ok(Self {
             job,
             tracer,
@@ -284,6 +299,7 @@ impl<'a> Session<'a> {
             keep,
             unfinished: Vec::new(),
             serial_were_far: true,
+            checks: checks::Checks::default(),
             why: None,
         })
     }
@@ -300,6 +316,7 @@ impl<'a> Session<'a> {
             // What a limit ended ends now.
             if !matches!(searched.end, End::TimeLimit | End::CpuLimit | End::Interrupted) {
                 self.repeat_first_serial_order()?;
+                self.check_at_the_end(&searched)?;
             }
             Ok(searched)
         });

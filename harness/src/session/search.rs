@@ -107,11 +107,13 @@ impl Session<'_> {
                 self.verified += 1;
             }
             self.judge(&execution, seen.check.as_ref())?;
+            let depth = execution.trace.len();
+            self.check_now_and_then(execution)?;
             progress(Progress {
                 counts: self.counts,
                 anomalies: self.findings.len(),
                 elapsed: self.begun.elapsed(),
-                depth: execution.trace.len(),
+                depth,
                 done: strategy.done(),
                 reversals: strategy
                     .reversals()

@@ -11,7 +11,7 @@ use super::sleep;
 use super::sys;
 use super::task::{Name, Pauses, State, Task};
 use super::timers::{Effect, Owner, Timer};
-use crate::model::{Access, Call, CallResult, Event, Operation, ProcessId, Status};
+use crate::model::{Access, Call, CallResult, Event, Operation, ProcessId};
 
 /// So many timers may run out in a process that waits for a lock, and do nothing: then no other will.
 const MOST_TIMERS: u32 = 10_000;
@@ -178,9 +178,7 @@ impl Running<'_> {
             exit: None,
             payload: None,
         };
-        if let Status::Finished(exit) = self.status(process) {
-            event.exit = Some(exit);
-        }
+        event.exit = self.status(process).exit();
         self.wake_sleepers(process)?;
         Ok(event)
     }

@@ -1,10 +1,9 @@
 //! Doing an operation, and what its result changes in what the tracer knows.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::os::unix::fs::FileExt;
 use std::rc::Rc;
 
-use nix::errno::Errno;
 use nix::sys::stat::{FileStat, stat};
 
 use super::TraceError;
@@ -13,15 +12,14 @@ use super::decode::{Action, Held};
 use super::execution::Running;
 use super::files::{Description, Descriptor, What};
 use super::messages::become_socket;
+use super::results::{settle, shown};
 use super::sockets::{Socket, Stage};
 use super::streams::End;
 use super::task::{Name, State};
 use super::told;
 use super::tracee::{Registers, Resume, Stop, Waited};
 use crate::backend::Detail;
-use crate::model::{
-    AccessKind, CallResult, Does, Event, Location, ObjectId, Operation, Payload, ProcessId, Way,
-};
+use crate::model::{AccessKind, Does, Event, Location, ObjectId, Operation, Payload, ProcessId, Way};
 
 impl Running<'_> {
     /// Does the operation that a task is held at. The task is stopped behind it then. It is not recorded in the order of events.
@@ -31,6 +29,7 @@ impl Running<'_> {
             State::Ending { operation, .. } => {
                 self.advance_clock(name.process, &operation);
                 self.release_at_end(name, true);
+                self.is_over_with(name);
                 (operation, 0, None)
             }
             State::Meeting { held, .. } => {
@@ -42,6 +41,7 @@ impl Running<'_> {
                 (operation, result, None)
             }
             State::Held { held, entry, .. } => {
+                self.check_meaning(name, &held, &entry)?;
                 let mut operation = held.operation.clone();
                 self.note_others_that_wait(name, &operation);
                 self.advance_clock(name.process, &operation);
@@ -62,9 +62,8 @@ impl Running<'_> {
                 };
                 if result < 0 {
                     self.note_refusal(name.process, &operation, result);
-                    only_looked(&mut operation, &held.action);
-                    operation.adds.clear();
                 }
+                settle(&mut operation, &held.action, result);
                 self.count_what_went_through(name, &mut operation, (&held.action, result))?;
                 let payload = self.payload(name, &held.action, result)?;
                 self.apply(name, &held.action, result, Some(&operation))?;
@@ -274,7 +273,7 @@ impl Running<'_> {
             Action::Bind { description, path } => {
                 let status = self.world.paths.status(path).ok();
                 let object = self.made(name, path, status);
-                Self::named(description, path, object);
+                self.named(description, path, object);
             }
             Action::Listen { description, object } => {
                 become_socket(description, "", Stage::End(End::Listener(*object)));
@@ -302,9 +301,8 @@ impl Running<'_> {
             }
             Action::Seek(description) => {
                 description.offset.set(result.cast_unsigned());
-                if result == 0 {
-                    description.listing.replace(None);
-                }
+                description.listed_all.set(false);
+                description.listed.borrow_mut().truncate(usize::try_from(result).unwrap_or(0));
             }
             Action::Moved { between, .. } => self.resync(name, between)?,
             Action::Transfer { description, at, moves: true, .. } => {
@@ -431,11 +429,13 @@ impl Running<'_> {
             flags,
             append: append.into(),
             offset: 0.into(),
-            listing: None.into(),
+            listed: RefCell::default(),
+            listed_all: false.into(),
             ended: false.into(),
+            slots: 0.into(),
         });
         let close_on_exec = flags & libc::O_CLOEXEC != 0;
-        self.task(name)?.descriptors.borrow_mut().set(number, Descriptor { description, close_on_exec });
+        self.task(name)?.descriptors.borrow_mut().set(number, Descriptor::new(description, close_on_exec));
         Ok(())
     }
 
@@ -443,7 +443,7 @@ impl Running<'_> {
         self.close_descriptors(name, &[to])?;
         let mut table = self.task(name)?.descriptors.borrow_mut();
         if let Some(description) = table.get(from).map(Rc::clone) {
-            table.set(to, Descriptor { description, close_on_exec });
+            table.set(to, Descriptor::new(description, close_on_exec));
         }
         Ok(())
     }
@@ -474,25 +474,5 @@ impl Running<'_> {
             description.offset.set(offset.unwrap_or(0));
         }
         Ok(())
-    }
-}
-
-/// A call that failed and changed nothing has only looked.
-fn only_looked(operation: &mut Operation, action: &Action) {
-    if matches!(action, Action::Lock { .. }) {
-        return;
-    }
-    for access in &mut operation.accesses {
-        access.kind = AccessKind::Read;
-    }
-}
-
-/// The result as it is recorded: what is the same in every run of the schedule.
-fn shown(operation: &Operation, result: i64) -> CallResult {
-    match i32::try_from(-result) {
-        Ok(error) if (1..4096).contains(&error) => CallResult::Error(format!("{:?}", Errno::from_raw(error))),
-        // Where a mapping is says nothing.
-        _ if operation.call.name == "mmap" => CallResult::Value(0),
-        _ => CallResult::Value(result),
     }
 }

@@ -155,7 +155,8 @@ impl Running<'_> {
             return Ok(());
         }
         let name = Name { process, way: Vec::new() };
-        let alone = self.of(process).count() == 1 && !self.world.mappings.prevent_a_copy(process);
+        let can_be = !self.world.mappings.prevent_a_copy(process) && !self.world.rights.have_changed(process);
+        let alone = self.of(process).count() == 1 && can_be;
         let Some(task) = self.tasks.get(&name).filter(|_| alone) else { return Ok(()) };
         let state = &self.processes[process];
         let looked = state.recorder.as_ref().map_or(0, |recorder| recorder.prefix.looks.len());
@@ -165,7 +166,8 @@ impl Running<'_> {
             _ => None,
         };
         let input = self.sandbox.input(self.programs[process]).and_then(Pipe::name);
-        let Some(offsets) = can_be_copied(task, self.sandbox.init(), input.as_deref()) else { return Ok(()) };
+        let kept = (input.as_deref(), self.sandbox.prints_to(self.programs[process])?);
+        let Some(offsets) = can_be_copied(task, self.sandbox.init(), kept) else { return Ok(()) };
         let Some(prefix) = wanted else {
             if let Some(recorder) = &mut self.processes[process].recorder {
                 recorder.prefix.points.push(looked);

@@ -142,9 +142,9 @@ impl Drop for Checkpoint {
 }
 
 /// What a process has open that a copy of it would share with it; `None` where a copy cannot stand for it: it has children, has
-/// something of the workspace open, or something that is not a plain file. `input`: the pipe that it is asked over, if it is; it is the
-/// same in every execution.
-pub fn can_be_copied(task: &Task, init: Pid, input: Option<&str>) -> Option<Vec<(i32, u64)>> {
+/// something of the workspace open, something that is not a plain file, or memory that a copy would not have to itself. `kept`: the pipe
+/// that it is asked over, if it is, which is the same in every execution; and the inodes of what it prints to.
+pub fn can_be_copied(task: &Task, init: Pid, kept: (Option<&str>, [u64; 2])) -> Option<Vec<(i32, u64)>> {
     let id = task.tracee.id();
     if !matches!(task.state, State::Held { .. }) || task.descriptors.borrow().any_object() {
         return None;
@@ -155,14 +155,29 @@ pub fn can_be_copied(task: &Task, init: Pid, input: Option<&str>) -> Option<Vec<
         |link: &str| proc_link(&format!("/proc/{id}/{link}")).map(|path| inside(&path).map(str::len));
     let moved = inside("cwd").ok()?.is_some_and(|depth| depth > 0);
     let own_program = inside("exe").ok()?.is_some();
-    if !leads_group || !children.trim().is_empty() || moved || own_program {
+    if !leads_group || !children.trim().is_empty() || moved || own_program || has_shared_memory(id).ok()? {
         return None;
     }
-    offsets(id, input).ok().flatten()
+    offsets(id, kept).ok().flatten()
 }
 
-/// The offsets of a process's open files; `None` where one of them is not a plain file, a device or in memory.
-fn offsets(id: Pid, input: Option<&str>) -> io::Result<Option<Vec<(i32, u64)>>> {
+/// Whether a process has memory that a copy of it would share: all that is mapped as shared, but files that are mapped to read them.
+fn has_shared_memory(id: Pid) -> io::Result<bool> {
+    let maps = std::fs::read_to_string(format!("/proc/{id}/maps"))?;
+    Ok(maps.lines().any(is_shared_memory))
+}
+
+/// The same of a line of `/proc/PID/maps`: addresses, rights, offset, device, inode, path.
+fn is_shared_memory(line: &str) -> bool {
+    let mut words = line.split_ascii_whitespace();
+    let (rights, path) = (words.nth(1).unwrap_or_default(), words.nth(3).unwrap_or_default());
+    let is_file = path.starts_with('/') && !path.starts_with("/memfd:") && !line.ends_with(" (deleted)");
+    rights.ends_with('s') && (rights.contains('w') || !is_file)
+}
+
+/// The offsets of a process's open files; `None` where one of them is not a plain file, a device or what it prints to. A file in memory
+/// is no plain file: a copy would write to the same one.
+fn offsets(id: Pid, (input, prints_to): (Option<&str>, [u64; 2])) -> io::Result<Option<Vec<(i32, u64)>>> {
     let mut offsets = Vec::new();
     for entry in std::fs::read_dir(format!("/proc/{id}/fd"))? {
         let entry = entry?;
@@ -179,7 +194,11 @@ fn offsets(id: Pid, input: Option<&str>) -> io::Result<Option<Vec<(i32, u64)>>> 
         let status =
             nix::sys::stat::stat(format!("/proc/{id}/fd/{number}").as_str()).map_err(io::Error::from)?;
         let plain = status.st_mode & libc::S_IFMT == libc::S_IFREG;
-        if plain && !link.starts_with("/memfd:") {
+        let in_memory = link.starts_with("/memfd:");
+        if in_memory && !prints_to.contains(&status.st_ino) {
+            return Ok(None);
+        }
+        if plain && !in_memory {
             let text = std::fs::read_to_string(format!("/proc/{id}/fdinfo/{number}"))?;
             let offset = text.lines().find_map(|line| line.strip_prefix("pos:")?.trim().parse().ok());
             offsets.push((number, offset.unwrap_or(0)));
@@ -249,5 +268,27 @@ impl Checkpoint {
         task.random = self.random.clone();
         task.children = self.children;
         Ok(task)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_shared_memory;
+
+    #[test]
+    fn what_a_copy_would_share_is_known_by_its_mapping() {
+        let shared = [
+            "7f00-7f01 rw-s 00000000 00:01 1026 /dev/zero (deleted)",
+            "7f00-7f01 r--s 00000000 00:01 1026 /memfd:x (deleted)",
+            "7f00-7f01 rw-s 00000000 00:01 32768 /SYSV00000000 (deleted)",
+            "7f00-7f01 rw-s 00000000 08:01 77 /srv/file",
+        ];
+        let own = [
+            "7f00-7f01 rw-p 00000000 00:00 0",
+            "7f00-7f01 r--s 00000000 08:01 77 /usr/lib/gconv/gconv-modules.cache",
+            "7f00-7f01 rw-p 00000000 00:00 0 [heap]",
+        ];
+        assert!(shared.into_iter().all(is_shared_memory));
+        assert!(!own.into_iter().any(is_shared_memory));
     }
 }

@@ -12,7 +12,7 @@ use super::arch::name_of;
 use super::execution::Running;
 use super::known::Past;
 use super::task::Name;
-use crate::model::{Exit, Status};
+use crate::model::Exit;
 
 /// How many ends are remembered.
 const MOST: usize = 10_000;
@@ -100,7 +100,8 @@ impl Running<'_> {
         // A process of several tasks has not come to its end when one of them has.
         let alone = name.way.is_empty() && self.of(process).count() == 1;
         self.processes[process].segment = Segment { seen: !alone, ..Segment::default() };
-        if !alone || !self.all_is_known() || self.writes_outside(process) {
+        let is_held_at_end = self.known.signalled_at_end.contains(&process);
+        if !alone || is_held_at_end || !self.all_is_known() || self.writes_outside(process) {
             return Ok(false);
         }
         let Some(past) = self.pasts[process].last() else { return Ok(false) };
@@ -116,7 +117,9 @@ impl Running<'_> {
 
     /// Behind the run that followed an operation: takes note of how the process ended, where it did.
     pub(super) fn learn_end(&mut self, process: usize) -> Result<(), TraceError> {
-        let Status::Finished(exit) = self.status(process) else { return Ok(()) };
+        let Some(exit) = self.status(process).exit().filter(|_| self.of(process).next().is_none()) else {
+            return Ok(());
+        };
         let Some(past) = self.pasts[process].last().copied() else { return Ok(()) };
         let segment = &self.processes[process].segment;
         if segment.seen || !self.all_is_known() || self.writes_outside(process) {

@@ -47,6 +47,20 @@ pub enum TraceError {
         /// Its step, from 1.
         step: usize,
     },
+    /// A call was not what its task was held at when it was made.
+    #[error(
+        "a self-check failed: {process} was held at {call} with the accesses {held}, and it is made with {fresh}. This is a fault of cooks: please report it with the commands and this message"
+    )]
+    StaleDecoding {
+        /// Which process.
+        process: ProcessId,
+        /// The call's name.
+        call: String,
+        /// What it was held at.
+        held: String,
+        /// What it is when it is made.
+        fresh: String,
+    },
     /// The tracer has lost track of a process.
     #[error("lost track of a process: {0}")]
     Lost(String),

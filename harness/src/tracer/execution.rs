@@ -1,18 +1,17 @@
 //! One execution: the tasks of all processes, run one at a time from operation to operation.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use super::arch::name_of;
 use super::chance::TICK;
 use super::checkpoint::Beginning;
-use super::decode::{Decision, World};
+use super::decode::World;
 use super::files::Descriptors;
 use super::ids::first_pid;
 use super::known::{Known, Past, past};
 use super::sandbox::Sandbox;
-use super::streams::Streams;
 use super::task::{Name, Pauses, Process, State, Task};
 use super::tracee::{Registers, Resume, Stop, Tracee, Waited, give_way};
 use super::{TraceError, sleep};
@@ -50,6 +49,8 @@ pub struct Running<'a> {
     pub(super) turns: u64,
     /// What ends it before its end.
     pub(super) limits: &'a Limits,
+    /// The processes that others have asked for as such, or sent signals.
+    pub(super) asked_for: BTreeSet<usize>,
     /// The operation that was done last, while what follows it is under way.
     pub(super) under_way: Option<Event>,
 }
@@ -86,6 +87,7 @@ impl<'a> Running<'a> {
             descriptions: 0,
             turns: 0,
             limits,
+            asked_for: BTreeSet::new(),
             under_way: None,
         };
         for process in 0..running.programs.len() {
@@ -144,6 +146,7 @@ impl<'a> Running<'a> {
                 None if sleep::run_out(self, process)? => {}
                 None if self.collect_the_killed()? => self.processes[process].moved += 1,
                 None => {
+                    self.redo_if_more_is_seen(process)?;
                     self.hold_a_spinner(process);
                     self.note_next_timer(process);
                     return Ok(());
@@ -239,6 +242,7 @@ impl<'a> Running<'a> {
         let mut event = match self.next_look(process.0).cloned() {
             Some(look) => self.look_again(process.0, look)?,
             None if self.stands_for_signal(process.0).is_some() => self.take_signal(process.0)?,
+            None if self.ends_unheld(process.0).is_some() => self.do_end(process.0)?,
             None if self.processes[process.0].polling.wait.is_some() => self.do_wait(process.0)?,
             None => match self.waits_with_timer(process.0) {
                 Some(operation) => self.do_timer(process.0, operation)?,
@@ -301,9 +305,7 @@ impl<'a> Running<'a> {
             }
             None => self.settle_after(process.0)?,
         }
-        if let Status::Finished(exit) = self.status(process.0) {
-            event.exit = Some(exit);
-        }
+        event.exit = self.status(process.0).exit();
         self.note_beginning(&event, clock, after_others)?;
         self.redo_meanings(process, &event.operation)?;
         self.wake_sleepers(process.0)?;
@@ -400,48 +402,11 @@ impl<'a> Running<'a> {
         self.times[process].push(time);
         self.world.streams.note(ProcessId(process), &operation.adds);
         self.note_change(ProcessId(process), operation);
-        let past = past(process, self.order.clock(number), &self.pasts);
+        self.note_asking(process, operation);
+        let past = self.world.faults.past(past(process, self.order.clock(number), &self.pasts));
         self.pasts[process].push(past);
         let others = self.processes.iter_mut().enumerate().filter(|(other, _)| *other != process);
         others.for_each(|(_, other)| other.polling.disturb(ProcessId(process), operation));
-    }
-
-    /// What is pending may mean something else after an operation that it conflicts with.
-    pub(super) fn redo_meanings(&mut self, by: ProcessId, done: &Operation) -> Result<(), TraceError> {
-        let stale = self.tasks.iter().filter_map(|(name, task)| match &task.state {
-            State::Held { held, entry, .. }
-                if !held.operation.awaits && done.changes(by, &held.operation.accesses) =>
-            {
-                Some((name.clone(), *entry))
-            }
-            _ => None,
-        });
-        let stale: Vec<_> = stale.collect();
-        let ending = self.tasks.iter().filter_map(|(name, task)| match &task.state {
-            State::Ending { operation, alone, .. } if done.changes(by, &operation.accesses) => {
-                Some((name.clone(), *alone))
-            }
-            _ => None,
-        });
-        for (name, alone) in ending.collect::<Vec<_>>() {
-            let accesses = self.released_by_end(&name, alone);
-            if let State::Ending { operation, .. } = &mut self.task(&name)?.state {
-                (operation.adds, operation.accesses) = (Streams::closed(&accesses), accesses);
-            }
-        }
-        self.redo(stale)
-    }
-
-    /// Asks again what the calls mean that tasks are held at, at their entries.
-    pub(super) fn redo(&mut self, stale: Vec<(Name, Registers)>) -> Result<(), TraceError> {
-        for (name, entry) in stale {
-            if let Decision::Hold(fresh) = self.meaning(&name, &entry)?
-                && let State::Held { held, .. } = &mut self.task(&name)?.state
-            {
-                **held = fresh;
-            }
-        }
-        Ok(())
     }
 
     /// The event of a step that was not completed, in which this process did what it was held at: with its result if it is known.

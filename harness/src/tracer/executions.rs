@@ -1,6 +1,6 @@
 //! Runs executions, one at a time: as a chooser says, from the beginning to the end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::checkpoint::Beginning;
@@ -136,6 +136,7 @@ impl Tracer {
         self.learn(&survey, laid, learned);
         let Some(ending) = ending else { return Ok(None) };
         let schedule = std::mem::take(schedule);
+        keep_last_ends(&mut trace, strands);
         Ok(Some(Execution { schedule, trace, ending, outcome: self.outcome(ends)? }))
     }
 
@@ -154,6 +155,16 @@ impl Tracer {
         let output = |process| Ok(self.sandbox.output(process)?.0);
         let stdout: Result<Vec<Vec<u8>>, TraceError> = (0..self.processes).map(output).collect();
         Ok(Outcome { tree: self.capture()?, exits, earlier, stdout: stdout?, ..Outcome::default() })
+    }
+}
+
+/// Leaves it to the last event of each process to say how it ended: behind another one it ended only if nothing came to it any more.
+fn keep_last_ends(trace: &mut [Event], strands: Strands) {
+    let mut later = BTreeSet::new();
+    for event in trace.iter_mut().rev() {
+        if !later.insert(strands.process(event.process)) {
+            event.exit = None;
+        }
     }
 }
 
@@ -180,7 +191,7 @@ fn follow(
         }
         let Choice::Process(process) = schedule[trace.len()];
         let differs = TraceError::NotRepeated { process, step: trace.len() + 1 };
-        if is_repeated && !statuses[process.0].is_enabled() {
+        if is_repeated && !statuses[process.0].may_be_chosen() {
             return Err(differs);
         }
         let event = match running.step_of(strands, process) {

@@ -46,10 +46,15 @@ pub struct Description {
     pub append: Cell<bool>,
     /// The file offset.
     pub offset: Cell<u64>,
-    /// Of a directory: what `getdents64` has still to give, taken when it was first asked.
-    pub listing: RefCell<Option<Vec<Listed>>>,
+    /// Whether its listing has come to its end: then it stays there, until somebody goes to another place in it.
+    pub listed_all: Cell<bool>,
+    /// Of a directory: the names that were listed up to the offset, in their order.
+    pub listed: RefCell<Vec<Vec<u8>>>,
     /// Whether it is no end of anything any more: given up with the end of who had it open, or by `shutdown`.
     pub ended: Cell<bool>,
+    /// How many descriptors lead to it, in all tables: what the kernel keeps it open for. A call that a task is held at is not in the
+    /// kernel yet, and keeps nothing open.
+    pub slots: Cell<usize>,
 }
 
 /// One entry of a directory's listing.
@@ -146,13 +151,34 @@ impl Description {
     }
 }
 
-/// A descriptor.
-#[derive(Clone, Debug)]
+/// A descriptor: one slot of one table.
+#[derive(Debug)]
 pub struct Descriptor {
     /// What it leads to.
-    pub description: Rc<Description>,
+    description: Rc<Description>,
     /// Whether exec closes it.
-    pub close_on_exec: bool,
+    close_on_exec: bool,
+}
+
+impl Descriptor {
+    /// One more descriptor that leads to this description.
+    #[must_use]
+    pub fn new(description: Rc<Description>, close_on_exec: bool) -> Self {
+        description.slots.update(|slots| slots + 1);
+        Self { description, close_on_exec }
+    }
+}
+
+impl Clone for Descriptor {
+    fn clone(&self) -> Self {
+        Self::new(Rc::clone(&self.description), self.close_on_exec)
+    }
+}
+
+impl Drop for Descriptor {
+    fn drop(&mut self) {
+        self.description.slots.update(|slots| slots - 1);
+    }
 }
 
 /// The descriptors of a process, by number; those that lead elsewhere are not in it.
@@ -237,15 +263,14 @@ impl Descriptors {
                 None => found.push((Rc::clone(description), 1)),
             }
         }
-        // The table's own references, and the one in `found`.
-        found.retain(|(description, count)| Rc::strong_count(description) == count + 1);
+        found.retain(|(description, count)| description.slots.get() == *count);
         found.into_iter().map(|(description, _)| description).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::cell::OnceCell;
+    use std::cell::{OnceCell, RefCell};
     use std::rc::Rc;
 
     use super::{Description, Descriptor, Descriptors, What};
@@ -258,10 +283,12 @@ mod tests {
             flags: 0,
             append: false.into(),
             offset: 0.into(),
-            listing: None.into(),
+            listed: RefCell::default(),
+            listed_all: false.into(),
             ended: false.into(),
+            slots: 0.into(),
         };
-        Descriptor { description: Rc::new(description), close_on_exec: number == 1 }
+        Descriptor::new(Rc::new(description), number == 1)
     }
 
     #[test]
@@ -271,8 +298,11 @@ mod tests {
         table.set(3, one.clone());
         table.set(4, one);
         table.set(5, descriptor(2));
+        // A call that a task is held at knows the description, and keeps it open no longer than its descriptors do.
+        let held = table.get(3).map(Rc::clone);
         assert_eq!(table.last_references(&[3]).len(), 0);
         assert_eq!(table.last_references(&[3, 4, 5]).len(), 2);
+        drop(held);
         let forked = table.clone();
         assert_eq!(table.last_references(&[3, 4, 5]).len(), 0);
         drop(forked);

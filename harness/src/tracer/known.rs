@@ -1,6 +1,7 @@
 //! What is known of processes from executions before this one. What a process does behind an operation follows from what happened
 //! before that in the partial order: its *past*.
 
+use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::endings::Ends;
@@ -13,6 +14,8 @@ pub struct Known {
     pub ends: Ends,
     /// How long they looked in vain.
     pub polls: Polls,
+    /// The processes that are sent signals where they end: they are held there.
+    pub signalled_at_end: BTreeSet<usize>,
 }
 
 /// An event with all that happened before it in the partial order, as a number that no two of them share (but for a chance of 2^-64

@@ -1,4 +1,7 @@
-//! The entries of a directory, as programs are told of them: the same on every machine.
+//! The entries of a directory, as programs are told of them: the same on every machine. A listing in several parts goes on behind the last
+//! name of the part before, with the names that are there then, as in file systems that keep their directories in order.
+
+use nix::sys::stat::stat;
 
 use super::TraceError;
 use super::execution::Running;
@@ -7,7 +10,7 @@ use super::objects::inode_shown;
 use super::task::Name;
 
 impl Running<'_> {
-    /// Gives a directory's entries, sorted by name.
+    /// Gives a directory's next entries, sorted by name.
     pub(super) fn list(
         &mut self,
         name: &Name,
@@ -15,42 +18,50 @@ impl Running<'_> {
         (buffer, length): (u64, usize),
         old: bool,
     ) -> Result<i64, TraceError> {
-        if of.listing.borrow().is_none() {
-            let listed = self.listing(name, of)?;
-            of.listing.replace(Some(listed));
+        let Some(mut left) = self.listing(name, of)? else { return Ok(-i64::from(libc::ENOENT)) };
+        let mut listed = of.listed.borrow_mut();
+        if of.listed_all.get() {
+            left.clear();
+        }
+        if let Some(last) = listed.last() {
+            left.retain(|entry| entry.name > *last);
         }
         let mut bytes = Vec::new();
-        let mut listing = of.listing.borrow_mut();
-        let Some(left) = listing.as_mut() else { return Ok(0) };
-        let mut given = 0;
-        for entry in left.iter() {
-            let record = record(entry, of.offset.get() + given + 1, old);
+        let mut given = Vec::new();
+        for entry in &left {
+            let record = record(entry, (listed.len() + given.len()) as u64 + 1, old);
             if bytes.len() + record.len() > length {
                 break;
             }
             bytes.extend(record);
-            given += 1;
+            given.push(entry.name.clone());
         }
-        if given == 0 && !left.is_empty() {
+        let ends = given.len() == left.len();
+        if given.is_empty() && !ends {
             return Ok(-i64::from(libc::EINVAL));
         }
         // As from the kernel: who gives no place for it gets an error, and has read nothing.
         if self.task(name)?.tracee.write(buffer, &bytes).is_err() {
             return Ok(-i64::from(libc::EFAULT));
         }
-        left.drain(..given as usize);
-        of.offset.set(of.offset.get() + given);
+        of.listed_all.set(ends);
+        listed.extend(given);
+        of.offset.set(listed.len() as u64);
         Ok(bytes.len() as i64)
     }
 
-    fn listing(&mut self, name: &Name, of: &Description) -> Result<Vec<Listed>, TraceError> {
+    /// All entries of a directory, sorted by name; `None` if it was removed.
+    fn listing(&mut self, name: &Name, of: &Description) -> Result<Option<Vec<Listed>>, TraceError> {
         let task = self.task(name)?.tracee.id();
         let numbers = self.task(name)?.descriptors.borrow().numbers_in(0, i32::MAX);
         let number = numbers.into_iter().find(|number| {
             self.tasks[name].descriptors.borrow().get(*number).is_some_and(|other| other.number == of.number)
         });
-        let Some(number) = number else { return Ok(Vec::new()) };
+        let Some(number) = number else { return Ok(Some(Vec::new())) };
         let path = format!("/proc/{task}/fd/{number}");
+        if stat(path.as_str()).map_err(std::io::Error::from)?.st_nlink == 0 {
+            return Ok(None);
+        }
         let mut listed = Vec::new();
         for entry in std::fs::read_dir(&path)? {
             let entry = entry?;
@@ -73,7 +84,7 @@ impl Running<'_> {
             listed.push(Listed { name: dots.into(), inode: own, kind: libc::DT_DIR });
         }
         listed.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(listed)
+        Ok(Some(listed))
     }
 }
 

@@ -133,10 +133,11 @@ impl Running<'_> {
     }
 
     /// A socket has a name now: one for datagrams can be reached by it.
-    pub(super) fn named(description: &Description, path: &str, object: ObjectId) {
+    pub(super) fn named(&mut self, description: &Description, path: &str, object: ObjectId) {
         let stage = if description.is_for_datagrams() {
             Stage::End(End::Listener(object))
         } else {
+            self.world.streams.is_for_connections(object);
             Stage::Named(object)
         };
         become_socket(description, path, stage);

@@ -19,6 +19,7 @@ mod error;
 mod exec;
 mod execution;
 mod executions;
+mod faults;
 mod fifos;
 mod files;
 mod filter;
@@ -28,9 +29,11 @@ mod ids;
 mod input;
 mod known;
 mod laid;
+mod leaving;
 mod listing;
 mod locks;
 mod mappings;
+mod meanings;
 mod messages;
 mod needs;
 mod objects;
@@ -40,6 +43,8 @@ mod paths;
 mod polling;
 mod program;
 mod releases;
+mod results;
+mod rights;
 mod room;
 mod root;
 mod sandbox;
@@ -77,6 +82,7 @@ pub use self::cores::{cores, move_to};
 use self::decode::World;
 pub use self::error::TraceError;
 use self::execution::Running;
+pub use self::faults::Faults;
 pub use self::footprint::Lookup;
 use self::footprint::Recorder;
 pub use self::free::{Free, Start};
@@ -89,6 +95,7 @@ pub use self::needs::{Need, State, needs};
 use self::outside::Outside;
 use self::paths::Paths;
 pub use self::program::{Closure, Program};
+use self::rights::Rights;
 use self::sandbox::Sandbox;
 pub use self::sandbox::{SandboxError, WORKSPACE};
 use self::streams::Streams;
@@ -124,6 +131,7 @@ pub struct Tracer {
     all_covered: bool,
     limits: Limits,
     cores: Option<CpuSet>,
+    faults: Faults,
 }
 
 impl Tracer {
@@ -185,6 +193,7 @@ impl Tracer {
             all_covered: true,
             limits,
             cores,
+            faults: Faults::default(),
         })
     }
 
@@ -197,6 +206,12 @@ impl Tracer {
     /// Has the chooser choose among the tasks of processes from now on. Executions are those of strands then: see [`Strands`].
     pub fn explore_tasks(&mut self) {
         self.strands = Strands::of_tasks(self.processes);
+    }
+
+    /// Makes something wrong from now on, as a test wants it. Not part of the interface.
+    #[doc(hidden)]
+    pub fn plant(&mut self, faults: Faults) {
+        self.faults = faults;
     }
 
     /// What ends what is under way.
@@ -292,7 +307,7 @@ impl Tracer {
             let exit = loop {
                 match running.statuses().remove(0) {
                     Status::Enabled(_) => running.step(ProcessId(0))?,
-                    Status::Finished(exit) => break exit,
+                    Status::Ends { exit, .. } | Status::Finished(exit) => break exit,
                     Status::Blocked { .. } => {
                         return Err(TraceError::Lost("a command that runs alone waits for ever".into()));
                     }
@@ -367,6 +382,7 @@ impl Tracer {
             streams: Streams::new(most_datagrams(), most_bytes()),
             changes,
             mappings: Mappings::default(),
+            rights: Rights::default(),
             timers: Timers::default(),
             unready: Vec::new(),
             not_covered: BTreeSet::new(),
@@ -374,6 +390,7 @@ impl Tracer {
             over: BTreeSet::new(),
             interrupts: false,
             by_task: self.strands.are_tasks(),
+            faults: self.faults,
             signalled: false,
             continued: false,
             inputs: BTreeMap::new(),

@@ -38,6 +38,8 @@ pub struct Way<'a> {
     pub follow_last: bool,
     /// Whether `base` is taken for the root: neither an absolute path nor `..` leads out of it.
     pub within: bool,
+    /// Whether the kernel may refuse to search a directory because of its mode.
+    pub checked: bool,
 }
 
 /// A path that was followed out of the workspace.
@@ -61,7 +63,8 @@ impl Departed {
     /// As a path to follow.
     #[must_use]
     pub fn way(&self) -> Way<'_> {
-        Way { base: &self.base, path: &self.path, follow_last: self.follow_last, within: self.within }
+        let Self { base, path, follow_last, within, .. } = self;
+        Way { base, path, follow_last: *follow_last, within: *within, checked: false }
     }
 }
 
@@ -198,7 +201,8 @@ impl Paths {
         let base = names(way.base);
         let root = if way.within { base.clone() } else { Vec::new() };
         let (accesses, at) = Default::default();
-        let mut walk = Walk { paths: self, objects, accesses, at, root, links: 0, departs: false };
+        let checked = way.checked;
+        let mut walk = Walk { paths: self, objects, accesses, at, root, links: 0, departs: false, checked };
         if way.within {
             walk.at.clone_from(&base);
         }
@@ -239,6 +243,8 @@ struct Walk<'a> {
     links: usize,
     /// Whether it has been at a place that is neither scheduled nor on the way to the workspace.
     departs: bool,
+    /// Whether the modes of the directories on the way count.
+    checked: bool,
 }
 
 impl Walk<'_> {
@@ -267,6 +273,9 @@ impl Walk<'_> {
                 self.departs |= !leads_to_workspace(&self.at);
                 continue;
             };
+            if self.checked {
+                self.accesses.push(Access::read(Location::Mode(directory)));
+            }
             self.accesses.push(Access::read(Location::Name { dir: directory, name: name.clone() }));
             let last = ahead.is_empty();
             let status = match self.paths.status(&path) {
@@ -398,8 +407,10 @@ mod tests {
         symlink("round", at("round")).expect("round");
         let paths = Paths::new(File::open(folder.path()).expect("the folder").into(), None);
         let base = format!("{WORKSPACE}{base}");
-        let resolved =
-            paths.resolve(&mut Objects::default(), &Way { base: &base, path, follow_last, within });
+        let resolved = paths.resolve(
+            &mut Objects::default(),
+            &Way { base: &base, path, follow_last, within, checked: false },
+        );
         let place = match resolved.place {
             Place::Inside(spot) if spot.found.is_some() => spot.path,
             Place::Inside(spot) => format!("{}!", spot.path),

@@ -9,6 +9,7 @@ use std::cell::OnceCell;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -389,6 +390,15 @@ impl Sandbox {
     #[must_use]
     pub fn input(&self, program: usize) -> Option<&Pipe> {
         self.outputs[program].input.as_ref()
+    }
+
+    /// The inodes of what a program prints to.
+    ///
+    /// # Errors
+    /// Where the kernel does not tell them.
+    pub fn prints_to(&self, program: usize) -> io::Result<[u64; 2]> {
+        let Output { out, err, .. } = &self.outputs[program];
+        Ok([out.metadata()?.ino(), err.metadata()?.ino()])
     }
 
     /// The init, in the ids of the controller.

@@ -46,12 +46,28 @@ pub struct Signal {
     task: Option<Pid>,
     by: ProcessId,
     info: Option<Box<[u64; 16]>>,
+    /// Whether it has ended the thread group already: the kernel decides how a group ends when such a signal is sent, and what is sent to
+    /// the group later changes nothing.
+    decides: bool,
 }
 
 /// What signals stop a process that does not catch them.
 const STOPS: [i32; 4] = [libc::SIGSTOP, libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU];
 /// What does nothing to a process that does not catch it.
 const IGNORED: [i32; 4] = [libc::SIGCHLD, libc::SIGCONT, libc::SIGURG, libc::SIGWINCH];
+/// What ends a process that does not catch it with a core dump: the kernel decides that when the process takes the signal.
+const DUMPS: [i32; 10] = [
+    libc::SIGQUIT,
+    libc::SIGILL,
+    libc::SIGTRAP,
+    libc::SIGABRT,
+    libc::SIGFPE,
+    libc::SIGSEGV,
+    libc::SIGBUS,
+    libc::SIGSYS,
+    libc::SIGXCPU,
+    libc::SIGXFSZ,
+];
 
 /// The name of a signal.
 #[must_use]
@@ -76,12 +92,17 @@ impl Running<'_> {
     /// Sends a signal, and gives the result of the call.
     pub(super) fn send(&mut self, name: &Name, sending: &Sending) -> Result<i64, TraceError> {
         let targets = self.targets(name, sending.to);
-        if targets.is_empty() && !self.is_there(sending.to) {
+        let at_their_ends = self.at_their_ends(name, sending.to);
+        if targets.is_empty() && at_their_ends.is_empty() && !self.is_there(sending.to) {
+            if self.is_of_one_that_was_there(sending.to) {
+                self.sight(name.process, GapKind::Signal, "whether a child of another process lives");
+            }
             return Ok(-i64::from(libc::ESRCH));
         }
         if sending.number == 0 {
             return Ok(0);
         }
+        at_their_ends.into_iter().for_each(|process| self.signal_at_end(process));
         for (process, group, task) in targets {
             let (number, by, info) = (sending.number, ProcessId(name.process), sending.info.clone());
             if process == name.process {
@@ -91,7 +112,7 @@ impl Running<'_> {
                 // It may have ended meanwhile.
                 let _ = sys::send_signal(group, number);
             } else {
-                self.give(process, Signal { number, group, task, by, info })?;
+                self.give(process, Signal { number, group, task, by, info, decides: false })?;
             }
         }
         Ok(0)
@@ -147,6 +168,9 @@ impl Running<'_> {
     /// Gives a process a signal to take, unless that does nothing to it.
     fn give(&mut self, process: usize, signal: Signal) -> Result<(), TraceError> {
         let Signal { number, group, task, .. } = signal;
+        if self.processes[process].signals.iter().any(|other| other.group == group && other.decides) {
+            return Ok(());
+        }
         let caught = is_caught(group, number);
         let tasks = self.of(process).filter(|(_, other)| other.group == group);
         let takers = tasks.filter(|(_, other)| task.is_none_or(|task| task == other.tracee.id()));
@@ -178,7 +202,11 @@ impl Running<'_> {
         if number >= 32 || !state.signals.iter().any(same) {
             // What kills comes before all else.
             let at = if number == libc::SIGKILL { 0 } else { state.signals.len() };
-            state.signals.insert(at, signal);
+            let ends = !caught && !STOPS.contains(&number) && !DUMPS.contains(&number);
+            // A thread that is stopped, or has another signal to take first, does not end at once.
+            let at_once = !state.is_stopped && !state.signals.iter().any(|other| other.group == group);
+            let decides = number == libc::SIGKILL || (ends && !continues && at_once);
+            state.signals.insert(at, Signal { decides, ..signal });
         }
         Ok(())
     }
@@ -230,11 +258,31 @@ impl Running<'_> {
         let call = Call { name: "signal".into(), detail, ..Call::default() };
         let accesses = if signal.number == libc::SIGKILL {
             self.released_by_kill(process, signal.group)
+        } else if is_caught(signal.group, signal.number) {
+            self.waited_for(process, signal.group)
         } else {
             Vec::new()
         };
         let adds = Streams::closed(&accesses);
         Some(Operation { call, accesses, adds, ..Operation::default() })
+    }
+
+    /// What a thread group is held at that may have to wait: whether a signal that it catches ends the wait, or comes in front of a call that
+    /// has what it waits for, depends on that.
+    fn waited_for(&self, process: usize, group: Pid) -> Vec<Access> {
+        let of_group = self.of(process).filter(|(_, task)| task.group == group);
+        let held = of_group.filter_map(|(_, task)| task.pending());
+        let mut waited_for: Vec<Access> = held
+            .flat_map(|(operation, _)| match &operation.acquires {
+                Some(acquires) if acquires.blocking => vec![Access::read(acquires.lock.clone())],
+                _ if operation.awaits || !operation.needs.is_empty() => {
+                    operation.accesses.iter().map(|access| Access::read(access.location.clone())).collect()
+                }
+                _ => Vec::new(),
+            })
+            .collect();
+        waited_for.dedup();
+        waited_for
     }
 
     /// What is released when a thread group is killed.
@@ -260,7 +308,7 @@ impl Running<'_> {
         state.end_prefix();
         state.was_told = false;
         state.polling.wait = None;
-        let mut result = 0;
+        let (mut result, mut kills) = (0, None);
         if state.is_stopped {
             let goes_on = |signal: &Signal| [libc::SIGCONT, libc::SIGKILL].contains(&signal.number);
             state.is_stopped = !state.signals.iter().any(goes_on);
@@ -272,8 +320,12 @@ impl Running<'_> {
             if STOPS.contains(&signal.number) && !is_caught(signal.group, signal.number) {
                 state.is_stopped = true;
             } else {
+                kills = Some(Exit::Signal(signal.number));
                 self.deliver(process, &signal)?;
             }
+        }
+        if kills.is_some() && self.end(process) == kills {
+            self.is_over(process);
         }
         let mut event = Event {
             process: ProcessId(process),
@@ -283,9 +335,7 @@ impl Running<'_> {
             exit: None,
             payload: None,
         };
-        if let Status::Finished(exit) = self.status(process) {
-            event.exit = Some(exit);
-        }
+        event.exit = self.status(process).exit();
         self.redo_meanings(ProcessId(process), &event.operation)?;
         self.wake_sleepers(process)?;
         Ok(event)
@@ -336,6 +386,12 @@ impl Running<'_> {
             }
             State::Held { entry, .. } => {
                 let mut registers = *entry;
+                registers.back_before();
+                task.tracee.set_registers(registers)?;
+                self.task(name)?.state = State::Ready;
+            }
+            State::Ending { call: Some(call), .. } => {
+                let mut registers = call.0;
                 registers.back_before();
                 task.tracee.set_registers(registers)?;
                 self.task(name)?.state = State::Ready;

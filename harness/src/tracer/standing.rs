@@ -64,6 +64,9 @@ impl Running<'_> {
         if let Some(timer) = self.waits_with_timer(process) {
             return Status::Enabled(timer);
         }
+        if let Some(status) = self.stands_at_end(process) {
+            return status;
+        }
         if let Some(name) = self.offered(process) {
             let task = &self.tasks[name];
             let Some((operation, _)) = task.pending() else { return Status::Finished(Exit::Status(0)) };

@@ -7,15 +7,13 @@ use nix::unistd::Pid;
 
 use super::TraceError;
 use super::chance::TICK;
-use super::decode::{Caller, Decision, decode, released_words};
+use super::decode::Decision;
 use super::endings::is_private;
 use super::execution::Running;
-use super::footprint;
 use super::ids::id_of;
-use super::streams::Streams;
 use super::task::{Name, State, Task};
-use super::tracee::{Registers, Resume, Stop};
-use crate::model::{Call, Does, Exit, GapKind, Operation, ProcessId, Sighting};
+use super::tracee::{Resume, Stop};
+use crate::model::{Does, Exit, GapKind, ProcessId, Sighting};
 
 /// How many tasks (children and threads) a process may have at once: as many as the descriptors of the controller allow with which
 /// it watches them.
@@ -87,29 +85,6 @@ impl Running<'_> {
         Ok(left < names.len())
     }
 
-    /// What the call that a task has come to means now.
-    pub(super) fn meaning(&mut self, name: &Name, registers: &Registers) -> Result<Decision, TraceError> {
-        let task =
-            self.tasks.get(name).ok_or_else(|| TraceError::Lost(format!("task {name} is not known")))?;
-        let state = &self.processes[name.process];
-        let caller = Caller {
-            tracee: &task.tracee,
-            process: name.process,
-            group: task.group,
-            descriptors: &task.descriptors,
-            now: state.clock,
-            busy: state.busy,
-            has_slept: state.has_slept,
-        };
-        let decision = decode(&mut self.world, &caller, registers);
-        let (decision, changes) = footprint::note(&mut self.world, &caller, registers, decision);
-        if changes {
-            // A copy of the process would not do it again.
-            self.processes[name.process].end_prefix();
-        }
-        Ok(decision)
-    }
-
     pub(super) fn on_entry(&mut self, name: &Name) -> Result<bool, TraceError> {
         let task = self.task(name)?;
         let entry = task.tracee.registers()?;
@@ -117,7 +92,7 @@ impl Running<'_> {
         let decision = self.meaning(name, &entry)?;
         let private = match &decision {
             Decision::Pass => is_private(entry.call()),
-            Decision::Close(_) | Decision::Answer { .. } | Decision::Random { .. } => true,
+            Decision::End(_) | Decision::Close(_) | Decision::Answer { .. } | Decision::Random { .. } => true,
             _ => false,
         };
         self.note_in_segment(name.process, entry.call(), private)?;
@@ -158,6 +133,7 @@ impl Running<'_> {
                     || due.is_some_and(|due| due <= process.clock + time) =>
             {
                 // What others do meanwhile comes first: it sleeps until its time is the earliest.
+                process.sees_more |= !process.has_slept;
                 process.has_slept = true;
                 task.sleeps_until = Some(process.clock + time.max(TICK));
                 registers.pause();
@@ -173,6 +149,13 @@ impl Running<'_> {
                 let process = &mut self.processes[name.process];
                 process.clock += time.max(TICK);
                 skip(0, task)?;
+            }
+            Decision::End(status) => {
+                if self.is_held_at_end(name) {
+                    let exit = Exit::Status(status & 0xff);
+                    self.hold_at_end(name, true, Some((entry, exit)))?;
+                    return Ok(false);
+                }
             }
             Decision::Fork if tasks >= MOST_TASKS => {
                 return Err(TraceError::TooManyTasks { process: ProcessId(name.process), most: MOST_TASKS });
@@ -263,17 +246,10 @@ impl Running<'_> {
         if !others.is_empty() && !ends_alone {
             return self.end_group(name, &others);
         }
-        let accesses = self.released_by_end(name, others.is_empty());
-        if accesses.is_empty() {
+        if self.released_by_end(name, others.is_empty()).is_empty() {
             return Ok(true);
         }
-        self.turns += 1;
-        let detail = released_words(&accesses);
-        let call = Call { name: "exit".into(), path: None, target: None, detail };
-        let adds = Streams::closed(&accesses);
-        let operation = Operation { call, accesses, adds, ..Operation::default() };
-        let turn = self.turns;
-        self.task(name)?.state = State::Ending { operation, turn, alone: others.is_empty() };
+        self.hold_at_end(name, others.is_empty(), None)?;
         Ok(false)
     }
 
@@ -310,9 +286,6 @@ impl Running<'_> {
         }
         if name.way.is_empty() {
             self.processes[name.process].exit = Some(exit);
-        }
-        if self.of(name.process).next().is_none() {
-            self.world.over.insert(name.process);
         }
     }
 }

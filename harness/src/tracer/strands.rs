@@ -16,7 +16,9 @@ impl Running<'_> {
             let mut put = |strand: ProcessId, mut status: Status| {
                 // What somebody sleeps in is no operation.
                 let sleeps = status.is_stuck(ProcessId(usize::MAX));
-                if let Status::Enabled(operation) | Status::Blocked { operation, .. } = &mut status
+                if let Status::Enabled(operation)
+                | Status::Blocked { operation, .. }
+                | Status::Ends { operation, .. } = &mut status
                     && !sleeps
                 {
                     operation.accesses.splice(0..0, strands.touch(process));
@@ -28,9 +30,12 @@ impl Running<'_> {
                 continue;
             }
             match self.stands_as_a_whole(process) {
-                Some(Status::Finished(exit)) => put(strands.of(process, 0), Status::Finished(exit)),
+                Some(status) if self.is_an_end(process, &status) => put(strands.of(process, 0), status),
                 Some(status) => put(strands.of_whole(process), status),
                 None => {}
+            }
+            if self.end(process).is_some() {
+                continue;
             }
             for (name, task) in self.of(process) {
                 let strand = strands.of_task(process, task.number);
@@ -42,10 +47,17 @@ impl Running<'_> {
         statuses
     }
 
+    /// Whether a process stands at its end: that is one of its first task.
+    fn is_an_end(&self, process: usize, status: &Status) -> bool {
+        let ends = self.end(process).is_some() && status.operation().is_some_and(Operation::is_end);
+        ends || matches!(status, Status::Finished(_))
+    }
+
     /// Where a process stands, where that is not for its tasks to say.
     fn stands_as_a_whole(&self, process: usize) -> Option<Status> {
         let timer = || self.waits_with_timer(process).map(Status::Enabled);
         let signal = self.stands_for_signal(process).or_else(|| self.waits(process)).or_else(timer);
+        let signal = signal.or_else(|| self.stands_at_end(process));
         signal.or_else(|| self.offered(process).is_none().then(|| self.status(process)))
     }
 

@@ -1,7 +1,7 @@
 //! What goes through the FIFOs and Unix sockets of the workspace, as counted from what was done: how much was sent and taken, and who
 //! has which end open. Decides who is enabled. Pure.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::files::Description;
 use crate::model::{Access, AccessKind, Location, Need, ObjectId, Operation, ProcessId, Way};
@@ -130,6 +130,8 @@ pub struct Streams {
     waiting: BTreeMap<ObjectId, VecDeque<ObjectId>>,
     /// Of each connection, whose socket took it, or is to.
     hosts: BTreeMap<ObjectId, ProcessId>,
+    /// The names of sockets that are for no datagrams.
+    for_connections: BTreeSet<ObjectId>,
 }
 
 /// Places of what goes one way, from this number on. Place 0 is before them.
@@ -249,10 +251,10 @@ impl Streams {
         let own = ways(flags);
         let ends = |way: Way| Location::Ends { object, way };
         let (sent, taken) = self.flow(object, Way::There);
-        let join = if sent > taken { Access::write } else { Access::join };
         let others = [Way::There, Way::Back].into_iter().filter(|way| !own.contains(way));
         let looks = others.map(|way| Access::read(ends(way)));
-        let mut accesses: Vec<Access> = own.iter().map(|way| join(ends(*way))).chain(looks).collect();
+        let mut accesses: Vec<Access> = own.iter().map(|way| Access::join(ends(*way))).chain(looks).collect();
+        accesses.push(Access::join(Location::Left(object)));
         let mut adds: Vec<(Location, i64)> = own.iter().map(|way| (ends(*way), 1)).collect();
         let is_left = [Way::There, Way::Back].iter().all(|way| self.ends(object, *way).is_empty());
         if sent > taken && is_left {
@@ -260,6 +262,18 @@ impl Streams {
             adds.push((Location::stream(object, Way::There), taken.cast_signed() - sent.cast_signed()));
         }
         (accesses, adds)
+    }
+
+    /// Takes note that a name leads to a socket that is for connections.
+    pub fn is_for_connections(&mut self, name: ObjectId) {
+        self.for_connections.insert(name);
+    }
+
+    /// Whether a name leads to a socket that takes no datagrams. As long as somebody has it open, the kernel says so to who sends some, and
+    /// nobody follows that.
+    #[must_use]
+    pub fn takes_no_datagrams(&self, name: ObjectId) -> bool {
+        self.for_connections.contains(&name)
     }
 
     /// What closing an end touches: of a socket that takes connections, also those that it has not taken.
@@ -273,7 +287,14 @@ impl Streams {
         };
         let theirs =
             untaken.into_iter().map(|object| Access::join(Location::Ends { object, way: Way::Back }));
-        let looks = matches!(end, End::Listener(_)).then(|| Access::read(end.stream(false)));
+        let looks = match end {
+            End::Listener(_) => Some(Access::read(end.stream(false))),
+            End::Fifo(..) => {
+                let (sent, taken) = self.flow(object, Way::There);
+                (sent > taken).then(|| Access::read(Location::Left(object)))
+            }
+            End::Connection(..) => None,
+        };
         own.chain(looks).chain(theirs).collect()
     }
 

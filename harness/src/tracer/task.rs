@@ -48,7 +48,7 @@ pub enum State {
         /// When it came to be held: those that came first are offered first.
         turn: u64,
     },
-    /// Held at its end, which releases something.
+    /// Held at its end, which releases something, or which others may see.
     Ending {
         /// What that does.
         operation: Operation,
@@ -56,6 +56,9 @@ pub enum State {
         turn: u64,
         /// Whether it is the last of its thread group.
         alone: bool,
+        /// Where it is held at the entry of the call that ends it, and takes signals still: the registers there, and how it ends. Else it
+        /// is held where it can take none any more.
+        call: Option<Box<(Registers, Exit)>>,
     },
     /// In the kernel, opening one end of a FIFO, until somebody opens the other one.
     Meeting {
@@ -179,12 +182,16 @@ pub struct Process {
     pub operations: u32,
     /// How its first task ended.
     pub exit: Option<Exit>,
+    /// Whether its end has come as an operation: from then on it is there for nobody.
+    pub is_over: bool,
     /// How far its tree has moved: counts what its tasks did.
     pub moved: u64,
     /// How many tasks were made in it, the first included.
     pub tasks: u32,
     /// Whether it has waited for time to pass.
     pub has_slept: bool,
+    /// Whether that is new: what its other tasks are held at is to be decoded again.
+    pub sees_more: bool,
     /// Timers that were let run out since its last operation.
     pub timers: u32,
     /// Its sleeps since its last operation.
@@ -242,6 +249,7 @@ impl Process {
     /// Takes note of a sleep. A beginning that is recorded ends there: what was looked at before counts for what comes after it.
     pub fn sleeps(&mut self) {
         self.polling.sleeps();
+        self.sees_more |= !self.has_slept;
         self.has_slept = true;
         self.end_prefix();
     }

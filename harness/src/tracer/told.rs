@@ -47,8 +47,13 @@ impl Running<'_> {
         let inode = inode_shown(object).to_le_bytes();
         let is_directory = self.world.objects.is_directory(object);
         let tracee = &self.task(name)?.tracee;
+        let is_removed = if extended {
+            tracee.read_numbers(buffer + 16, 1)?[0] as u32 == 0
+        } else {
+            tracee.read_numbers(buffer + 16, 1)?[0] == 0
+        };
         // One link, as where directories do not count those above them; and a size that does not follow the names.
-        let (links, size) = (1u64.to_le_bytes(), DIRECTORY_SIZE.to_le_bytes());
+        let (links, size) = (u64::from(!is_removed).to_le_bytes(), DIRECTORY_SIZE.to_le_bytes());
         if is_directory && extended {
             tracee.write(buffer + 16, &links[..4])?;
             tracee.write(buffer + 40, &size)?;

@@ -140,10 +140,12 @@ impl Running<'_> {
             flags: libc::O_RDONLY,
             append: false.into(),
             offset: 0.into(),
-            listing: None.into(),
+            listed: std::cell::RefCell::default(),
+            listed_all: false.into(),
             ended: false.into(),
+            slots: 0.into(),
         };
-        let descriptor = Descriptor { description: std::rc::Rc::new(description), close_on_exec: false };
+        let descriptor = Descriptor::new(std::rc::Rc::new(description), false);
         let first = Name { process, way: Vec::new() };
         self.task(&first)?.descriptors.borrow_mut().set(0, descriptor);
         Ok(())
@@ -153,7 +155,7 @@ impl Running<'_> {
     pub fn ends(&self) -> (Vec<Option<Exit>>, Vec<Vec<Exit>>) {
         let exit = |(process, state): (usize, &super::task::Process)| {
             let last = self.sandbox.command(self.programs[process], state.command + 1).is_none();
-            state.exit.filter(|_| last)
+            self.end(process).or(state.exit).filter(|_| last)
         };
         let exits = self.processes.iter().enumerate().map(exit).collect();
         let earlier: Vec<Vec<Exit>> = self.processes.iter().map(|state| state.earlier.clone()).collect();

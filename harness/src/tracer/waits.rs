@@ -51,7 +51,9 @@ impl Running<'_> {
     /// Whether what a process offers only looks, at what `wait` looks at.
     fn is_look(&self, process: usize, wait: Option<&Operation>) -> bool {
         let pending = self.offered(process).and_then(|name| self.tasks[name].pending());
-        pending.is_some_and(|(operation, _)| is_look_of(operation, wait.unwrap_or(operation)))
+        pending.is_some_and(|(operation, _)| {
+            !operation.is_end() && is_look_of(operation, wait.unwrap_or(operation))
+        })
     }
 
     /// Where a process stands that polls.
@@ -114,9 +116,7 @@ impl Running<'_> {
             exit: None,
             payload: None,
         };
-        if let Status::Finished(exit) = self.status(process) {
-            event.exit = Some(exit);
-        }
+        event.exit = self.status(process).exit();
         self.redo_meanings(ProcessId(process), &event.operation)?;
         self.wake_sleepers(process)?;
         Ok(event)

@@ -39,13 +39,18 @@ pub const TRUSTED: &[Trusted] = &[
     },
     Trusted {
         what: "Two calls that do not conflict commute.",
-        check: "Random programs are explored with reduction and without, and must leave the same outcomes (`self_checks`).",
-        canary: "`self_checks`: a conflict that is forgotten",
+        check: "Pairs of calls are made in both orders by the kernel: where what they leave differs, they must conflict (`kernel`). Random programs are explored with reduction and without, and must leave the same outcomes (`self_checks`). In every exploration: each serial outcome must be one that an exhaustive search has found, and a call must mean the same when it is made as when its task was held at it.",
+        canary: "`kernel`: an access that is forgotten, for each kind; `self_checks`: a conflict that is forgotten; `gate`: writes that are forgotten, a meaning that is stale",
     },
     Trusted {
         what: "The search leaves no class of executions out.",
-        check: "Programs with known numbers of classes (`litmus`), and all schedules of random programs (`self_checks`).",
-        canary: "`self_checks`: a race that is forgotten",
+        check: "Programs with known numbers of classes (`litmus`), all schedules of random programs (`self_checks`), and random programs that are run in every interleaving without cooks (`kernel`).",
+        canary: "`self_checks`: a race that is forgotten; `kernel`: names, data, status and sleep that are forgotten",
+    },
+    Trusted {
+        what: "What is kept of earlier executions stands for what would be done again.",
+        check: "In every exploration an execution is run again without checkpoints, known endings and polls, and must come out the same: one of 20, as long as that takes a twentieth of the work, and always one.",
+        canary: "`gate`: an end that is taken to be known whatever happened before",
     },
     Trusted {
         what: "The gate itself.",

@@ -1,6 +1,8 @@
 //! One function says "clean". For each of its conditions: real processes that it alone keeps from being called clean, and the same
 //! without the condition, which then are.
 
+mod checks;
+
 use std::sync::Arc;
 
 use cooks_harness::limits::staged::{Staged, Then};

@@ -56,7 +56,7 @@ fn status(seen: &Status, glasses: Glasses) -> Status {
         Status::Blocked { operation: held, holders } => {
             Status::Blocked { operation: glasses(&held), holders }
         }
-        finished @ Status::Finished(_) => finished,
+        over @ (Status::Ends { .. } | Status::Finished(_)) => over,
     }
 }
 

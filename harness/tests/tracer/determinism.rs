@@ -29,6 +29,33 @@ fn repeats(what: &str, programs: &[Program]) -> Vec<String> {
     (0..programs.len()).map(|process| printed(&first, process).to_owned()).collect()
 }
 
+/// A copy of a process would share memory that is mapped as shared, and files in memory: what one execution puts there the next would find.
+#[test]
+fn memory_that_copies_would_share_is_the_same_in_each_execution() {
+    let shared = "
+import mmap, os
+m = mmap.mmap(-1, 4096)
+os.path.exists('a')
+for name in ('none', 'nobody'):
+    m[0] += 1
+    os.path.exists(name)
+print(m[0])
+";
+    let in_memory = "
+import os
+f = os.memfd_create('stdout')
+os.path.exists('a')
+for name in ('none', 'nobody'):
+    os.write(f, b'x')
+    os.path.exists(name)
+print(os.fstat(f).st_size)
+";
+    for (what, script) in [("shared memory", shared), ("a file in memory", in_memory)] {
+        let printed = repeats(what, &[python(script), shell("echo x >> log")]);
+        assert_eq!(printed[0], "2\n", "{what}");
+    }
+}
+
 const CHANCE: &str = "
 import os, random, tempfile, time, uuid
 print(time.time(), time.monotonic(), time.perf_counter(), time.process_time(), time.strftime('%c'))

@@ -11,8 +11,8 @@ use cooks_harness::tracer::Program;
 use nix::fcntl::{FcntlArg, FlockArg, fcntl};
 
 use crate::support::{
-    InTurn, Seen, assert_counts, classes, content, execution, files, in_turn, open, process, schedules,
-    tracer,
+    InTurn, Seen, assert_counts, classes, content, execution, files, in_turn, open, process, python,
+    schedules, tracer,
 };
 
 /// How to lock a file as a whole.
@@ -431,4 +431,29 @@ fn a_lock_is_given_back_by_what_takes_the_place_of_its_descriptor() {
         event.operation.call.name.starts_with("dup") && event.operation.call.detail == "releases the lock"
     };
     assert_eq!(ran.trace.iter().filter(|event| released(event)).count(), 1, "{:#?}", ran.trace);
+}
+
+/// A thread is held at a write by the descriptor that another one closes. The kernel keeps nothing open for a call that has not begun:
+/// closing the descriptor gives the lock back.
+#[test]
+fn closing_gives_a_lock_back_though_a_thread_is_held_at_a_call_by_it() {
+    let script = "
+import fcntl, os, threading
+f = os.open('lock', os.O_RDWR)
+fcntl.flock(f, fcntl.LOCK_EX)
+writes = threading.Thread(target=lambda: os.write(f, b'x'))
+writes.start()
+os.close(f)
+writes.join()
+";
+    let waits = process(|| {
+        flock(open("lock"), FlockArg::LockExclusive);
+        0
+    });
+    let programs = [python(script), waits];
+    let initial = files(&[("lock", "")]);
+    let seen = classes(&programs, &initial);
+    assert_eq!((seen.counts.blocked, seen.counts.redundant), (0, 0));
+    assert_eq!(seen.outcomes, schedules(&programs, &initial).outcomes);
+    assert!(seen.outcomes.iter().all(|outcome| outcome.exits == [Some(Exit::Status(0)); 2]));
 }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use cooks_harness::backend::Backend;
-use cooks_harness::model::{Exit, Tree};
+use cooks_harness::backend::{Backend, Chooser};
+use cooks_harness::model::{Choice, Cut, Entry, Exit, ProcessId, Tree, View};
 use cooks_harness::tracer::Program;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
@@ -11,8 +11,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::support::{
-    Follow, OneAfterTheOther, Seen, assert_counts, classes, content, execution, files, load, open, process,
-    python, schedules, shell, store, tracer, uncovered,
+    Follow, OneAfterTheOther, Seen, assert_counts, classes, content, execution, files, interpreter, load,
+    open, process, python, schedules, shell, status, statuses, store, tracer, uncovered,
 };
 
 /// The second process.
@@ -56,11 +56,15 @@ fn a_process_is_killed_before_it_has_saved_or_after() {
             if number == 9 { &[Some(Signal::SIGKILL)] } else { &[Some(Signal::SIGTERM)] };
         let programs = [sends(signals), saves()];
         let seen = classes(&programs, &Tree::new());
-        // Before the file is made, before it is written, and too late.
-        assert_counts(signal.as_str(), &seen, 3, 0);
+        // Before the file is made, before it is written, before the end, and too late.
+        assert_counts(signal.as_str(), &seen, 4, 0);
         let (done, gone, killed) = (Exit::Status(0), Exit::Status(3), Exit::Signal(number));
-        let wanted =
-            [(None, done, killed), (Some(String::new()), done, killed), (Some("x".to_owned()), gone, done)];
+        let wanted = [
+            (None, done, killed),
+            (Some(String::new()), done, killed),
+            (Some("x".to_owned()), done, killed),
+            (Some("x".to_owned()), gone, done),
+        ];
         assert_eq!(ends(&seen), wanted.into(), "{signal}");
         assert_eq!(seen.outcomes, schedules(&programs, &Tree::new()).outcomes);
     }
@@ -69,14 +73,17 @@ fn a_process_is_killed_before_it_has_saved_or_after() {
 #[test]
 fn whether_a_process_lives_is_a_look_at_it() {
     let seen = classes(&[sends(&[None]), saves()], &Tree::new());
-    // Before each of its operations, and after its end.
-    assert_counts("a look at a process", &seen, 3, 0);
+    // Before each of its operations, before its end, and after that.
+    assert_counts("a look at a process", &seen, 4, 0);
     let exits: BTreeSet<_> = ends(&seen).into_iter().map(|(_, a, _)| a).collect();
     assert_eq!(exits, [Exit::Status(0), Exit::Status(3)].into());
     // Two who look do not see each other.
     let looks = || process(|| i32::from(kill(Pid::from_raw(1_200), None).is_ok()));
-    let seen = classes(&[looks(), looks(), process(|| 0)], &Tree::new());
-    assert_counts("two who look at a process without operations", &seen, 1, 0);
+    let programs = [looks(), looks(), process(|| 0)];
+    let seen = classes(&programs, &Tree::new());
+    // Each before the end or after it.
+    assert_counts("two who look at a process without operations", &seen, 4, 0);
+    assert_eq!(seen.outcomes, schedules(&programs, &Tree::new()).outcomes);
 }
 
 /// A handler runs between two operations, wherever the signal comes.
@@ -104,9 +111,9 @@ os.write(f, b'2')
         .iter()
         .map(|outcome| (content(&outcome.tree, "log"), outcome.exits[1] == Some(Exit::Status(0))))
         .collect();
-    // Before there is a handler it kills. Python runs one behind the call that the signal comes before: behind the open it has not
-    // kept the descriptor yet.
-    let wanted = [("", false), ("1h2", true), ("12h", true), ("12", true)];
+    // Before there is a handler it kills, and where Python has put it away again, in front of its end. Python runs one behind the call
+    // that the signal comes before: behind the open it has not kept the descriptor yet.
+    let wanted = [("", false), ("1h2", true), ("12h", true), ("12", false), ("12", true)];
     assert_eq!(logs, wanted.into());
     assert_eq!((seen.counts.redundant, seen.counts.blocked), (0, 0));
     let mut one = tracer(&programs, initial);
@@ -139,6 +146,153 @@ fn who_is_killed_gives_its_locks_back() {
     assert_eq!(read, [(zero, Exit::Signal(9)), (one, Exit::Signal(9)), (one, Exit::Status(0))].into());
 }
 
+/// A process is there until it has ended, though there is nothing left for it to do: it can be killed behind its last call, also where its
+/// end gives back a lock, and is found there.
+#[test]
+fn a_process_can_be_killed_and_asked_for_behind_its_last_call() {
+    let makes = || {
+        process(|| {
+            std::fs::create_dir("m").expect("a directory");
+            0
+        })
+    };
+    let locks = || {
+        process(|| {
+            let lock = open("lock");
+            std::mem::forget(Flock::lock(lock, FlockArg::LockExclusive).expect("a lock"));
+            std::fs::create_dir("m").expect("a directory");
+            0
+        })
+    };
+    let initial = files(&[("lock", "")]);
+    for (what, program) in [("makes", makes()), ("locks", locks())] {
+        let programs = [sends(&[Some(Signal::SIGTERM)]), program.clone()];
+        let seen = classes(&programs, &initial);
+        assert_eq!((seen.counts.blocked, seen.counts.redundant), (0, 0), "{what}");
+        let made: BTreeSet<_> =
+            seen.outcomes.iter().map(|outcome| (outcome.tree.contains_key("m"), outcome.exits[1])).collect();
+        let (done, killed) = (Some(Exit::Status(0)), Some(Exit::Signal(15)));
+        assert_eq!(made, [(false, killed), (true, killed), (true, done)].into(), "{what}");
+        assert_eq!(seen.outcomes, schedules(&programs, &initial).outcomes, "{what}");
+        let mut one = tracer(&programs, initial.clone());
+        for schedule in &seen.schedules {
+            let first = execution(&mut one, &mut Follow(schedule));
+            assert_eq!(execution(&mut one, &mut Follow(schedule)), first, "{what}");
+            assert_eq!(execution(&mut tracer(&programs, initial.clone()), &mut Follow(schedule)), first);
+        }
+        assert!(uncovered(&one).is_empty(), "{what}: {:?}", one.not_covered());
+        let programs = [sends(&[None]), program];
+        let seen = classes(&programs, &initial);
+        assert_eq!(seen.outcomes, schedules(&programs, &initial).outcomes, "{what}");
+        assert_eq!(statuses(&seen, 0), [0, 3].map(status).into(), "{what}");
+        assert_eq!(seen.counts.redundant, 0, "{what}");
+    }
+}
+
+/// Among three, where the end of the one and what the third does have nothing to do with each other.
+#[test]
+fn ends_that_nobody_sees_are_no_operations() {
+    let idle = || {
+        process(|| {
+            std::fs::create_dir("d").expect("a directory");
+            0
+        })
+    };
+    let seen = classes(&[idle(), saves()], &Tree::new());
+    assert_counts("nobody asks", &seen, 1, 0);
+    let all = schedules(&[process(|| 0), saves()], &Tree::new());
+    assert_counts("nobody asks, by every schedule", &all, 1, 0);
+    let programs = [sends(&[Some(Signal::SIGTERM)]), process(|| 0), idle()];
+    let seen = classes(&programs, &Tree::new());
+    assert_counts("the end of the one that is asked for is one", &seen, 2, 0);
+    assert_eq!(seen.outcomes, schedules(&programs, &Tree::new()).outcomes);
+}
+
+/// Whether a signal that is caught ends a wait depends on whether there is one: on the lock, or on what comes through the FIFO.
+#[test]
+fn a_signal_that_ends_a_wait_depends_on_what_is_waited_for() {
+    let waits = |call: &str| {
+        let script = format!(
+            "
+import ctypes, os, signal
+libc = ctypes.CDLL(None, use_errno=True)
+buffer = ctypes.create_string_buffer(1)
+signal.signal(signal.SIGUSR1, lambda number, frame: None)
+f = os.open('f', os.O_RDWR)
+os._exit(3 if {call} < 0 else 0)
+"
+        );
+        Program::Command(vec![interpreter().into(), "-ISc".into(), script])
+    };
+    let locks = process(|| {
+        let lock = Flock::lock(open("f"), FlockArg::LockExclusive).expect("a lock");
+        let _ = kill(Pid::from_raw(B), Signal::SIGUSR1);
+        drop(lock);
+        0
+    });
+    let writes = process(|| {
+        // Waits until the reader has it open.
+        let mut fifo = std::fs::OpenOptions::new().write(true).open("f").expect("a FIFO");
+        let _ = kill(Pid::from_raw(B), Signal::SIGUSR1);
+        std::io::Write::write_all(&mut fifo, b"x").expect("room");
+        0
+    });
+    let fifo = [("f".to_owned(), Entry::Other { kind: "fifo".into(), mode: 0o644 })].into();
+    let cases = [
+        ("a lock", locks, waits("libc.flock(f, 2)"), files(&[("f", "")]), vec![status(0), status(3)]),
+        ("a FIFO", writes, waits("libc.read(f, buffer, 1)"), fifo, vec![status(0), status(3)]),
+    ];
+    for (what, sends, waits, initial, wanted) in cases {
+        let programs = [sends, waits];
+        let seen = classes(&programs, &initial);
+        assert_eq!(statuses(&seen, 1), wanted.into_iter().collect(), "{what}");
+        assert_eq!(seen.counts.redundant, 0, "{what}");
+        let all = schedules(&programs, &initial);
+        assert_eq!((seen.outcomes, seen.endings), (all.outcomes, all.endings), "{what}");
+    }
+}
+
+/// The kernel ends a process when it is sent a signal that it does not catch: what is sent to it after that changes nothing. Where the
+/// signal waits behind another one, or dumps core, a later SIGKILL comes first.
+#[test]
+fn the_first_signal_that_ends_a_process_decides_how_it_ends() {
+    const LAST: Option<Signal> = Some(Signal::SIGKILL);
+    let cases: [(&'static [Option<Signal>], i32); 4] = [
+        (&[Some(Signal::SIGTERM), LAST], 15),
+        (&[Some(Signal::SIGHUP), Some(Signal::SIGTERM), LAST], 1),
+        (&[Some(Signal::SIGQUIT), LAST], 9),
+        (&[Some(Signal::SIGSTOP), Some(Signal::SIGTERM), LAST], 9),
+    ];
+    for (signals, number) in cases {
+        let waits = process(|| {
+            nix::unistd::pause();
+            0
+        });
+        // All are sent before it takes the first.
+        let together = [Choice::Process(ProcessId(0))].repeat(signals.len());
+        let mut one = tracer(&[sends(signals), waits], Tree::new());
+        let ran = execution(&mut one, &mut Then(&together));
+        assert_eq!(ran.outcome.exits[1], Some(Exit::Signal(number)), "{signals:?}");
+    }
+    let programs = [sends(&[Some(Signal::SIGTERM), LAST]), saves()];
+    let seen = classes(&programs, &Tree::new());
+    assert_eq!((seen.counts.blocked, seen.counts.redundant), (0, 0));
+    assert!(ends(&seen).iter().all(|(_, _, saves)| *saves != Exit::Signal(9)), "{:?}", ends(&seen));
+    assert_eq!(seen.outcomes, schedules(&programs, &Tree::new()).outcomes);
+}
+
+/// Follows a schedule to its end, and then lets the first who can go on do so.
+struct Then<'a>(&'a [Choice]);
+
+impl Chooser for Then<'_> {
+    fn choose(&mut self, view: View<'_>) -> Result<Choice, Cut> {
+        match self.0.get(view.trace.len()) {
+            Some(choice) => Ok(*choice),
+            None => OneAfterTheOther.choose(view),
+        }
+    }
+}
+
 #[test]
 fn a_process_is_stopped_and_continued() {
     let programs = [sends(&[Some(Signal::SIGSTOP), Some(Signal::SIGCONT)]), saves()];
@@ -146,10 +300,10 @@ fn a_process_is_stopped_and_continued() {
     assert_eq!((seen.counts.blocked, seen.counts.redundant), (0, 0));
     assert!(ends(&seen).iter().all(|(saved, _, b)| saved.as_deref() == Some("x") && b.is_success()));
     assert_eq!(seen.outcomes, schedules(&programs, &Tree::new()).outcomes);
-    // Nobody continues it: it has saved before, or waits.
+    // Nobody continues it: it has ended before, or waits.
     let programs = [sends(&[Some(Signal::SIGSTOP)]), saves()];
     let seen = classes(&programs, &Tree::new());
-    assert_counts("a process that is stopped", &seen, 1, 2);
+    assert_counts("a process that is stopped", &seen, 1, 3);
     // What is stopped can be killed all the same.
     let programs = [sends(&[Some(Signal::SIGSTOP), Some(Signal::SIGKILL)]), saves()];
     let seen = classes(&programs, &Tree::new());

@@ -80,7 +80,7 @@ fn a_child_that_nobody_waits_for_is_there_until_its_parent_ends() {
     let asks = process(|| i32::from(kill(Pid::from_raw(1_001), None).is_ok()));
     let programs = [leaves, asks];
     let seen = classes(&programs, &Tree::new());
-    assert_counts("a child that has ended", &seen, 5, 0);
+    assert_counts("a child that has ended", &seen, 6, 0);
     assert_eq!(seen.outcomes, schedules(&programs, &Tree::new()).outcomes);
     let answers: BTreeSet<_> = seen.outcomes.iter().map(|outcome| outcome.exits[1]).collect();
     assert_eq!(answers, [Some(Exit::Status(0)), Some(Exit::Status(1))].into());
@@ -96,7 +96,7 @@ fn who_is_left_behind_can_be_ended() {
     });
     let programs = [leaves, ends];
     let seen = classes(&programs, &Tree::new());
-    assert_counts("a child that is left behind", &seen, 5, 0);
+    assert_counts("a child that is left behind", &seen, 6, 0);
     assert_eq!(seen.outcomes, schedules(&programs, &Tree::new()).outcomes);
     let saved: BTreeSet<Option<String>> = seen
         .outcomes

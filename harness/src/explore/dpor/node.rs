@@ -46,26 +46,29 @@ impl Node {
             let held = view.processes[process.0].operation();
             held.is_some_and(|operation| !part.bars(*process, operation, view.trace.iter()))
         };
-        let awake: Vec<ProcessId> =
-            view.enabled().filter(|process| !sleep.contains(process)).filter(may_go_on).collect();
+        let is_awake = |process: &ProcessId| !sleep.contains(process) && may_go_on(process);
+        let awake: Vec<ProcessId> = view.enabled().filter(is_awake).collect();
+        // An end that nobody can see yet may come here all the same, where that was planned.
+        let may_come: Vec<ProcessId> = view.may_be_chosen().filter(is_awake).collect();
         // Of what was known in part when it was planned, only now it shows that it has to wait.
-        tree.branches.retain(|branch| branch.known == Known::All || awake.contains(&branch.process));
+        tree.branches.retain(|branch| branch.known == Known::All || may_come.contains(&branch.process));
         let is_planned = tree
             .branches
             .first()
-            .map_or(!tree.undecided.is_empty(), |branch| awake.contains(&branch.process));
+            .map_or(!tree.undecided.is_empty(), |branch| may_come.contains(&branch.process));
         let pending = view.processes.iter().map(|status| status.operation().cloned()).collect();
         let is_stuck = |process: &ProcessId| view.processes[process.0].is_stuck(*process);
         let stuck = (0..view.processes.len()).map(ProcessId).filter(is_stuck).collect();
-        let chosen = free_choice(view, &awake)?;
+        let planned = tree.branches.first().map(|branch| branch.process).filter(|_| is_planned);
+        let chosen = free_choice(view, &awake).or(planned)?;
         let mut node = Self { pending, stuck, sleep, chosen, tree: Tree::default(), tried: 0 };
         // Else free to choose; or the backend broke the invariant of accesses, and to search freely is what remains sound.
-        let below = if is_planned { node.adopt(tree, &awake) } else { Tree::default() };
+        let below = if is_planned { node.adopt(tree, &may_come) } else { Tree::default() };
         Some((node, below))
     }
 
     /// Takes over what is to be run from here, now that what each process would do is known, and chooses the first of it.
-    fn adopt(&mut self, tree: Tree, awake: &[ProcessId]) -> Tree {
+    fn adopt(&mut self, tree: Tree, may_come: &[ProcessId]) -> Tree {
         self.tree.branches = tree.branches;
         for branch in &mut self.tree.branches {
             settle(branch, &self.pending);
@@ -73,7 +76,7 @@ impl Node {
         for sequence in &tree.undecided {
             self.plan(steps(sequence));
         }
-        self.tree.branches.retain(|branch| awake.contains(&branch.process));
+        self.tree.branches.retain(|branch| may_come.contains(&branch.process));
         if self.tree.branches.is_empty() {
             return Tree::default();
         }

@@ -81,6 +81,11 @@ fn releases(operation: &Operation, access: &Access, waited: &Acquisition) -> boo
     access.location.overlaps(&waited.lock) && access.kind != AccessKind::Read && !takes
 }
 
+/// Takes a lock, or bytes of one, from what is held.
+fn give_back(held: &mut Vec<(usize, Location)>, lock: &Location) {
+    *held = held.iter().flat_map(|(event, of)| of.without(lock).into_iter().map(|of| (*event, of))).collect();
+}
+
 /// Whether an event sends a signal to a process.
 fn is_signal(event: &Event, process: ProcessId) -> bool {
     event.operation.changes(event.process, &[Access::by(process)])
@@ -358,7 +363,9 @@ impl<'a, 'h> Races<'a, 'h> {
             process: later.process,
             operation: later.operation.clone(),
             held: later.before.is_none_or(|before| before < earlier),
-            same: waited.is_some() || operation.awaits || self.fault == Some(Fault::AccessesStay),
+            same: (waited.is_some() && operation.accesses.len() == 1)
+                || operation.awaits
+                || self.fault == Some(Fault::AccessesStay),
             signalled: later.signal.is_some(),
             fault: self.fault,
         })
@@ -411,17 +418,24 @@ impl<'a, 'h> Races<'a, 'h> {
         waiting: ProcessId,
         waited: &Acquisition,
     ) -> BTreeMap<ProcessId, usize> {
-        let mut holders = BTreeMap::new();
+        let mut held: BTreeMap<ProcessId, Vec<(usize, Location)>> = BTreeMap::new();
         for event in events.filter(|&event| self.trace[event].process != waiting) {
             let Event { process, operation, .. } = &self.trace[event];
             let taken = operation.acquires.as_ref().filter(|taken| taken.lock.overlaps(&waited.lock));
-            let excludes = |taken: &Acquisition| [taken.mode, waited.mode].contains(&LockMode::Exclusive);
-            if taken.is_some_and(excludes) {
-                holders.insert(*process, event);
-            } else if operation.accesses.iter().any(|access| releases(operation, access, waited)) {
-                holders.remove(process);
+            let of = held.entry(*process).or_default();
+            if let Some(taken) = taken {
+                // A lock that is taken in another mode takes the place of the one before.
+                give_back(of, &taken.lock);
+                if [taken.mode, waited.mode].contains(&LockMode::Exclusive) {
+                    of.push((event, taken.lock.clone()));
+                }
+            }
+            for access in operation.accesses.iter().filter(|access| releases(operation, access, waited)) {
+                give_back(of, &access.location);
             }
         }
-        holders
+        let excludes = |(_, lock): &&(usize, Location)| lock.overlaps(&waited.lock);
+        let first = |of: Vec<(usize, Location)>| of.iter().find(excludes).map(|(event, _)| *event);
+        held.into_iter().filter_map(|(process, of)| Some((process, first(of)?))).collect()
     }
 }

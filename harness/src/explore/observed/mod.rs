@@ -10,7 +10,9 @@ pub use self::known::ObservedFault;
 use self::known::{Known, Point};
 use super::{Dpor, Strategy};
 use crate::backend::Detail;
-use crate::model::{Choice, Cut, Ending, Event, Execution, Outcome, ProcessId, Status, View, Waiting};
+use crate::model::{
+    Choice, Cut, Ending, Event, Execution, Location, Outcome, ProcessId, Status, View, Waiting,
+};
 
 /// One execution of each trace class, less those of which nobody could tell that they were run.
 ///
@@ -37,6 +39,9 @@ use crate::model::{Choice, Cut, Ending, Event, Execution, Outcome, ProcessId, St
 /// What is run is compared with what was expected of it; should a step come out otherwise, nothing is merged from then on, and the
 /// search does not count as exhaustive.
 ///
+/// Where processes send signals or ask whether others live, nothing is merged once a process ends: whether its end can be chosen depends
+/// on what all processes are held at.
+///
 /// What it takes for invisible: the virtual clock, which counts who came before. Time is spent in thought on every class. In memory is
 /// each step of each process after each history: unlike [`Dpor`]'s, this grows with what there is to see.
 #[derive(Clone, Debug, Default)]
@@ -53,6 +58,10 @@ pub struct Observed {
     processes: usize,
     merged: u64,
     surprised: bool,
+    /// Whether a process asks for another one as such.
+    asks: bool,
+    /// Whether ends are operations that touch nothing.
+    ends: bool,
 }
 
 /// How far an execution can be gone through in thought.
@@ -115,10 +124,20 @@ impl Observed {
 
     /// Where the processes stand, if that is known of all.
     fn statuses(&self, at: &Point) -> Option<Vec<Status>> {
-        if self.surprised || self.processes == 0 {
+        if self.surprised || self.processes == 0 || (self.asks && self.ends) {
             return None;
         }
         (0..self.processes).map(|process| self.known.status(at, &self.thought, ProcessId(process))).collect()
+    }
+
+    /// Takes note of whether processes ask for each other or send signals, and of whether their ends are operations. Whether such an
+    /// end can be chosen depends on what all processes are held at, which is not in what a point of an execution is known by.
+    fn look_for_ends(&mut self, view: View<'_>) {
+        for status in view.processes {
+            let Some(held) = status.operation() else { continue };
+            self.asks |= held.accesses.iter().any(|access| matches!(access.location, Location::Process(_)));
+            self.ends |= held.is_end() && held.accesses.is_empty();
+        }
     }
 
     /// Takes note of the steps since the last time.
@@ -176,6 +195,7 @@ impl Strategy for Observed {
 
     fn choose(&mut self, view: View<'_>) -> Result<Choice, Cut> {
         self.processes = view.processes.len();
+        self.look_for_ends(view);
         self.note(view.trace);
         self.known.learn(&self.at, view);
         match (self.thought.get(view.trace.len()), self.cut) {

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use super::names::whole;
+use super::status::size_read;
 use super::undecided::{Early, Meant};
 use super::{Action, Decision, Decoder, Held, descriptor};
 use crate::model::{Access, Location, ObjectId};
@@ -228,6 +229,7 @@ fn written_to(object: ObjectId, size: u64, start: u64, length: u64, appends: boo
     }
     // Where an appending write goes depends on where the file ends.
     let end = if appends { u64::MAX } else { start.saturating_add(length) };
-    let data = Location::Data { object, start: start.min(size), end };
-    vec![Access::write(data), Access::join(Location::Status(object))]
+    let sized = appends.then(|| size_read(object, size));
+    let data = Access::write(Location::Data { object, start: start.min(size), end });
+    sized.into_iter().chain([data, Access::join(Location::Status(object))]).collect()
 }

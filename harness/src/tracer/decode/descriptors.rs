@@ -1,11 +1,13 @@
 //! Calls on descriptors: close, copy, flags. They are local, unless they release a lock.
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use super::names::whole;
+use super::names::{is_program, whole};
 use super::undecided::{Early, Meant};
 use super::{Action, Decision, Decoder, descriptor};
 use crate::model::{Access, GapKind, Location};
+use crate::tracer::files::Description;
 use crate::tracer::locks::Owner;
 
 /// Commands of `ioctl` that are about a terminal and fail elsewhere: programs ask by them whether a file is one.
@@ -32,8 +34,16 @@ const THAW: u32 = 0xc004_5878;
 /// What a call does that releases these.
 #[must_use]
 pub fn released_words(released: &[Access]) -> String {
-    let is_end = |access: &Access| matches!(access.location, Location::Ends { .. } | Location::Stream { .. });
-    (if released.iter().all(is_end) { "closes its end" } else { "releases the lock" }).to_owned()
+    let is_end = |access: &Access| {
+        matches!(access.location, Location::Ends { .. } | Location::Stream { .. } | Location::Left(_))
+    };
+    let is_program = |access: &Access| matches!(access.location, Location::Writers(_));
+    match () {
+        () if released.iter().all(is_end) => "closes its end",
+        () if released.iter().all(is_program) => "no longer writes the program",
+        () => "releases the lock",
+    }
+    .to_owned()
 }
 
 impl Decoder<'_> {
@@ -74,6 +84,7 @@ impl Decoder<'_> {
                 [locks, self.world.streams.closing_of(description)].concat()
             })
             .collect();
+        accesses.extend(self.programs_written(numbers, &last));
         if with_posix {
             let group = Owner::Process(self.caller.group.as_raw());
             let locked = numbers.iter().filter_map(|number| table.get(*number)?.with_posix_locks());
@@ -82,6 +93,20 @@ impl Decoder<'_> {
             }
         }
         accesses
+    }
+
+    /// The programs that nobody writes any more by a description when these descriptors are closed, the last of these descriptions.
+    fn programs_written(&self, numbers: &[i32], last: &[Rc<Description>]) -> Vec<Access> {
+        let table = self.caller.descriptors.borrow();
+        let written = |number: &i32| {
+            let description = table.get(*number)?;
+            let is_last = last.iter().any(|last| Rc::ptr_eq(last, description));
+            let object = description.object().filter(|_| is_last && description.writable())?;
+            let is_one = self.file_status(*number).is_ok_and(|status| is_program(&status));
+            is_one.then(|| Access::join(Location::Writers(object)))
+        };
+        let written: BTreeSet<Access> = numbers.iter().filter_map(written).collect();
+        written.into_iter().collect()
     }
 
     pub(super) fn close(&mut self, numbers: Vec<i32>) -> Decision {
@@ -163,7 +188,10 @@ impl Decoder<'_> {
             }
             BYTES_LEFT | SIZE | DEDUPE_RANGE => vec![Access::read(whole(object))],
             GET_FLAGS | GET_ATTRIBUTES => vec![Access::read(Location::Mode(object))],
-            SET_FLAGS | SET_ATTRIBUTES => vec![Access::write(Location::Mode(object))],
+            // Who has it open may be refused to change it from then on.
+            SET_FLAGS | SET_ATTRIBUTES => {
+                vec![Access::write(Location::Mode(object)), Access::write(whole(object))]
+            }
             CLONE => return self.between((descriptor(argument), 0), (number, 0), u64::MAX),
             CLONE_RANGE => {
                 let source = self.numbers(argument, 1)?[0];

@@ -1,8 +1,9 @@
 //! File locks.
 
+use super::status::size_read;
 use super::undecided::{Early, Meant};
 use super::{Action, Decision, Decoder, Held, descriptor};
-use crate::model::{Access, AccessKind, Acquisition, Call, LockMode, Operation};
+use crate::model::{Access, Acquisition, Call, LockMode, ObjectId, Operation};
 use crate::tracer::locks::{Claim, Family, Owner, access};
 
 /// `struct flock`, as far as it is read.
@@ -76,7 +77,10 @@ impl Decoder<'_> {
         match self.world.locks.mode_held(&claim) {
             Some(held) if held == mode => Ok(Decision::Pass),
             // A conversion is not atomic: the old lock goes first, and is lost where the new one cannot be had at once.
-            Some(_) if free => Ok(self.acquire(path, words, Access::write(claim.location()), false, action)),
+            Some(_) if free => {
+                let access = Access::write(claim.location());
+                Ok(self.acquire(path, words, (access, mode), false, action))
+            }
             Some(_) => {
                 let accesses = vec![Access::write(claim.location())];
                 Ok(self.hold(Some(path), format!("{words}, gives up the other mode first"), accesses, action))
@@ -85,7 +89,7 @@ impl Decoder<'_> {
         }
     }
 
-    /// A lock asked for by somebody who holds nothing of it.
+    /// A lock asked for: a `flock` by a description that holds none, or a record lock, of which the owner may hold some already.
     #[allow(clippy::too_many_arguments)]
     fn ask(
         &self,
@@ -101,7 +105,10 @@ impl Decoder<'_> {
             let accesses = vec![Access::read(claim.location())];
             return self.hold(Some(path), words, accesses, action);
         }
-        self.acquire(path, words, access(claim.location(), mode), !tries, action)
+        // An exclusive lock that becomes a shared one lets others in.
+        let gives_up = self.world.locks.mode_held(claim) == Some(LockMode::Exclusive);
+        let access = if gives_up { Access::write(claim.location()) } else { access(claim.location(), mode) };
+        self.acquire(path, words, (access, mode), !tries, action)
     }
 
     fn unlock(&self, path: String, words: String, claim: Claim) -> Decision {
@@ -131,19 +138,37 @@ impl Decoder<'_> {
             }
             _ => return Ok(self.unknown(format!("fcntl with command {command}"))),
         };
-        let region = self.region(number, argument, description.offset.get())?;
+        let (region, sized) = self.region((number, object), argument, description.offset.get())?;
+        let Some(region) = region else {
+            // Counted from the end, it may be one that there can be when the size is another.
+            let look = sized.ok_or(NO_REGION)?;
+            let path = Some(description.path().to_owned());
+            return Ok(self.hold(path, format!("{family}, before the beginning"), vec![look], Action::None));
+        };
         let claim = Claim { object, family: Family::Record, owner, start: region.start, end: region.end };
         let path = description.path().to_owned();
         let end = if region.end == u64::MAX { String::new() } else { region.end.to_string() };
         let range = format!("{}..{end}", region.start);
+        let wanted = match region.kind {
+            libc::F_RDLCK => Some(LockMode::Shared),
+            libc::F_WRLCK => Some(LockMode::Exclusive),
+            _ => None,
+        };
         if matches!(command, libc::F_GETLK | libc::F_OFD_GETLK) {
-            let accesses = vec![Access::read(claim.location())];
+            let mode = wanted.unwrap_or(LockMode::Exclusive);
+            // The kernel reports the whole lock that stands against it, wherever that begins and ends.
+            let stands = !self.world.locks.holders_against(&claim, mode).is_empty();
+            let asked = if stands { Claim { start: 0, end: u64::MAX, ..claim } } else { claim };
+            let accesses = sized.into_iter().chain([Access::read(asked.location())]).collect();
             return Ok(self.hold(Some(path), format!("{family} asks {range}"), accesses, Action::None));
         }
-        let mode = match region.kind {
-            libc::F_RDLCK => LockMode::Shared,
-            libc::F_WRLCK => LockMode::Exclusive,
-            _ => return Ok(self.unlock(path, format!("{family} unlock {range}"), claim)),
+        let Some(mode) = wanted else {
+            let words = format!("{family} unlock {range}");
+            return Ok(match (self.unlock(path.clone(), words.clone(), claim), sized) {
+                // Whether it holds anything there follows from the size.
+                (Decision::Pass, Some(look)) => self.hold(Some(path), words, vec![look], Action::None),
+                (decision, sized) => with(sized, decision),
+            });
         };
         if !(if mode == LockMode::Shared { description.readable() } else { description.writable() }) {
             return Err(Early::refused("a lock by a descriptor that is not open for it"));
@@ -157,40 +182,47 @@ impl Decoder<'_> {
         let words = format!("{family} {} {range}{}", mode_word(mode), if tries { ", try" } else { "" });
         let free = self.world.locks.holders_against(&claim, mode).is_empty();
         let action = Action::Lock { claim, mode, without_blocking };
-        Ok(self.ask(path, words, &claim, mode, tries, free, action))
+        Ok(with(sized, self.ask(path, words, &claim, mode, tries, free, action)))
     }
 
-    fn region(&self, number: i32, address: u64, offset: u64) -> Result<Region, Early> {
+    /// A region of a file, if there can be one, and the look at the file's size if the region is counted from its end.
+    fn region(
+        &self,
+        (number, object): (i32, ObjectId),
+        address: u64,
+        offset: u64,
+    ) -> Result<(Option<Region>, Option<Access>), Early> {
         let bytes = self.bytes(address, size_of::<libc::flock>())?;
         let short = |at: usize| i32::from(i16::from_le_bytes([bytes[at], bytes[at + 1]]));
         let long = |at: usize| bytes[at..at + 8].try_into().map(i64::from_le_bytes).unwrap_or(0);
-        let base = match short(2) {
-            libc::SEEK_CUR => offset,
-            libc::SEEK_END => self.size_of(number)?,
-            _ => 0,
-        };
-        let (mut start, length) = (base.checked_add_signed(long(8)).ok_or(NO_REGION)?, long(16));
-        let end = match length {
-            0 => u64::MAX,
-            length if length > 0 => start.checked_add_signed(length).ok_or(NO_REGION)?,
-            length => {
-                let end = start;
-                start = start.checked_add_signed(length).ok_or(NO_REGION)?;
-                end
+        let (base, sized) = match short(2) {
+            libc::SEEK_CUR => (offset, None),
+            libc::SEEK_END => {
+                let size = self.size_of(number)?;
+                (size, Some(size_read(object, size)))
             }
+            _ => (0, None),
         };
-        Ok(Region { kind: short(0), start, end })
+        let kind = short(0);
+        let region = base.checked_add_signed(long(8)).and_then(|from| {
+            let (start, end) = match long(16) {
+                0 => (from, u64::MAX),
+                length if length > 0 => (from, from.checked_add_signed(length)?),
+                length => (from.checked_add_signed(length)?, from),
+            };
+            Some(Region { kind, start, end })
+        });
+        Ok((region, sized))
     }
 
     fn acquire(
         &self,
         path: String,
         detail: String,
-        access: Access,
+        (access, mode): (Access, LockMode),
         blocking: bool,
         action: Action,
     ) -> Decision {
-        let mode = if access.kind == AccessKind::Join { LockMode::Shared } else { LockMode::Exclusive };
         let acquires = Some(Acquisition { lock: access.location.clone(), mode, blocking });
         let call = Call { name: self.name.to_owned(), path: Some(path), target: None, detail };
         Decision::Hold(Held {
@@ -198,6 +230,14 @@ impl Decoder<'_> {
             action,
         })
     }
+}
+
+/// A decision with a look that comes before everything else.
+fn with(look: Option<Access>, mut decision: Decision) -> Decision {
+    if let (Some(look), Decision::Hold(held)) = (look, &mut decision) {
+        held.operation.accesses.insert(0, look);
+    }
+    decision
 }
 
 fn mode_word(mode: LockMode) -> &'static str {

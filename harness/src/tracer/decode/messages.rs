@@ -93,6 +93,7 @@ impl Decoder<'_> {
         };
         let (more, action) = match socket_at(&resolved) {
             Some((to, _)) => {
+                self.note_wrong_kind(to);
                 let (touched, action) = self.posted(description, to, length, (false, waits));
                 ([vec![Access::read(Location::Mode(to))], touched].concat(), action)
             }

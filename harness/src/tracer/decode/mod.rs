@@ -11,6 +11,7 @@ mod names;
 mod netlink;
 mod network;
 mod reported;
+mod rights;
 mod sockets;
 mod status;
 mod streams;
@@ -29,6 +30,7 @@ pub use self::descriptors::released_words;
 use self::table::Treatment;
 use self::undecided::Early;
 pub use self::undecided::Undecided;
+use super::faults::Faults;
 use super::files::Descriptors;
 use super::footprint::Recorder;
 use super::input::Feed;
@@ -36,14 +38,18 @@ use super::laid::Changes;
 use super::locks::Locks;
 use super::mappings::Mappings;
 use super::objects::Objects;
-use super::paths::{Found, Paths, Place, Resolved, Spot, Way, proc_link};
+use super::paths::{Found, Paths, Place, Resolved, Spot, Way, inside, names, proc_link};
+use super::rights::Rights;
 use super::sandbox::WORKSPACE;
 use super::streams::Streams;
 use super::timers::Timers;
 use super::tracee::{Registers, Tracee};
 use super::units::MARK;
-use crate::model::{Access, Begins, Call, GapKind, Operation, ProcessId, Sighting};
+use crate::model::{Access, Begins, Call, GapKind, Location, Operation, ProcessId, Sighting};
 use nix::unistd::Pid;
+
+/// What the kernel puts behind the path of what was removed.
+const REMOVED: &str = " (deleted)";
 
 /// What to do at the entry of a call.
 #[derive(Debug)]
@@ -71,6 +77,8 @@ pub enum Decision {
     },
     /// The clock moves on by this many nanoseconds; the call gives 0.
     Sleep(u64),
+    /// It ends the thread group, with this status.
+    End(i32),
     /// It makes a task: that gets the next of its process's ids.
     Fork,
     /// It is an operation.
@@ -126,10 +134,14 @@ pub struct World {
     pub not_covered: BTreeSet<Sighting>,
     /// Which files are mapped, and which processes use them.
     pub mappings: Mappings,
+    /// Whose file permissions are checked.
+    pub rights: Rights,
     /// Whether a signal was sent that may take a task out of its wait for a lock, since this was last asked.
     pub interrupts: bool,
     /// Whether the order of tasks is for the strategy to choose.
     pub by_task: bool,
+    /// Faults that a test plants.
+    pub faults: Faults,
     /// How many processes there are.
     pub processes: usize,
     /// Those of them that are over.
@@ -302,8 +314,13 @@ impl Decoder<'_> {
                 _ => {}
             }
         }
-        let base = if absolute { String::new() } else { self.directory(base).ok_or(Early::UNRESOLVED)? };
-        let way = Way { base: &base, path, follow_last, within };
+        let base = match self.directory(base) {
+            _ if absolute => String::new(),
+            Some(path) => path,
+            None => return self.follow_from_removed(base, path, follow_last),
+        };
+        let checked = self.world.rights.are_checked(self.caller.process);
+        let way = Way { base: &base, path, follow_last, within, checked };
         Ok(self.world.paths.resolve(&mut self.world.objects, &way))
     }
 
@@ -319,18 +336,48 @@ impl Decoder<'_> {
 
     /// The absolute path of a directory: the current one, or that of a descriptor. `None` if there is none, or no longer.
     fn directory(&self, base: i32) -> Option<String> {
-        let task = self.caller.tracee.id();
-        let link = if base == libc::AT_FDCWD {
-            if !self.caller.descriptors.borrow().has_left {
-                return Some(WORKSPACE.to_owned());
-            }
-            format!("/proc/{task}/cwd")
-        } else {
-            format!("/proc/{task}/fd/{base}")
-        };
+        if base == libc::AT_FDCWD && !self.caller.descriptors.borrow().has_left {
+            return Some(WORKSPACE.to_owned());
+        }
+        let link = self.link_of(base);
         let path = proc_link(&link).ok()?;
         let gone = || nix::sys::stat::stat(link.as_str()).is_ok_and(|status| status.st_nlink == 0);
-        (!path.ends_with(" (deleted)") || !gone()).then_some(path)
+        (!path.ends_with(REMOVED) || !gone()).then_some(path)
+    }
+
+    /// What leads to the current directory, or to what a descriptor is of, as the controller sees it.
+    fn link_of(&self, base: i32) -> String {
+        let task = self.caller.tracee.id();
+        match base {
+            libc::AT_FDCWD => format!("/proc/{task}/cwd"),
+            number => format!("/proc/{task}/fd/{number}"),
+        }
+    }
+
+    /// Follows a path from a directory of the workspace that was removed: it has no names but `..`, which leads on.
+    fn follow_from_removed(&mut self, base: i32, path: &str, follow_last: bool) -> Result<Resolved, Early> {
+        let link = self.link_of(base);
+        let status = nix::sys::stat::stat(link.as_str()).map_err(|_| Early::UNRESOLVED)?;
+        let was = proc_link(&link).map_err(|_| Early::UNRESOLVED)?;
+        let was = was.strip_suffix(REMOVED).ok_or(Early::UNRESOLVED)?;
+        let relative = inside(was).ok_or(Early::UNRESOLVED)?;
+        let object = self.world.objects.of(relative, status.st_dev, status.st_ino);
+        let accesses = vec![Access::read(Location::Mode(object))];
+        let (path, names) = (relative.to_owned(), names(path));
+        match names.split_first() {
+            None => {
+                let found = Some(Found { object, status });
+                Ok(Resolved { accesses, place: Place::Inside(Spot { path, name: None, found }) })
+            }
+            Some((first, rest)) if first == ".." => {
+                let above = was.rsplit_once('/').map_or("", |(above, _)| above);
+                let checked = self.world.rights.are_checked(self.caller.process);
+                let way = Way { base: above, path: &rest.join("/"), follow_last, within: false, checked };
+                let resolved = self.world.paths.resolve(&mut self.world.objects, &way);
+                Ok(Resolved { accesses: [accesses, resolved.accesses].concat(), ..resolved })
+            }
+            Some(_) => Ok(Resolved { accesses, place: Place::Nowhere(Some(path)) }),
+        }
     }
 
     /// An operation on the path where a lookup led; where the lookup saw nothing of the workspace, nobody's business.

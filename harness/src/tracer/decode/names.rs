@@ -1,23 +1,35 @@
 //! Calls on names: open, look, make, remove, rename, exec.
 
+use nix::sys::stat::FileStat;
+
 use super::undecided::{Early, Meant};
-use super::{Action, Decision, Decoder};
+use super::{Action, Decision, Decoder, own_link};
 use crate::model::{Access, GapKind, Location, ObjectId};
 use crate::tracer::outside::is_no_file;
-use crate::tracer::paths::{Found, Place, Resolved, Spot};
+use crate::tracer::paths::{Found, Place, Resolved, Spot, proc_link};
 
 /// All bytes of a file, wherever it ends.
 pub(super) fn whole(object: ObjectId) -> Location {
     Location::Data { object, start: 0, end: u64::MAX }
 }
 
-/// What making, removing or replacing a name does to its directory.
+/// What making, removing or replacing a name does to its directory. Whether the kernel lets it, and the group of what is made, follow from
+/// the directory's mode; whether something there may be removed or replaced, from its own too.
 pub(super) fn name_changes(spot: &Spot) -> Vec<Access> {
     let Some((dir, _)) = &spot.name else { return Vec::new() };
+    let found = spot.found.as_ref().map(|found| Access::read(Location::Mode(found.object)));
     let name = spot.name_location().map(Access::write);
-    name.into_iter()
+    [Access::read(Location::Mode(*dir))]
+        .into_iter()
+        .chain(found)
+        .chain(name)
         .chain([Access::join(Location::Listing(*dir)), Access::join(Location::Status(*dir))])
         .collect()
+}
+
+/// What the end of a directory is: what it was asked by a descriptor, or from within, it is no longer.
+fn end_of_directory(found: &Found) -> Option<Access> {
+    (found.kind() == libc::S_IFDIR).then(|| Access::write(Location::Mode(found.object)))
 }
 
 /// What emptying a file does.
@@ -26,6 +38,11 @@ pub(super) fn emptied(found: &Found) -> Vec<Access> {
     // Emptying an empty file changes nothing in it, but would have, had somebody written before.
     let data = if found.size() > 0 { Access::write(data) } else { Access::read(data) };
     vec![data, Access::join(Location::Status(found.object))]
+}
+
+/// Whether a file can be executed by somebody.
+pub(super) fn is_program(status: &FileStat) -> bool {
+    status.st_mode & libc::S_IFMT == libc::S_IFREG && status.st_mode & 0o111 != 0
 }
 
 /// The flags of `open` that count with `O_PATH`.
@@ -79,6 +96,9 @@ impl Decoder<'_> {
                     }
                     if empties && found.kind() == libc::S_IFREG {
                         more.extend(emptied(found));
+                    }
+                    if flags & libc::O_ACCMODE != libc::O_RDONLY && is_program(&found.status) {
+                        more.push(Access::join(Location::Writers(found.object)));
                     }
                 }
                 (more, Some(found.object))
@@ -152,6 +172,26 @@ impl Decoder<'_> {
         self.look_at(base, address, if follow { 0 } else { libc::AT_SYMLINK_NOFOLLOW as u64 })
     }
 
+    /// `readlink`: of a link to an own descriptor, or to the current directory, that is a path that follows the file wherever it goes.
+    pub(super) fn read_link(&mut self, base: i32, address: u64, flags: u64) -> Meant {
+        let path = self.path(address).unwrap_or_default();
+        match own_link(&path) {
+            Some((libc::AT_FDCWD, "")) => self.current_directory(),
+            Some((number, "")) if self.description(number).is_ok() => self.path_of(number),
+            _ => self.look_at(base, address, flags),
+        }
+    }
+
+    /// The path of what a descriptor is of, as it is now: it depends on the names that lead there, and on whether the file has any.
+    fn path_of(&mut self, number: i32) -> Meant {
+        let (description, object) = self.description(number)?;
+        let now = proc_link(&self.link_of(number)).map_err(|_| Early::UNRESOLVED)?;
+        let resolved = self.follow(libc::AT_FDCWD, &now, false, false)?;
+        let has_names = [Access::read(Location::Status(object)), Access::read(Location::Mode(object))];
+        let accesses = resolved.accesses.into_iter().chain(has_names).collect();
+        Ok(self.hold(Some(description.path().to_owned()), "its path".into(), accesses, Action::None))
+    }
+
     /// `chdir`.
     pub(super) fn go_to(&mut self, address: u64) -> Meant {
         self.caller.descriptors.borrow_mut().has_left = true;
@@ -196,7 +236,11 @@ impl Decoder<'_> {
         let resolved = self.resolve_at(base, address, flags)?;
         let mut more = match &resolved.place {
             Place::Inside(Spot { found: Some(found), .. }) => {
-                vec![Access::read(Location::Mode(found.object)), Access::read(whole(found.object))]
+                vec![
+                    Access::read(Location::Mode(found.object)),
+                    Access::read(Location::Writers(found.object)),
+                    Access::read(whole(found.object)),
+                ]
             }
             _ => Vec::new(),
         };
@@ -224,6 +268,7 @@ impl Decoder<'_> {
                     if directory == is_directory {
                         more.extend(name_changes(spot));
                         more.push(Access::join(Location::Status(found.object)));
+                        more.extend(end_of_directory(found));
                     }
                 }
             }
@@ -245,7 +290,7 @@ impl Decoder<'_> {
             Err(early) => return Ok(self.undecided_after(source, early)),
         };
         // In the order in which the kernel finds out: both lookups, then what changes.
-        let mut more = if source_is_missing(&source) { Vec::new() } else { target.accesses };
+        let mut more = looked_up_for(&source, &target);
         for place in [&source.place, &target.place] {
             if let Place::Outside(path) = place {
                 self.note_outside(&path.clone());
@@ -272,6 +317,7 @@ impl Decoder<'_> {
                     more.push(Access::join(Location::Status(replaced.object)));
                     if replaced.kind() == libc::S_IFDIR && flags & libc::RENAME_EXCHANGE == 0 {
                         more.push(Access::read(Location::Listing(replaced.object)));
+                        more.extend(end_of_directory(replaced));
                     }
                 }
             }
@@ -320,6 +366,10 @@ impl Decoder<'_> {
             (Place::Inside(source), Place::Inside(target)) => {
                 target_path = Some(target.path.clone());
                 if let (Some(linked), None) = (&source.found, &target.found) {
+                    // What was opened, and has no name any more, is not linked.
+                    let by_itself = source.name.is_none();
+                    more.extend(by_itself.then(|| Access::read(Location::Status(linked.object))));
+                    more.push(Access::read(Location::Mode(linked.object)));
                     more.extend(name_changes(target));
                     more.push(Access::join(Location::Status(linked.object)));
                     action = Action::Link { object: linked.object, path: target.path.clone() };
@@ -366,13 +416,18 @@ impl Decoder<'_> {
     }
 }
 
-/// Where the source of a rename is missing the kernel looks no further.
-fn source_is_missing(source: &Resolved) -> bool {
-    match &source.place {
-        Place::Inside(spot) => spot.found.is_none(),
-        Place::Nowhere(_) => true,
-        Place::Outside(_) => false,
+/// What a rename looks up for its target. The kernel follows both paths up to their last names, then looks up the source, then the target
+/// (`do_renameat2`, fs/namei.c): it stops where one is missing.
+fn looked_up_for(source: &Resolved, target: &Resolved) -> Vec<Access> {
+    let mut accesses = target.accesses.clone();
+    match (&source.place, &target.place) {
+        (Place::Nowhere(_), _) => accesses.clear(),
+        (Place::Inside(Spot { found: None, .. }), Place::Inside(Spot { name: Some(_), .. })) => {
+            accesses.pop();
+        }
+        _ => {}
     }
+    accesses
 }
 
 /// The flags of `open` in words.

@@ -118,12 +118,20 @@ impl Decoder<'_> {
         };
         let mode = Access::read(Location::Mode(to));
         if description.is_for_datagrams() {
+            self.note_wrong_kind(to);
             let open = Location::Ends { object: to, way: Way::Back };
             let looks = vec![mode, Access::read(open), Access::read(Streams::senders(to))];
             return self.meet(&description, (Some(Peer { object: to, path }), looks), Some(resolved));
         }
         let more = [vec![mode], self.world.streams.sending(End::Listener(to), 1)].concat();
         Ok(self.on_path(resolved, "", more, Action::Connect { description, to, path }))
+    }
+
+    /// Datagrams to a socket that takes none: what the kernel says depends on whether somebody has it open.
+    pub(super) fn note_wrong_kind(&mut self, to: ObjectId) {
+        if self.world.streams.takes_no_datagrams(to) {
+            self.note(GapKind::Socket, "datagrams to a Unix socket that takes none");
+        }
     }
 
     /// A socket for datagrams is connected, or is so no longer: where it has a name, only the one that it is connected to can send to it.

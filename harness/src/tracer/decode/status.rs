@@ -154,11 +154,18 @@ impl Decoder<'_> {
         }
         let with_mode = self.goes_with_mode(name);
         if changes {
-            self.change(base, address, flags, |found| attribute(found.object, with_mode, true))
+            self.change(base, address, flags, |found| {
+                let permitted = (!with_mode).then(|| Access::read(Location::Mode(found.object)));
+                permitted.into_iter().chain(attribute(found.object, with_mode, true)).collect()
+            })
         } else {
             let resolved = self.resolve_at(base, address, flags)?;
             let more = match &resolved.place {
-                Place::Inside(Spot { found: Some(found), .. }) => attribute(found.object, with_mode, false),
+                Place::Inside(Spot { found: Some(found), .. }) => {
+                    // A mode may forbid to read attributes of users.
+                    let checked = self.world.rights.are_checked(self.caller.process);
+                    attribute(found.object, with_mode || checked, false)
+                }
                 _ => Vec::new(),
             };
             Ok(self.on_path(resolved, "", more, Action::None))
@@ -195,8 +202,11 @@ impl Decoder<'_> {
         let resolved = self.resolve(libc::AT_FDCWD, address, true)?;
         let resolved = self.used(resolved);
         let more = match &resolved.place {
-            Place::Inside(Spot { found: Some(found), .. }) if size == 0 => emptied(found),
-            Place::Inside(Spot { found: Some(found), .. }) => resized(found.object, found.size(), size),
+            Place::Inside(Spot { found: Some(found), .. }) => {
+                let changed =
+                    if size == 0 { emptied(found) } else { resized(found.object, found.size(), size) };
+                [vec![Access::read(Location::Mode(found.object))], changed].concat()
+            }
             Place::Outside(path) => {
                 self.note_outside(&path.clone());
                 Vec::new()
@@ -220,18 +230,22 @@ impl Decoder<'_> {
         let size = self.size_of(number)?;
         let end = start.saturating_add(length);
         let mut accesses = Vec::new();
-        if mode & (libc::FALLOC_FL_COLLAPSE_RANGE | libc::FALLOC_FL_INSERT_RANGE) != 0 {
-            accesses.push(Access::write(Location::Data { object, start, end: u64::MAX }));
-        } else if mode & EMPTYING != 0 {
-            accesses.push(Access::write(Location::Data { object, start, end }));
+        let moves = mode & (libc::FALLOC_FL_COLLAPSE_RANGE | libc::FALLOC_FL_INSERT_RANGE) != 0;
+        if moves || mode & EMPTYING != 0 {
+            accesses.push(Access::write(Location::Data {
+                object,
+                start,
+                end: if moves { u64::MAX } else { end },
+            }));
         }
-        if mode & libc::FALLOC_FL_KEEP_SIZE == 0 {
-            accesses.extend(if end > size {
-                resized(object, size, end)
-            } else {
-                // It would have grown, had it been shorter.
-                vec![Access::read(Location::Data { object, start: end.saturating_sub(1), end })]
-            });
+        if end <= size {
+            // It would have reached beyond the end, had the file been shorter.
+            accesses.push(Access::read(Location::Data { object, start: end.saturating_sub(1), end }));
+        } else if mode & libc::FALLOC_FL_KEEP_SIZE == 0 {
+            accesses.extend(resized(object, size, end));
+        } else {
+            // What it allocates beyond the end is given back when the file is emptied, or made to end where it does.
+            accesses.push(Access::write(Location::Data { object, start: size, end: u64::MAX }));
         }
         accesses.push(Access::join(Location::Status(object)));
         let words = format!("{length} bytes at {start}{}", allocation_words(mode));
@@ -251,7 +265,7 @@ impl Decoder<'_> {
     }
 
     /// What the file system says of the file that a descriptor is of.
-    fn file_status(&self, number: i32) -> Result<FileStat, Early> {
+    pub(super) fn file_status(&self, number: i32) -> Result<FileStat, Early> {
         let link = format!("/proc/{}/fd/{number}", self.caller.tracee.id());
         nix::sys::stat::stat(link.as_str()).map_err(|_| Early::UNRESOLVED)
     }
@@ -272,7 +286,8 @@ impl Decoder<'_> {
         let resolved = self.used(resolved);
         let (more, action) = match &resolved.place {
             Place::Inside(Spot { found: Some(found), .. }) => {
-                (self.changes_times(found.object), set(found.object))
+                let permitted = Access::read(Location::Mode(found.object));
+                ([vec![permitted], self.changes_times(found.object)].concat(), set(found.object))
             }
             Place::Outside(path) => {
                 self.note_outside(&path.clone());
@@ -307,11 +322,16 @@ impl Decoder<'_> {
     /// A directory's entries; `old`: in the layout of `getdents`.
     pub(super) fn list(&mut self, number: i32, buffer: u64, length: u64, old: bool) -> Meant {
         let (description, object) = self.description(number)?;
-        let begun = description.listing.borrow().is_some();
         let path = description.path().to_owned();
         let action =
             Action::List { description: Rc::clone(&description), buffer, length: length as usize, old };
-        let accesses = if begun { Vec::new() } else { vec![Access::read(Location::Listing(object))] };
+        if !self.world.objects.is_directory(object) {
+            return Err(Early::refused("a listing of what is no directory"));
+        }
+        // By its mode it is known whether it was removed.
+        let removed = Access::read(Location::Mode(object));
+        let names = (!description.listed_all.get()).then(|| Access::read(Location::Listing(object)));
+        let accesses = [removed].into_iter().chain(names).collect();
         Ok(self.hold(Some(path), String::new(), accesses, action))
     }
 
@@ -321,9 +341,20 @@ impl Decoder<'_> {
     }
 }
 
+/// All positions of a file from this one on.
+fn from_on(object: ObjectId, start: u64) -> Location {
+    Location::Data { object, start, end: u64::MAX }
+}
+
+/// A look at the size of a file: its last position is there, and none behind it.
+pub(super) fn size_read(object: ObjectId, size: u64) -> Access {
+    Access::read(from_on(object, size.saturating_sub(1)))
+}
+
 /// What a change of size does: the bytes between the old end and the new one come or go.
 fn resized(object: ObjectId, from: u64, to: u64) -> Vec<Access> {
-    let size = Access::read(Location::Data { object, start: to, end: u64::MAX });
+    // A size that stays the same was looked at all the same: a smaller one would have grown.
+    let size = if from == to { size_read(object, to) } else { Access::read(from_on(object, to)) };
     let changed = Location::Data { object, start: from.min(to), end: from.max(to) };
     let changed = (from != to).then(|| Access::write(changed));
     [Some(size), changed, Some(Access::join(Location::Status(object)))].into_iter().flatten().collect()

@@ -216,7 +216,7 @@ mod tests {
     ];
 
     /// Decoded calls that follow no path, and on a descriptor do nothing but what was counted when it was opened.
-    const WITHOUT_PATHS: [&str; 80] = [
+    const WITHOUT_PATHS: [&str; 113] = [
         "fchdir",
         "fstatfs",
         "fsync",
@@ -270,6 +270,7 @@ mod tests {
         "fork",
         "vfork",
         "unshare",
+        "exit_group",
         "kill",
         "tkill",
         "tgkill",
@@ -297,6 +298,38 @@ mod tests {
         "times",
         "getrusage",
         "sysinfo",
+        "setuid",
+        "setgid",
+        "setreuid",
+        "setregid",
+        "setgroups",
+        "setresuid",
+        "setresgid",
+        "setfsuid",
+        "setfsgid",
+        "capset",
+        "prctl",
+        "getpgid",
+        "getsid",
+        "sched_getparam",
+        "sched_getscheduler",
+        "sched_rr_get_interval",
+        "sched_getaffinity",
+        "sched_getattr",
+        "get_robust_list",
+        "getpriority",
+        "ioprio_get",
+        "kcmp",
+        "prlimit64",
+        "sched_setparam",
+        "sched_setscheduler",
+        "sched_setaffinity",
+        "sched_setattr",
+        "setpgid",
+        "migrate_pages",
+        "move_pages",
+        "setpriority",
+        "ioprio_set",
     ];
 
     #[test]

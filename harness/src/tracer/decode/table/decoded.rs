@@ -4,6 +4,7 @@ use super::{NONE, Row, decoded};
 use crate::tracer::decode::data::{Transfer, offset_of};
 use crate::tracer::decode::descriptors::TERMINAL;
 use crate::tracer::decode::messages::{Message, address_of};
+use crate::tracer::decode::rights::COMMON_CONTROLS;
 use crate::tracer::decode::undecided::Early;
 use crate::tracer::decode::{Decision, descriptor as fd};
 use crate::tracer::signals::To;
@@ -30,8 +31,8 @@ pub(super) const ROWS: &[Row] = &[
     decoded("access", 21, NONE, |call, [a, ..]| call.look(HERE, a, true)),
     decoded("faccessat", 269, 48, |call, [a, b, ..]| call.look(fd(a), b, true)),
     decoded("faccessat2", 439, 439, |call, [a, b, _, d, ..]| call.look_at(fd(a), b, d)),
-    decoded("readlink", 89, NONE, |call, [a, ..]| call.look(HERE, a, false)),
-    decoded("readlinkat", 267, 78, |call, [a, b, ..]| call.look_at(fd(a), b, NO_FOLLOW | EMPTY)),
+    decoded("readlink", 89, NONE, |call, [a, ..]| call.read_link(HERE, a, NO_FOLLOW)),
+    decoded("readlinkat", 267, 78, |call, [a, b, ..]| call.read_link(fd(a), b, NO_FOLLOW | EMPTY)),
     decoded("chdir", 80, 49, |call, [a, ..]| call.go_to(a)),
     decoded("fchdir", 81, 50, |call, _| call.leave()),
     decoded("getcwd", 79, 17, |call, _| call.current_directory()),
@@ -171,6 +172,7 @@ pub(super) const ROWS: &[Row] = &[
     decoded("fork", 57, NONE, |_, _| Ok(Decision::Fork)),
     decoded("vfork", 58, NONE, |_, _| Ok(Decision::Fork)),
     decoded("unshare", 272, 97, |call, [a, ..]| call.unshare(a)),
+    decoded("exit_group", 231, 94, |_, [a, ..]| Ok(Decision::End(a as i32))),
     decoded("kill", 62, 129, |call, [a, b, ..]| call.signal(a as i32, b as i32)),
     decoded("tkill", 200, 130, |call, [a, b, ..]| call.signal_to(To::Task(a as i32), b as i32, 0)),
     decoded("tgkill", 234, 131, |call, [_, b, c, ..]| call.signal_to(To::Task(b as i32), c as i32, 0)),
@@ -182,6 +184,40 @@ pub(super) const ROWS: &[Row] = &[
     }),
     decoded("pidfd_send_signal", 424, 424, |call, [a, b, c, ..]| call.signal_by(fd(a), b as i32, c)),
     decoded("pidfd_open", 434, 434, |call, [a, ..]| call.watch(a as i32)),
+    // Rights.
+    decoded("setuid", 105, 146, |call, _| call.changes_rights()),
+    decoded("setgid", 106, 144, |call, _| call.changes_rights()),
+    decoded("setreuid", 113, 145, |call, _| call.changes_rights()),
+    decoded("setregid", 114, 143, |call, _| call.changes_rights()),
+    decoded("setgroups", 116, 159, |call, _| call.changes_rights()),
+    decoded("setresuid", 117, 147, |call, _| call.changes_rights()),
+    decoded("setresgid", 119, 149, |call, _| call.changes_rights()),
+    decoded("setfsuid", 122, 151, |call, _| call.changes_rights()),
+    decoded("setfsgid", 123, 152, |call, _| call.changes_rights()),
+    decoded("capset", 126, 91, |call, _| call.changes_rights()),
+    decoded("prctl", 157, 167, |call, [a, ..]| call.control_process(a as i32)).local_with(0, COMMON_CONTROLS),
+    // What is known of a process, and what concerns it.
+    decoded("getpgid", 121, 155, |call, [a, ..]| call.asks_of(&[a])).local_with(0, &[0]),
+    decoded("getsid", 124, 156, |call, [a, ..]| call.asks_of(&[a])).local_with(0, &[0]),
+    decoded("sched_getparam", 143, 121, |call, [a, ..]| call.asks_of(&[a])).local_with(0, &[0]),
+    decoded("sched_getscheduler", 145, 120, |call, [a, ..]| call.asks_of(&[a])).local_with(0, &[0]),
+    decoded("sched_rr_get_interval", 148, 127, |call, [a, ..]| call.asks_of(&[a])).local_with(0, &[0]),
+    decoded("sched_getaffinity", 204, 123, |call, [a, ..]| call.asks_of(&[a])).local_with(0, &[0]),
+    decoded("sched_getattr", 315, 275, |call, [a, ..]| call.asks_of(&[a])).local_with(0, &[0]),
+    decoded("get_robust_list", 274, 100, |call, [a, ..]| call.asks_of(&[a])).local_with(0, &[0]),
+    decoded("getpriority", 140, 141, |call, [_, b, ..]| call.asks_of(&[b])).local_with(1, &[0]),
+    decoded("ioprio_get", 252, 31, |call, [_, b, ..]| call.asks_of(&[b])).local_with(1, &[0]),
+    decoded("kcmp", 312, 272, |call, [a, b, ..]| call.asks_of(&[a, b])),
+    decoded("prlimit64", 302, 261, |call, [a, _, c, ..]| call.limit_of(a, c)).local_with(0, &[0]),
+    decoded("sched_setparam", 142, 118, |call, [a, ..]| call.sets_of(a)).local_with(0, &[0]),
+    decoded("sched_setscheduler", 144, 119, |call, [a, ..]| call.sets_of(a)).local_with(0, &[0]),
+    decoded("sched_setaffinity", 203, 122, |call, [a, ..]| call.sets_of(a)).local_with(0, &[0]),
+    decoded("sched_setattr", 314, 274, |call, [a, ..]| call.sets_of(a)).local_with(0, &[0]),
+    decoded("setpgid", 109, 154, |call, [a, ..]| call.sets_of(a)).local_with(0, &[0]),
+    decoded("migrate_pages", 256, 238, |call, [a, ..]| call.sets_of(a)).local_with(0, &[0]),
+    decoded("move_pages", 279, 239, |call, [a, ..]| call.sets_of(a)).local_with(0, &[0]),
+    decoded("setpriority", 141, 140, |call, [_, b, ..]| call.sets_of(b)).local_with(1, &[0]),
+    decoded("ioprio_set", 251, 30, |call, [_, b, ..]| call.sets_of(b)).local_with(1, &[0]),
     // Time and chance.
     decoded("clock_gettime", 228, 113, |call, [a, b, ..]| call.clock(a, b)),
     decoded("gettimeofday", 96, 169, |call, [a, ..]| call.time_of_day(a)),

@@ -1,0 +1,152 @@
+//! What the calls mean that tasks are held at: in the present state, and again whenever that changes.
+
+use super::TraceError;
+use super::decode::{Action, Caller, Decision, Held, decode};
+use super::execution::Running;
+use super::footprint;
+use super::streams::Streams;
+use super::task::{Name, State};
+use super::tracee::Registers;
+use crate::model::{Access, AccessKind, Location, Operation, ProcessId};
+
+impl Running<'_> {
+    /// What the call that a task has come to means now.
+    pub(super) fn meaning(&mut self, name: &Name, registers: &Registers) -> Result<Decision, TraceError> {
+        let task =
+            self.tasks.get(name).ok_or_else(|| TraceError::Lost(format!("task {name} is not known")))?;
+        let state = &self.processes[name.process];
+        let caller = Caller {
+            tracee: &task.tracee,
+            process: name.process,
+            group: task.group,
+            descriptors: &task.descriptors,
+            now: state.clock,
+            busy: state.busy,
+            has_slept: state.has_slept,
+        };
+        let decision = decode(&mut self.world, &caller, registers);
+        let (mut decision, changes) = footprint::note(&mut self.world, &caller, registers, decision);
+        if changes {
+            // A copy of the process would not do it again.
+            self.processes[name.process].end_prefix();
+        }
+        if let (Some(forget), Decision::Hold(held)) = (self.world.faults.forget, &mut decision) {
+            forget(&mut held.operation);
+        }
+        Ok(decision)
+    }
+
+    /// What is pending may mean something else after an operation that it conflicts with.
+    pub(super) fn redo_meanings(&mut self, by: ProcessId, done: &Operation) -> Result<(), TraceError> {
+        if self.world.faults.stale {
+            return Ok(());
+        }
+        // Whether something is left in a stream counts for who opens or closes it, though both orders of that and of a write are the same.
+        let is_touched = |accesses: &[Access]| {
+            done.changes(by, accesses)
+                || accesses.iter().any(|access| is_end_of(&done.adds, &access.location))
+        };
+        // Tasks of one process may share an offset, or a place in a listing.
+        let several = self.of(by.0).count() > 1;
+        let shares = |name: &Name| several && name.process == by.0;
+        let stale = self.tasks.iter().filter_map(|(name, task)| match &task.state {
+            State::Held { held, entry, .. }
+                if !held.operation.awaits && (shares(name) || is_touched(&held.operation.accesses)) =>
+            {
+                Some((name.clone(), *entry))
+            }
+            _ => None,
+        });
+        let stale: Vec<_> = stale.collect();
+        let ending = self.tasks.iter().filter_map(|(name, task)| match &task.state {
+            State::Ending { operation, alone, .. } if is_touched(&operation.accesses) => {
+                Some((name.clone(), *alone))
+            }
+            _ => None,
+        });
+        for (name, alone) in ending.collect::<Vec<_>>() {
+            let accesses = self.released_by_end(&name, alone);
+            if let State::Ending { operation, .. } = &mut self.task(&name)?.state {
+                (operation.adds, operation.accesses) = (Streams::closed(&accesses), accesses);
+            }
+        }
+        self.redo(stale)
+    }
+
+    /// Asks again what the calls mean that tasks are held at, at their entries.
+    pub(super) fn redo(&mut self, stale: Vec<(Name, Registers)>) -> Result<(), TraceError> {
+        for (name, entry) in stale {
+            let fresh = self.meaning(&name, &entry)?;
+            let State::Held { held, .. } = &mut self.task(&name)?.state else { continue };
+            match fresh {
+                Decision::Hold(fresh) => **held = fresh,
+                // It would do nothing now. What it looked at to do so it looks at still.
+                other => only_look(held, other),
+            }
+        }
+        Ok(())
+    }
+
+    /// A process that has slept sees times: that counts for what its other tasks are held at, too.
+    pub(super) fn redo_if_more_is_seen(&mut self, process: usize) -> Result<(), TraceError> {
+        if !std::mem::take(&mut self.processes[process].sees_more) {
+            return Ok(());
+        }
+        let held = self.of(process).filter_map(|(name, task)| match &task.state {
+            State::Held { held, entry, .. } if !held.operation.awaits && !held.action.is_tried() => {
+                Some((name.clone(), *entry))
+            }
+            _ => None,
+        });
+        let held = held.collect();
+        self.redo(held)
+    }
+
+    /// Asks once more, when a call is made, what it means: it has to be what its task was held at. What came in between would have been an
+    /// operation that conflicts with it, and then it was asked for.
+    pub(super) fn check_meaning(
+        &mut self,
+        name: &Name,
+        held: &Held,
+        entry: &Registers,
+    ) -> Result<(), TraceError> {
+        // Those that were tried, or are waited for, are not as they were when they came to their call.
+        if held.operation.awaits || held.action.is_tried() {
+            return Ok(());
+        }
+        let fresh = match self.meaning(name, entry)? {
+            Decision::Hold(fresh) => fresh.operation.accesses,
+            _ => held.operation.accesses.iter().map(|access| Access::read(access.location.clone())).collect(),
+        };
+        if fresh == held.operation.accesses {
+            return Ok(());
+        }
+        Err(TraceError::StaleDecoding {
+            process: ProcessId(name.process),
+            call: held.operation.call.name.clone(),
+            held: format!("{:?}", held.operation.accesses),
+            fresh: format!("{fresh:?}"),
+        })
+    }
+}
+
+/// Whether this is an end of a stream into or out of which something was moved.
+fn is_end_of(moved: &[(Location, i64)], location: &Location) -> bool {
+    let Location::Ends { object: of, .. } = location else { return false };
+    moved.iter().any(|(at, _)| matches!(at, Location::Stream { object, .. } if object == of))
+}
+
+/// Makes what a task is held at a look at the same things: the call has come to mean something that touches nothing.
+fn only_look(held: &mut Held, meaning: Decision) {
+    let operation = &mut held.operation;
+    for access in &mut operation.accesses {
+        access.kind = AccessKind::Read;
+    }
+    operation.acquires = None;
+    operation.adds.clear();
+    operation.needs.clear();
+    held.action = match meaning {
+        Decision::Watch(action) => action,
+        _ => Action::None,
+    };
+}

@@ -1,0 +1,13 @@
+/* Names of calls, as the kernel has them. */
+CALL(open) CALL(openat) CALL(openat2) CALL(creat) CALL(access) CALL(faccessat) CALL(faccessat2) CALL(readlink) CALL(readlinkat)
+CALL(chdir) CALL(fchdir) CALL(getcwd) CALL(unlink) CALL(rmdir) CALL(unlinkat) CALL(rename) CALL(renameat) CALL(renameat2)
+CALL(link) CALL(linkat) CALL(symlink) CALL(symlinkat) CALL(mkdir) CALL(mkdirat) CALL(mknod) CALL(mknodat) CALL(stat) CALL(lstat)
+CALL(fstat) CALL(newfstatat) CALL(statx) CALL(statfs) CALL(fstatfs) CALL(chmod) CALL(fchmod) CALL(fchmodat) CALL(chown)
+CALL(lchown) CALL(fchown) CALL(fchownat) CALL(getxattr) CALL(lgetxattr) CALL(fgetxattr) CALL(setxattr) CALL(lsetxattr)
+CALL(fsetxattr) CALL(removexattr) CALL(lremovexattr) CALL(fremovexattr) CALL(listxattr) CALL(llistxattr) CALL(flistxattr)
+CALL(utime) CALL(utimes) CALL(futimesat) CALL(utimensat) CALL(truncate) CALL(ftruncate) CALL(fallocate) CALL(getdents)
+CALL(getdents64) CALL(fsync) CALL(fdatasync) CALL(read) CALL(write) CALL(pread64) CALL(pwrite64) CALL(readv) CALL(writev)
+CALL(preadv) CALL(pwritev) CALL(preadv2) CALL(pwritev2) CALL(lseek) CALL(sendfile) CALL(copy_file_range) CALL(splice)
+CALL(poll) CALL(close) CALL(close_range) CALL(dup) CALL(dup2) CALL(dup3) CALL(fcntl) CALL(flock) CALL(ioctl) CALL(socket)
+CALL(bind) CALL(listen) CALL(connect) CALL(accept) CALL(accept4) CALL(shutdown) CALL(getsockopt) CALL(setsockopt) CALL(sendto)
+CALL(recvfrom) CALL(umask) CALL(setresuid) CALL(setresgid) CALL(setgroups) CALL(getsockname) CALL(getpeername)
