@@ -89,9 +89,10 @@ pub enum Location {
     Mode(ObjectId),
     /// Extended attributes.
     Attributes(ObjectId),
-    /// Who has a program open for writing: the kernel does not execute it then (ETXTBSY).
+    /// The processes that have a program open for writing. While there is one, the kernel refuses to execute the program (ETXTBSY).
     Writers(ObjectId),
-    /// What is left in a FIFO when nobody has it open any more: it is lost. Who opens it joins; who closes it with something in it, reads.
+    /// The bytes that the kernel drops from a FIFO when its last descriptor is closed. To open the FIFO is a join; to close it while there
+    /// are bytes in it is a read.
     Left(ObjectId),
     /// Who holds the `flock` of a file.
     Lock(ObjectId),

@@ -84,7 +84,7 @@ impl Running<'_> {
             || others.filter_map(|other| self.next_look(other)).any(|look| asks(&look.event.operation))
     }
 
-    /// Takes note of whom an operation of a process asks for.
+    /// Notes the processes whose being alive an operation asks for.
     pub(super) fn note_asking(&mut self, process: usize, operation: &Operation) {
         let asked = operation.accesses.iter().filter_map(|access| match access.location {
             Location::Process(other) if other.0 != process => Some(other.0),

@@ -1,5 +1,5 @@
-//! The entries of a directory, as programs are told of them: the same on every machine. A listing in several parts goes on behind the last
-//! name of the part before, with the names that are there then, as in file systems that keep their directories in order.
+//! The entries of a directory, as programs get them: sorted by name, on every machine. If a program lists in several parts, each part
+//! begins after the last name of the part before, and has the names that are there at that time.
 
 use nix::sys::stat::stat;
 

@@ -41,7 +41,7 @@ impl Running<'_> {
         if self.world.faults.stale {
             return Ok(());
         }
-        // Whether something is left in a stream counts for who opens or closes it, though both orders of that and of a write are the same.
+        // A write to a FIFO commutes with opening and closing it. Yet what an open or a close touches depends on whether there are bytes in it.
         let is_touched = |accesses: &[Access]| {
             done.changes(by, accesses)
                 || accesses.iter().any(|access| is_end_of(&done.adds, &access.location))
@@ -80,14 +80,14 @@ impl Running<'_> {
             let State::Held { held, .. } = &mut self.task(&name)?.state else { continue };
             match fresh {
                 Decision::Hold(fresh) => **held = fresh,
-                // It would do nothing now. What it looked at to do so it looks at still.
+                // The call would do nothing now. That still depends on what it looked at before.
                 other => only_look(held, other),
             }
         }
         Ok(())
     }
 
-    /// A process that has slept sees times: that counts for what its other tasks are held at, too.
+    /// Decodes again what the tasks of a process are held at, if the process has slept for the first time: from then on it is told times.
     pub(super) fn redo_if_more_is_seen(&mut self, process: usize) -> Result<(), TraceError> {
         if !std::mem::take(&mut self.processes[process].sees_more) {
             return Ok(());
@@ -102,15 +102,15 @@ impl Running<'_> {
         self.redo(held)
     }
 
-    /// Asks once more, when a call is made, what it means: it has to be what its task was held at. What came in between would have been an
-    /// operation that conflicts with it, and then it was asked for.
+    /// Decodes a call again when it is made, and compares its accesses with those that its task was held at. Operations that conflict with
+    /// the call have led to a new decoding already, so the two must be equal.
     pub(super) fn check_meaning(
         &mut self,
         name: &Name,
         held: &Held,
         entry: &Registers,
     ) -> Result<(), TraceError> {
-        // Those that were tried, or are waited for, are not as they were when they came to their call.
+        // A call that was tried, or that waits for something, has changed the state of its own task since.
         if held.operation.awaits || held.action.is_tried() {
             return Ok(());
         }

@@ -130,7 +130,7 @@ pub struct Streams {
     waiting: BTreeMap<ObjectId, VecDeque<ObjectId>>,
     /// Of each connection, whose socket took it, or is to.
     hosts: BTreeMap<ObjectId, ProcessId>,
-    /// The names of sockets that are for no datagrams.
+    /// The names of sockets for connections.
     for_connections: BTreeSet<ObjectId>,
 }
 
@@ -264,13 +264,13 @@ impl Streams {
         (accesses, adds)
     }
 
-    /// Takes note that a name leads to a socket that is for connections.
+    /// Notes that a name belongs to a socket for connections.
     pub fn is_for_connections(&mut self, name: ObjectId) {
         self.for_connections.insert(name);
     }
 
-    /// Whether a name leads to a socket that takes no datagrams. As long as somebody has it open, the kernel says so to who sends some, and
-    /// nobody follows that.
+    /// Whether a name belongs to a socket for connections. If a process sends a datagram to it, the kernel's error depends on whether a process
+    /// still has the socket open, and the tracer does not know that.
     #[must_use]
     pub fn takes_no_datagrams(&self, name: ObjectId) -> bool {
         self.for_connections.contains(&name)

@@ -39,7 +39,7 @@ pub const TRUSTED: &[Trusted] = &[
     },
     Trusted {
         what: "Two calls that do not conflict commute.",
-        check: "Pairs of calls are made in both orders by the kernel: where what they leave differs, they must conflict (`kernel`). Random programs are explored with reduction and without, and must leave the same outcomes (`self_checks`). In every exploration: each serial outcome must be one that an exhaustive search has found, and a call must mean the same when it is made as when its task was held at it.",
+        check: "Pairs of calls are made in both orders by the kernel: where what they leave differs, they must conflict (`kernel`). Random programs are explored with reduction and without, and must leave the same outcomes (`self_checks`). In every exploration, a call must have the same accesses when it is made as when its task was held at it; and an exhaustive search must have found each serial outcome, unless there is a gap that can hide a race.",
         canary: "`kernel`: an access that is forgotten, for each kind; `self_checks`: a conflict that is forgotten; `gate`: writes that are forgotten, a meaning that is stale",
     },
     Trusted {
@@ -49,7 +49,7 @@ pub const TRUSTED: &[Trusted] = &[
     },
     Trusted {
         what: "What is kept of earlier executions stands for what would be done again.",
-        check: "In every exploration an execution is run again without checkpoints, known endings and polls, and must come out the same: one of 20, as long as that takes a twentieth of the work, and always one.",
+        check: "In every exploration, cooks runs some executions again without checkpoints, known endings and known polls: at least one, and one in 20 as long as that takes at most a twentieth of the work. Each must come out the same, unless there is a gap that can hide a race.",
         canary: "`gate`: an end that is taken to be known whatever happened before",
     },
     Trusted {

@@ -188,7 +188,7 @@ impl Decoder<'_> {
             }
             BYTES_LEFT | SIZE | DEDUPE_RANGE => vec![Access::read(whole(object))],
             GET_FLAGS | GET_ATTRIBUTES => vec![Access::read(Location::Mode(object))],
-            // Who has it open may be refused to change it from then on.
+            // From then on the kernel may refuse a change of the file, also to a process that has it open for writing.
             SET_FLAGS | SET_ATTRIBUTES => {
                 vec![Access::write(Location::Mode(object)), Access::write(whole(object))]
             }
