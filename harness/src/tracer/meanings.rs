@@ -48,10 +48,10 @@ impl Running<'_> {
         };
         // Tasks of one process may share an offset, or a place in a listing.
         let several = self.of(by.0).count() > 1;
-        let shares = |name: &Name| several && name.process == by.0;
+        let shares = |name: &Name, held: &Held| several && name.process == by.0 && !held.action.is_tried();
         let stale = self.tasks.iter().filter_map(|(name, task)| match &task.state {
             State::Held { held, entry, .. }
-                if !held.operation.awaits && (shares(name) || is_touched(&held.operation.accesses)) =>
+                if !held.operation.awaits && (shares(name, held) || is_touched(&held.operation.accesses)) =>
             {
                 Some((name.clone(), *entry))
             }

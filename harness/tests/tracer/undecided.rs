@@ -73,6 +73,11 @@ fn the_way_out_of_a_directory_that_is_gone_is_followed() {
         []
     );
     assert_eq!(seen(&format!("{begins}\nprint(call(2, b'../f', 0) > 2)"), "True\n"), []);
+    // The directory above is gone as well, and another one has its name.
+    let both = "top = os.open('.', os.O_RDONLY); os.makedirs('a/b'); os.chdir('a/b'); os.rmdir('../b'); os.rmdir('a', dir_fd=top); os.mkdir('a', dir_fd=top)";
+    let sightings = seen(&format!("{both}\nprint(call(2, b'../../f', 0) > 2)"), "True\n");
+    let [only] = sightings.as_slice() else { panic!("{sightings:?}") };
+    assert_eq!((only.kind, &only.reach), (GapKind::UnresolvedIdentity, &Reach::Always));
 }
 
 /// Two processes that fail at what one of them makes come in two orders: what was looked up before the bad argument counts.

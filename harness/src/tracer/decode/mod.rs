@@ -354,7 +354,8 @@ impl Decoder<'_> {
         }
     }
 
-    /// Follows a path from a directory of the workspace that was removed: it has no names but `..`, which leads on.
+    /// Follows a path from a directory of the workspace that was removed: it has no names but `..`, which leads on. If the directory above was
+    /// removed or replaced too, its path does not lead to it, and where `..` leads is not known.
     fn follow_from_removed(&mut self, base: i32, path: &str, follow_last: bool) -> Result<Resolved, Early> {
         let link = self.link_of(base);
         let status = nix::sys::stat::stat(link.as_str()).map_err(|_| Early::UNRESOLVED)?;
@@ -371,6 +372,13 @@ impl Decoder<'_> {
             }
             Some((first, rest)) if first == ".." => {
                 let above = was.rsplit_once('/').map_or("", |(above, _)| above);
+                let identity = |status: nix::sys::stat::FileStat| (status.st_dev, status.st_ino);
+                let leads_to = nix::sys::stat::stat(format!("{link}/..").as_str()).map(identity);
+                let stands_there =
+                    self.world.paths.status(inside(above).ok_or(Early::UNRESOLVED)?).map(identity);
+                if leads_to.is_err() || leads_to != stands_there {
+                    return Err(Early::UNRESOLVED);
+                }
                 let checked = self.world.rights.are_checked(self.caller.process);
                 let way = Way { base: above, path: &rest.join("/"), follow_last, within: false, checked };
                 let resolved = self.world.paths.resolve(&mut self.world.objects, &way);
