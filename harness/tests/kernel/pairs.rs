@@ -4,7 +4,7 @@
 use cooks_harness::model::{Location, Operation, ProcessId};
 
 use crate::held::{Order, Tracing, Tried};
-use crate::known::{MISSING, Missing, is_known};
+use crate::known::{MENDED, MISSING, Missing, is_known};
 use crate::lost::lost;
 use crate::program::{Reference, Scripts};
 use crate::tried::{self, Pair, some, try_all};
@@ -167,6 +167,15 @@ fn what_is_known_to_be_missing_is_missing() {
     let seen = MISSING.iter().zip(found).filter(|(_, found)| !matches!(found, Found::Missing(..)));
     let mended: Vec<String> = seen.map(|(known, found)| format!("{known:?}: {found:?}")).collect();
     assert!(mended.is_empty(), "to be taken off the table:\n{}", mended.join("\n"));
+}
+
+#[test]
+fn what_was_missing_once_conflicts() {
+    let pairs: Vec<Pair> = MENDED.iter().map(|(world, a, b, _)| Pair::in_world(world, a, b)).collect();
+    let found = try_all(&pairs, |operation| operation);
+    let not = MENDED.iter().zip(found).filter(|(_, found)| *found != Found::Conflict);
+    let not: Vec<String> = not.map(|(mended, found)| format!("{mended:?}: {found:?}")).collect();
+    assert!(not.is_empty(), "no conflict is seen:\n{}", not.join("\n"));
 }
 
 fn without(operation: Operation, lost: fn(&Location) -> bool) -> Operation {

@@ -6,7 +6,7 @@ use super::data::{MOST_PARTS, Transfer};
 use super::sockets::{Addressed, socket_at};
 use super::undecided::{Early, Meant};
 use super::{Action, Decision, Decoder};
-use crate::model::{Access, GapKind, Location, ObjectId, Way};
+use crate::model::{Access, GapKind, ObjectId, Way};
 use crate::tracer::files::{Description, What};
 use crate::tracer::input::is_nonblocking;
 use crate::tracer::sockets::Socket;
@@ -94,8 +94,7 @@ impl Decoder<'_> {
         let (more, action) = match socket_at(&resolved) {
             Some((to, _)) => {
                 self.note_wrong_kind(to);
-                let (touched, action) = self.posted(description, to, length, (false, waits));
-                ([vec![Access::read(Location::Mode(to))], touched].concat(), action)
+                self.posted(description, to, length, (false, waits))
             }
             None => (Vec::new(), Action::None),
         };

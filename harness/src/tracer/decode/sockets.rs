@@ -9,7 +9,7 @@ use super::{Action, Decision, Decoder};
 use crate::model::{Access, GapKind, Location, ObjectId, Way};
 use crate::tracer::files::Description;
 use crate::tracer::input::is_nonblocking;
-use crate::tracer::paths::{Place, Resolved};
+use crate::tracer::paths::{Place, Resolved, Spot};
 use crate::tracer::sockets::{Kind, Peer, Socket, Stage};
 use crate::tracer::streams::{End, Streams};
 
@@ -116,14 +116,13 @@ impl Decoder<'_> {
         let Some((to, path)) = socket_at(&resolved) else {
             return Ok(self.on_path(resolved, "", Vec::new(), Action::None));
         };
-        let mode = Access::read(Location::Mode(to));
         if description.is_for_datagrams() {
             self.note_wrong_kind(to);
             let open = Location::Ends { object: to, way: Way::Back };
-            let looks = vec![mode, Access::read(open), Access::read(Streams::senders(to))];
+            let looks = vec![Access::read(open), Access::read(Streams::senders(to))];
             return self.meet(&description, (Some(Peer { object: to, path }), looks), Some(resolved));
         }
-        let more = [vec![mode], self.world.streams.sending(End::Listener(to), 1)].concat();
+        let more = self.world.streams.sending(End::Listener(to), 1);
         Ok(self.on_path(resolved, "", more, Action::Connect { description, to, path }))
     }
 
@@ -250,12 +249,16 @@ impl Decoder<'_> {
             Address::Netlink { .. } => return Ok(Addressed::Elsewhere(self.meets_by_netlink())),
             Address::Local => return Err(TO_THE_KERNEL),
         };
-        let resolved = self.follow(libc::AT_FDCWD, &path, true, false)?;
+        let mut resolved = self.follow(libc::AT_FDCWD, &path, true, false)?;
         if !leads_inside(&resolved) {
             return Ok(Addressed::Elsewhere(self.elsewhere()));
         }
         if matches!(&resolved.place, Place::Inside(spot) if spot.path.starts_with('/')) {
             return self.not_followed().map(Addressed::Elsewhere);
+        }
+        // The kernel looks at the mode before it looks whether it is a socket.
+        if let Place::Inside(Spot { found: Some(found), .. }) = &resolved.place {
+            resolved.accesses.push(Access::read(Location::Mode(found.object)));
         }
         Ok(Addressed::Inside(resolved))
     }
