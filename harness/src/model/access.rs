@@ -1,5 +1,6 @@
 use serde::{Deserialize, Serialize};
 
+use super::interned::Interned;
 use super::process::ProcessId;
 
 /// A file, directory, link or FIFO of the workspace, apart from its names.
@@ -9,8 +10,9 @@ use super::process::ProcessId;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub enum ObjectId {
     /// There before the first step: its place in the sorted list of the initial tree's paths; 0 is the workspace itself.
-    /// Outside of the workspace: [`ObjectId::outside`].
     Initial(u32),
+    /// There before the first step, outside of the workspace, at this absolute path.
+    Outside(Interned),
     /// Made by a process, in its operation number `operation` (from 0). One call makes at most one object.
     Made {
         /// Who made it.
@@ -21,23 +23,16 @@ pub enum ObjectId {
 }
 
 impl ObjectId {
-    /// The numbers of objects that were there outside of the workspace begin here.
-    const OUTSIDE: u32 = 1 << 31;
-
-    /// What was there before the first step at an absolute path outside of the workspace. The number is made from the path (FNV-1a),
-    /// so that it is the same in each execution, whatever else was looked at.
+    /// What was there before the first step at an absolute path outside of the workspace.
     #[must_use]
     pub fn outside(path: &str) -> Self {
-        let hash = path
-            .bytes()
-            .fold(0x811c_9dc5, |hash: u32, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
-        Self::Initial(hash | Self::OUTSIDE)
+        Self::Outside(Interned::new(path))
     }
 
     /// Whether it was there before the first step, outside of the workspace.
     #[must_use]
     pub fn was_outside(self) -> bool {
-        matches!(self, Self::Initial(number) if number >= Self::OUTSIDE)
+        matches!(self, Self::Outside(_))
     }
 }
 

@@ -10,6 +10,7 @@ mod execution;
 pub mod footprint;
 pub mod gap;
 mod happens_before;
+mod interned;
 mod operation;
 mod outcome;
 mod process;
@@ -30,6 +31,7 @@ pub use execution::{
 pub use footprint::Footprint;
 pub use gap::{Gap, GapKind, Reach, Sighting};
 pub use happens_before::HappensBefore;
+pub use interned::Interned;
 pub use operation::{Acquisition, Call, Count, LockMode, Need, Operation, Payload};
 pub use outcome::{Entry, Exit, Outcome, Tree, text_of_bytes};
 pub use process::ProcessId;

@@ -122,6 +122,7 @@ fn path_of(object: ObjectId) -> String {
     match object {
         ObjectId::Initial(number) => format!("#{number}"),
         ObjectId::Made { process, operation } => format!("#{}.{operation}", ProcessId(process.into())),
+        ObjectId::Outside(path) => path.to_string(),
     }
 }
 

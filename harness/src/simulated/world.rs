@@ -155,7 +155,7 @@ impl World {
         let named = self.names.iter().map(|(name, object)| (name.clone(), file(self.content(*object))));
         let open = self.contents.iter().filter_map(|(object, content)| match object {
             ObjectId::Initial(number) => Some((format!("#{number}"), file(*content))),
-            ObjectId::Made { .. } => None,
+            ObjectId::Made { .. } | ObjectId::Outside(_) => None,
         });
         named.chain(open).collect()
     }

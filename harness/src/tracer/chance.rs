@@ -8,6 +8,13 @@ pub const UPTIME: u64 = 315_360_000_000_000_000;
 /// How far an operation, or a look at the clock, moves it, in nanoseconds.
 pub const TICK: u64 = 1_000;
 
+/// A number made of a text, the same in each execution (FNV-1a). Texts can share one.
+#[must_use]
+pub fn number_of(text: &str) -> u64 {
+    let fold = |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, fold)
+}
+
 /// A stream of random-looking bytes: SplitMix64 (Steele, Lea, Flood, OOPSLA 2014), seeded by a name.
 #[derive(Clone, Debug)]
 pub struct Stream(u64);
@@ -16,12 +23,7 @@ impl Stream {
     /// The stream of this name. Streams of different names differ, as those of real processes do.
     #[must_use]
     pub fn new(name: &str) -> Self {
-        // FNV-1a.
-        Self(
-            name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-                (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
-            }),
-        )
+        Self(number_of(name))
     }
 
     /// The next `length` bytes.

@@ -6,7 +6,6 @@ use nix::sys::stat::stat;
 use super::TraceError;
 use super::execution::Running;
 use super::files::{Description, Listed};
-use super::objects::inode_shown;
 use super::task::Name;
 
 impl Running<'_> {
@@ -76,10 +75,10 @@ impl Running<'_> {
                 () => libc::DT_REG,
             };
             let object = self.listed(of, &entry)?;
-            let inode = inode_shown(object);
+            let inode = self.world.objects.inode_shown(object);
             listed.push(Listed { name: entry.file_name().into_vec(), inode, kind });
         }
-        let own = of.object().map_or(0, inode_shown);
+        let own = of.object().map_or(0, |object| self.world.objects.inode_shown(object));
         for dots in [".", ".."] {
             listed.push(Listed { name: dots.into(), inode: own, kind: libc::DT_DIR });
         }

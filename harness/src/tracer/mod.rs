@@ -41,6 +41,7 @@ mod output;
 mod outside;
 mod paths;
 mod polling;
+mod proc;
 mod program;
 mod releases;
 mod results;
@@ -94,6 +95,7 @@ use self::messages::{most_bytes, most_datagrams};
 pub use self::needs::{Need, State, needs};
 use self::outside::Outside;
 use self::paths::Paths;
+use self::proc::Proc;
 pub use self::program::{Closure, Program};
 use self::rights::Rights;
 use self::sandbox::Sandbox;
@@ -118,6 +120,7 @@ pub struct Tracer {
     outside: Option<Rc<Outside>>,
     /// What is touched outside the workspace.
     footprint: Rc<RefCell<Recorder>>,
+    proc: Rc<Proc>,
     processes: usize,
     /// What they are asked, those that are.
     requests: Vec<Option<Arc<[String]>>>,
@@ -177,8 +180,10 @@ impl Tracer {
                 Some(Rc::new(outside))
             }
         };
-        let footprint = Recorder::new(sandbox.init(), root, programs.len())?;
+        let proc = Rc::new(Proc::of(sandbox.init())?);
+        let footprint = Recorder::new(sandbox.init(), Rc::clone(&proc), root, programs.len())?;
         Ok(Self {
+            proc,
             outside,
             footprint: Rc::new(RefCell::new(footprint)),
             beginnings,
@@ -395,6 +400,7 @@ impl Tracer {
             continued: false,
             inputs: BTreeMap::new(),
             footprint: Some(Rc::clone(&self.footprint)),
+            proc: Rc::clone(&self.proc),
         })
     }
 

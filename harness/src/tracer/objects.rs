@@ -5,13 +5,16 @@ use std::rc::Rc;
 
 use nix::sys::stat::FileStat;
 
-use super::chance::EPOCH;
+use super::chance::{EPOCH, number_of};
 use crate::model::ObjectId;
 
 /// Device number that programs see for the workspace.
 pub const DEVICE: u64 = 99;
 /// Size of every directory that programs see, in bytes.
 pub const DIRECTORY_SIZE: u64 = 4096;
+
+/// The inode numbers that programs see of objects outside begin here, above those that all others can have.
+const OUTSIDE: u64 = 1 << 50;
 
 /// The objects of the workspace in one execution.
 #[derive(Debug, Default)]
@@ -28,6 +31,8 @@ pub struct Objects {
     /// Of directories, who changed them and when.
     entries: BTreeMap<ObjectId, Vec<Touch>>,
     strangers: u32,
+    /// Which objects outside the numbers belong to that programs were told.
+    told: BTreeMap<u64, ObjectId>,
 }
 
 /// A change of a directory's names.
@@ -100,6 +105,23 @@ impl Objects {
         }
     }
 
+    /// The inode number that programs see: no two objects of an execution have the same one. All are below 2^53, which is where
+    /// JavaScript ceases to tell numbers apart.
+    pub fn inode_shown(&mut self, object: ObjectId) -> u64 {
+        let path = match object {
+            ObjectId::Initial(number) => return u64::from(number) + 2,
+            ObjectId::Made { process, operation } => {
+                return (u64::from(process) + 2) << 32 | u64::from(operation);
+            }
+            ObjectId::Outside(path) => path,
+        };
+        let mut number = OUTSIDE | number_of(&path) % OUTSIDE;
+        while *self.told.entry(number).or_insert(object) != object {
+            number = OUTSIDE | (number + 1) % OUTSIDE;
+        }
+        number
+    }
+
     /// Whether it is known to be a directory.
     #[must_use]
     pub fn is_directory(&self, object: ObjectId) -> bool {
@@ -146,11 +168,28 @@ fn key(path: &str, device: u64, inode: u64) -> (u64, u64) {
     (if path.starts_with('/') { device } else { 0 }, inode)
 }
 
-/// The inode number that programs see: a function of the object alone.
-#[must_use]
-pub fn inode_shown(object: ObjectId) -> u64 {
-    match object {
-        ObjectId::Initial(number) => u64::from(number) + 2,
-        ObjectId::Made { process, operation } => (u64::from(process) + 1) * 1_000_000 + u64::from(operation),
+#[cfg(test)]
+mod tests {
+    use super::Objects;
+    use crate::model::ObjectId;
+
+    #[test]
+    fn no_two_objects_are_told_to_have_the_same_number() {
+        let mut objects = Objects::default();
+        let object = ObjectId::outside("/srv/a");
+        let number = objects.inode_shown(object);
+        assert_eq!(objects.inode_shown(object), number);
+
+        // Another one had this number before.
+        let mut objects = Objects::default();
+        objects.told.insert(number, ObjectId::outside("/srv/b"));
+        let other = objects.inode_shown(object);
+        assert_ne!(other, number);
+        assert_eq!(objects.inode_shown(object), other);
+
+        let made = ObjectId::Made { process: u16::MAX, operation: u32::MAX };
+        let initial = ObjectId::Initial(u32::MAX);
+        assert!(objects.inode_shown(initial) < objects.inode_shown(ObjectId::Made { process: 0, operation: 0 }));
+        assert!(objects.inode_shown(made) < number && number < 1 << 53);
     }
 }

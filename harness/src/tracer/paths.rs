@@ -214,6 +214,14 @@ impl Paths {
         Resolved { accesses, place }
     }
 
+    /// Takes back what was kept of the path that was followed last: it is to be followed another way.
+    pub fn withdraw(&self) {
+        let mut followed = self.followed.borrow_mut();
+        followed.count -= 1;
+        let number = followed.count;
+        followed.departed.retain(|departed| departed.number != number);
+    }
+
     fn note_followed(&self, way: &Way<'_>, departs: bool, place: &Place) {
         let mut followed = self.followed.borrow_mut();
         if departs {

@@ -125,6 +125,13 @@ fn tmpfs(target: &str) -> Result<(), Refusal> {
         .map_err(at("mounting a tmpfs on /dev/shm"))
 }
 
+/// Mounts a `/proc` of the caller's own process-id namespace. If the machine does not let it be mounted, as in a container that hides parts
+/// of `/proc`, what is there stays.
+pub fn mount_proc() {
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    let _ = mount_simply(Some("proc"), "/proc", Some("proc"), flags, None);
+}
+
 /// Makes an overlay of everything, with its upper layers on a tmpfs that nobody sees, and makes it the root. Gives the
 /// paths of what is not to be seen in it.
 pub fn enter_overlay() -> Result<Vec<PathBuf>, Refusal> {

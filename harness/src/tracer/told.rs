@@ -2,7 +2,7 @@
 
 use super::TraceError;
 use super::execution::Running;
-use super::objects::{DEVICE, DIRECTORY_SIZE, inode_shown};
+use super::objects::{DEVICE, DIRECTORY_SIZE};
 use super::task::Name;
 use crate::model::{ObjectId, Operation};
 
@@ -44,7 +44,7 @@ impl Running<'_> {
     ) -> Result<(), TraceError> {
         let (seconds, rest) = (time / 1_000_000_000, time % 1_000_000_000);
         let stamp = [seconds.to_le_bytes(), rest.to_le_bytes()].concat();
-        let inode = inode_shown(object).to_le_bytes();
+        let inode = self.world.objects.inode_shown(object).to_le_bytes();
         let is_directory = self.world.objects.is_directory(object);
         let tracee = &self.task(name)?.tracee;
         let is_removed = if extended {

@@ -29,9 +29,18 @@ pub fn zygote(gate: &OwnedFd, root: Root, init: impl FnOnce(&OwnedFd) -> i32) ->
             return 1;
         }
     };
+    let Ok((set_up, tell_set_up)) = nix::unistd::pipe() else { return 1 };
     match sys::fork_into_new_pid_namespace() {
-        Ok(None) => init(gate),
+        Ok(None) => {
+            drop(set_up);
+            root::mount_proc();
+            drop(tell_set_up);
+            init(gate)
+        }
         Ok(Some(init)) => {
+            drop(tell_set_up);
+            // The end of the pipe tells that the init has set itself up, or is gone.
+            let _ = nix::unistd::read(&set_up, &mut [0]);
             // No step is called nothing.
             let hidden = hidden.iter().flat_map(|path| [path.as_os_str().as_bytes(), b"\0"]);
             tell(

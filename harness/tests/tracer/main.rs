@@ -11,6 +11,7 @@ mod full;
 mod locks;
 mod outside_files;
 mod polling;
+mod proc;
 mod refused;
 mod replay;
 mod schedules;

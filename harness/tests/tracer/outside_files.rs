@@ -1,5 +1,6 @@
 //! What processes touch outside the workspace: recorded, and compared.
 
+use std::collections::BTreeSet;
 use std::fs::{self, OpenOptions, Permissions};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
@@ -10,7 +11,7 @@ use std::sync::atomic::AtomicBool;
 use cooks_harness::backend::{Backend, Detail};
 use cooks_harness::explore::{Dpor, explore};
 use cooks_harness::model::footprint::gaps;
-use cooks_harness::model::{Entry, Gap, GapKind, Root, Tree};
+use cooks_harness::model::{Entry, Exit, Gap, GapKind, Root, Tree};
 use cooks_harness::tracer::{Lookup, Program, Tracer};
 use std::ops::ControlFlow;
 use tempfile::TempDir;
@@ -377,6 +378,25 @@ fn on_an_overlay_only_what_is_not_watched_counts() {
     }
     let found = shown(&gaps(&tracer.footprints(), false), folder.path());
     assert_eq!(found, ["outside-read! AB /usr/lib/cooks-outside-files"]);
+}
+
+/// These names have the same FNV-1a hash of 32 bits.
+#[test]
+fn files_outside_are_known_by_their_whole_path() {
+    let programs = [shell("cp /srv/hsxwpa /srv/pgzbqi"), shell("cat /srv/pgzbqi")];
+    let initial = files(&[("/srv/hsxwpa", "new\n"), ("/srv/pgzbqi", "old\n")]);
+    let stop = Arc::new(AtomicBool::new(false));
+    let mut tracer =
+        Tracer::with_root(Root::Overlay, &programs, &[], initial, stop).expect("this machine can trace");
+    let mut seen = BTreeSet::new();
+    let result = explore(&mut Dpor::new(), &mut tracer, MAX_STEPS, &mut |execution| {
+        let stdout = |process: usize| String::from_utf8_lossy(&execution.outcome.stdout[process]).into_owned();
+        seen.insert((execution.outcome.exits[0], stdout(1)));
+        ControlFlow::Continue(())
+    });
+    assert!(result.expect("every execution can be run").exhaustive);
+    let found: Vec<(Option<Exit>, String)> = seen.into_iter().collect();
+    assert_eq!(found, ["", "new\n", "old\n"].map(|text| (Some(Exit::Status(0)), text.to_owned())));
 }
 
 #[test]

@@ -39,6 +39,7 @@ use super::locks::Locks;
 use super::mappings::Mappings;
 use super::objects::Objects;
 use super::paths::{Found, Paths, Place, Resolved, Spot, Way, inside, names, proc_link};
+use super::proc::Proc;
 use super::rights::Rights;
 use super::sandbox::WORKSPACE;
 use super::streams::Streams;
@@ -154,6 +155,8 @@ pub struct World {
     pub inputs: BTreeMap<usize, Feed>,
     /// What is touched outside the workspace; of commands that run alone, that is not recorded.
     pub footprint: Option<Rc<RefCell<Recorder>>>,
+    /// What the processes see at `/proc`.
+    pub proc: Rc<Proc>,
 }
 
 impl World {
@@ -209,8 +212,25 @@ fn descriptor(argument: u64) -> i32 {
     argument as u32 as i32
 }
 
+/// How many links of `/proc` are followed in one path.
+const MOST_LINKS: u32 = 40;
+
+/// What of a path in `/proc` is below the directory of the caller, whose numbers `is_own` knows.
+fn below_own(path: &str, is_own: impl Fn(i32) -> bool) -> Option<&str> {
+    let (first, rest) = path.strip_prefix("/proc/")?.split_once('/')?;
+    let is_named = |name: &str| name.parse().is_ok_and(&is_own);
+    match first {
+        "thread-self" => return Some(rest),
+        "self" => {}
+        number if is_named(number) => {}
+        _ => return None,
+    }
+    let Some(task) = rest.strip_prefix("task/") else { return Some(rest) };
+    task.split_once('/').filter(|(task, _)| is_named(task)).map(|(_, rest)| rest)
+}
+
 /// A path to one of the caller's own descriptors, or to its current directory: which one, and the rest of the path.
-fn own_link(path: &str) -> Option<(i32, &str)> {
+fn own_link(path: &str, is_own: impl Fn(i32) -> bool) -> Option<(i32, &str)> {
     let standard = [("/dev/stdin", 0), ("/dev/stdout", 1), ("/dev/stderr", 2)];
     if let Some((_, number)) = standard.iter().find(|(name, _)| *name == path) {
         return Some((*number, ""));
@@ -218,7 +238,7 @@ fn own_link(path: &str) -> Option<(i32, &str)> {
     let rest = match path.strip_prefix("/dev/fd/") {
         Some(rest) => rest,
         None => {
-            let own = path.strip_prefix("/proc/self/").or_else(|| path.strip_prefix("/proc/thread-self/"))?;
+            let own = below_own(path, is_own)?;
             match own.strip_prefix("cwd") {
                 Some("") => return Some((libc::AT_FDCWD, "")),
                 Some(rest) => return Some((libc::AT_FDCWD, rest.strip_prefix('/')?)),
@@ -295,15 +315,36 @@ impl Decoder<'_> {
         self.resolve_at(base, address, if follow_last { 0 } else { libc::AT_SYMLINK_NOFOLLOW as u64 })
     }
 
+    /// As [`own_link`], of the caller.
+    fn own_link<'p>(&self, path: &'p str) -> Option<(i32, &'p str)> {
+        let (task, group) = (self.caller.tracee.id(), self.caller.group);
+        own_link(path, |number| self.world.proc.is(number, task) || self.world.proc.is(number, group))
+    }
+
     /// Follows a path from the directory that a descriptor is of; `within`: never out of that.
     fn follow(&mut self, base: i32, path: &str, follow_last: bool, within: bool) -> Result<Resolved, Early> {
+        self.follow_links(base, path, follow_last, within, 0)
+    }
+
+    /// The same behind so many links of `/proc`.
+    fn follow_links(
+        &mut self,
+        base: i32,
+        path: &str,
+        follow_last: bool,
+        within: bool,
+        links: u32,
+    ) -> Result<Resolved, Early> {
+        if links > MOST_LINKS {
+            return Err(Early::UNRESOLVED);
+        }
         let absolute = path.starts_with('/') && !within;
-        if absolute && let Some((number, rest)) = own_link(path) {
+        if absolute && let Some((number, rest)) = self.own_link(path) {
             if !rest.is_empty() {
-                return self.follow(number, rest, follow_last, false);
+                return self.follow_links(number, rest, follow_last, false, links + 1);
             }
             let there = if number == libc::AT_FDCWD {
-                self.follow(number, ".", true, false)
+                self.follow_links(number, ".", true, false, links + 1)
             } else {
                 self.itself(number)
             };
@@ -321,7 +362,16 @@ impl Decoder<'_> {
         };
         let checked = self.world.rights.are_checked(self.caller.process);
         let way = Way { base: &base, path, follow_last, within, checked };
-        Ok(self.world.paths.resolve(&mut self.world.objects, &way))
+        let resolved = self.world.paths.resolve(&mut self.world.objects, &way);
+        match &resolved.place {
+            // Through a link, or from a directory in `/proc`.
+            Place::Outside(led) if !within && led != path && self.own_link(led).is_some() => {
+                self.world.paths.withdraw();
+                let on = self.follow_links(libc::AT_FDCWD, led, follow_last, false, links + 1)?;
+                Ok(Resolved { accesses: [resolved.accesses, on.accesses].concat(), ..on })
+            }
+            _ => Ok(resolved),
+        }
     }
 
     /// What a descriptor of the workspace is of, as if a path had led there.

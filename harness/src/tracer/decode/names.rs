@@ -3,7 +3,7 @@
 use nix::sys::stat::FileStat;
 
 use super::undecided::{Early, Meant};
-use super::{Action, Decision, Decoder, own_link};
+use super::{Action, Decision, Decoder};
 use crate::model::{Access, GapKind, Location, ObjectId};
 use crate::tracer::outside::is_no_file;
 use crate::tracer::paths::{Found, Place, Resolved, Spot, proc_link};
@@ -175,7 +175,7 @@ impl Decoder<'_> {
     /// `readlink`: of a link to an own descriptor, or to the current directory, that is a path that follows the file wherever it goes.
     pub(super) fn read_link(&mut self, base: i32, address: u64, flags: u64) -> Meant {
         let path = self.path(address).unwrap_or_default();
-        match own_link(&path) {
+        match self.own_link(&path) {
             Some((libc::AT_FDCWD, "")) => self.current_directory(),
             Some((number, "")) if self.description(number).is_ok() => self.path_of(number),
             _ => self.look_at(base, address, flags),

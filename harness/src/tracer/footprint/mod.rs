@@ -18,6 +18,7 @@ use nix::unistd::Pid;
 use self::effects::{Effect, Life};
 use self::walk::{End, Follower, View, Walked};
 use super::paths::Departed;
+use super::proc::Proc;
 use crate::model::footprint::{Footprint, Inode, Thing, Touch, meetings};
 use crate::model::{GapKind, ProcessId, Reach, Root, Sighting};
 
@@ -84,15 +85,15 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// For processes that see the machine's files as `init` does.
+    /// For processes that see the machine's files as `init` does, and this at `/proc`.
     ///
     /// # Errors
     /// If `init` is gone.
-    pub fn new(init: Pid, root: Root, processes: usize) -> io::Result<Self> {
+    pub fn new(init: Pid, proc: Rc<Proc>, root: Root, processes: usize) -> io::Result<Self> {
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let directory = nix::fcntl::open(format!("/proc/{init}/root").as_str(), flags, Mode::empty())?;
         Ok(Self {
-            view: View { root: directory, overlay: root == Root::Overlay, made: HashMap::new() },
+            view: View { root: directory, proc, overlay: root == Root::Overlay, made: HashMap::new() },
             footprints: (0..processes).map(|process| Footprint::new(ProcessId(process))).collect(),
             known: HashMap::new(),
             by_name: HashMap::new(),

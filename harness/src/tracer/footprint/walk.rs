@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
+use std::rc::Rc;
 
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, readlinkat};
@@ -10,9 +11,9 @@ use nix::sys::stat::{FileStat, fstatat};
 use nix::unistd::Pid;
 
 use crate::model::footprint::{Inode, Thing};
-use crate::tracer::ids::place_of;
 use crate::tracer::outside::is_watched;
 use crate::tracer::paths::{Way, ends_as_directory, inside, lossy, names, proc_link};
+use crate::tracer::proc::Proc;
 
 /// How many symbolic links the kernel follows in one path.
 const MOST_LINKS: usize = 40;
@@ -41,6 +42,8 @@ const SOCKETS: [&str; 14] = [
 pub struct View {
     /// Their root directory.
     pub root: OwnedFd,
+    /// What they see at `/proc`.
+    pub proc: Rc<Proc>,
     /// Whether the root is an overlay, of which some places are scheduled as the workspace is.
     pub overlay: bool,
     /// The files that processes under test made, by device and number, each with the path at which it was made.
@@ -54,21 +57,6 @@ pub struct Follower {
     pub task: Pid,
     /// The place of its process.
     pub process: usize,
-}
-
-impl Follower {
-    /// Whether a number in `/proc` is that of a task of the process. The processes have ids of their own, but see the machine's `/proc`.
-    /// A number that stands for nothing there is of the process if it is one of its own ids: a process that looks for itself finds nothing.
-    fn is_of_it(&self, number: i32) -> bool {
-        let Ok(status) = std::fs::read_to_string(format!("/proc/{number}/status")) else {
-            return place_of(number) == Some(self.process);
-        };
-        let ids = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
-        let inner = ids.and_then(|ids| ids.split_whitespace().next_back()?.parse().ok());
-        let namespace = |task: i32| proc_link(&format!("/proc/{task}/ns/pid")).ok();
-        inner.and_then(place_of) == Some(self.process)
-            && namespace(number).is_some_and(|of| Some(of) == namespace(self.task.as_raw()))
-    }
 }
 
 /// Where a path has led.
@@ -295,7 +283,13 @@ impl Walk<'_> {
     fn in_proc(&mut self, name: &str, ahead: &mut Vec<String>, follow_last: bool) -> Step {
         let number: Option<i32> = name.parse().ok();
         let task = match number {
-            Some(number) if self.follower.is_of_it(number) => Some(number),
+            Some(number) if self.view.proc.is_of(number, self.follower.process) => {
+                match self.view.proc.task(number) {
+                    Some(task) => Some(task.as_raw()),
+                    // A child that has gone.
+                    None => return Step::End(End::NoState),
+                }
+            }
             Some(_) => return Step::End(End::Processes),
             None if OF_OTHERS.contains(&name) => return Step::End(End::Processes),
             None => matches!(name, "self" | "thread-self").then(|| self.follower.task.as_raw()),
