@@ -1,8 +1,12 @@
-//! What a program is given when it starts: no vDSO, and random bytes that repeat.
+//! What a program is given when it starts: no vDSO, random bytes that repeat, and addresses of its own.
 
 use std::io;
 
 use super::chance::Stream;
+use super::execution::Running;
+use super::ids::id_of;
+use super::sys;
+use super::task::Name;
 use super::tracee::Tracee;
 
 /// How much of the stack to look at: the pointers to arguments and environment, and the auxiliary vector behind them.
@@ -36,6 +40,35 @@ pub fn fix_chance(tracee: &Tracee, random: &mut Stream) -> io::Result<()> {
         return Ok(());
     }
     Err(io::Error::other("a program's stack has no auxiliary vector"))
+}
+
+/// How far below the end of a program's memory its mappings begin, at least, in bytes: more than the kernel leaves anyway.
+const ABOVE_MAPPINGS: u64 = 1 << 30;
+/// By how much that is more for each id, in bytes.
+const APART: u64 = 1 << 12;
+
+impl Running<'_> {
+    /// A task is about to make this call. If it starts a program, that begins at addresses which no other process has, the same in each
+    /// execution: programs make names unique by addresses. The kernel puts mappings below the room that the stack may take, so that limit is
+    /// another one until the program has begun. A task that may not have it begins where others do.
+    pub(super) fn place_program(&mut self, name: &Name, call: u64) {
+        if !matches!(i64::try_from(call), Ok(libc::SYS_execve | libc::SYS_execveat)) {
+            return self.restore_stack(name);
+        }
+        let Some(task) = self.tasks.get_mut(name).filter(|task| task.stack.is_none()) else { return };
+        let id = u64::from(id_of(name.process, u32::try_from(task.number).unwrap_or_default()));
+        let Ok(own) = sys::stack_limit(task.tracee.id()) else { return };
+        let wide = libc::rlimit { rlim_cur: ABOVE_MAPPINGS + id * APART, ..own };
+        task.stack = sys::set_stack_limit(task.tracee.id(), &wide).is_ok().then_some(own);
+    }
+
+    /// The program has begun, or could not.
+    pub(super) fn restore_stack(&mut self, name: &Name) {
+        let Some(task) = self.tasks.get_mut(name) else { return };
+        if let Some(own) = task.stack.take() {
+            let _ = sys::set_stack_limit(task.tracee.id(), &own);
+        }
+    }
 }
 
 /// Where the auxiliary vector begins: behind the count and pointers of the arguments and those of the environment. `None` where

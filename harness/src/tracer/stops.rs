@@ -89,6 +89,7 @@ impl Running<'_> {
         let task = self.task(name)?;
         let entry = task.tracee.registers()?;
         task.last_call = Some(entry.call());
+        self.place_program(name, entry.call());
         let decision = self.meaning(name, &entry)?;
         let private = match &decision {
             Decision::Pass => is_private(entry.call()),
@@ -223,6 +224,7 @@ impl Running<'_> {
             task.descriptors = Rc::new(RefCell::new(own));
         }
         super::exec::fix_chance(&task.tracee, &mut task.random)?;
+        self.restore_stack(name);
         self.close_descriptors(name, &closed)
     }
 

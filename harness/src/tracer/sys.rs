@@ -76,6 +76,21 @@ pub fn give_back_memory() {
     };
 }
 
+/// Sets the limits of the stack of a process, of which this is a task.
+pub fn set_stack_limit(task: Pid, limit: &libc::rlimit) -> io::Result<()> {
+    // SAFETY: it lives across the call, which reads it and writes nothing.
+    check(unsafe { libc::prlimit(task.as_raw(), libc::RLIMIT_STACK, limit, std::ptr::null_mut()) }.into())
+        .map(drop)
+}
+
+/// The limits of the stack of a process, of which this is a task.
+pub fn stack_limit(task: Pid) -> io::Result<libc::rlimit> {
+    let mut has = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: it lives across the call, which writes it and reads nothing.
+    check(unsafe { libc::prlimit(task.as_raw(), libc::RLIMIT_STACK, std::ptr::null(), &raw mut has) }.into())?;
+    Ok(has)
+}
+
 /// Makes it so that the process, which leads no session, and its children have no controlling terminal; it is `terminal` so far.
 pub fn give_up_terminal(terminal: &File) -> io::Result<()> {
     // SAFETY: TIOCNOTTY has no argument.

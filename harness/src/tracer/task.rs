@@ -119,6 +119,8 @@ pub struct Task {
     pub parts: Option<Parts>,
     /// The number of the last call that it was stopped at.
     pub last_call: Option<u64>,
+    /// The limits of its stack, where they are others while it starts a program.
+    pub stack: Option<libc::rlimit>,
 }
 
 /// A call that is made in parts, as it waits in between.
@@ -158,6 +160,7 @@ impl Task {
             waits_since: 0,
             parts: None,
             last_call: None,
+            stack: None,
         }
     }
 

@@ -1,7 +1,7 @@
 //! Sources of chance: what programs see of clocks, ids, random numbers, addresses, directories is the same in every run of a
 //! schedule, and in every exploration.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant, SystemTime};
 
 use cooks_harness::model::Tree;
@@ -76,6 +76,30 @@ fn python_sees_the_same_time_ids_and_numbers() {
     assert_ne!(printed[0], printed[1], "two processes have random numbers of their own");
     let (listed, sorted) = (printed[0].lines().nth(4).expect("names"), "['a', 'b', 'c', 'log']");
     assert!(listed.starts_with(&format!("{sorted} {sorted}")), "{listed}");
+}
+
+/// Programs make names unique by addresses, as Python does for what it compiles.
+#[test]
+fn addresses_repeat_and_no_two_processes_have_the_same() {
+    let script = "
+import os, resource, subprocess, sys
+print(id(object()))
+if len(sys.argv) == 1:
+    subprocess.run([sys.executable, '-S', '-c', 'print(id(object()))'])
+    print(resource.getrlimit(resource.RLIMIT_STACK))
+";
+    let printed = repeats("addresses", &[python(script), python(script)]);
+    let lines: Vec<Vec<&str>> = printed.iter().map(|text| text.lines().collect()).collect();
+    let addresses: BTreeSet<&str> = lines.iter().flat_map(|lines| &lines[..2]).copied().collect();
+    assert_eq!(addresses.len(), 4, "{printed:?}");
+    let limit = rlimit();
+    assert_eq!(lines.iter().map(|lines| lines[2]).collect::<Vec<_>>(), [limit.as_str(); 2]);
+}
+
+/// The limits of the stack as Python shows them.
+fn rlimit() -> String {
+    let (soft, hard) = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_STACK).unwrap();
+    format!("({}, {})", soft.cast_signed(), hard.cast_signed())
 }
 
 const LAST_WORDS: &str = "
