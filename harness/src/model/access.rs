@@ -86,6 +86,8 @@ pub enum Location {
     Attributes(ObjectId),
     /// The processes that have a program open for writing. While there is one, the kernel refuses to execute the program (ETXTBSY).
     Writers(ObjectId),
+    /// The processes that run a program. While there is one, the kernel refuses to open the program for writing (ETXTBSY).
+    Runners(ObjectId),
     /// The bytes that the kernel drops from a FIFO when its last descriptor is closed. To open the FIFO is a join; to close it while there
     /// are bytes in it is a read.
     Left(ObjectId),
@@ -197,6 +199,7 @@ pub(crate) enum Key {
     Attributes(ObjectId),
     Left(ObjectId),
     Writers(ObjectId),
+    Runners(ObjectId),
     Lock(ObjectId),
     RecordLock(ObjectId),
     Stream(ObjectId, Way),
@@ -216,6 +219,7 @@ impl Key {
             Location::Mode(object) => Self::Mode(*object),
             Location::Attributes(object) => Self::Attributes(*object),
             Location::Writers(object) => Self::Writers(*object),
+            Location::Runners(object) => Self::Runners(*object),
             Location::Left(object) => Self::Left(*object),
             Location::Lock(object) => Self::Lock(*object),
             Location::RecordLock { object, .. } => Self::RecordLock(*object),

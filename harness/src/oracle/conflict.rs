@@ -166,6 +166,7 @@ fn rank(a: &Event, b: &Event) -> Option<u8> {
         Location::Lock(_)
         | Location::RecordLock { .. }
         | Location::Writers(_)
+        | Location::Runners(_)
         | Location::Left(_)
         | Location::Ends { .. }
         | Location::Process(_)

@@ -301,7 +301,7 @@ fn error(name: &str, call: &Call) -> String {
         "ENOSPC" => "no space left",
         "EROFS" => "read-only",
         "ELOOP" => "too many links",
-        "EBADF" => "no such descriptor",
+        "EBADF" => "not open for that",
         "ESRCH" => "no such process",
         name => name,
     }

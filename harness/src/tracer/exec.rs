@@ -3,11 +3,14 @@
 use std::io;
 
 use super::chance::Stream;
+use super::decode::World;
 use super::execution::Running;
 use super::ids::id_of;
+use super::paths::{inside, proc_link};
 use super::sys;
 use super::task::Name;
 use super::tracee::Tracee;
+use crate::model::ObjectId;
 
 /// How much of the stack to look at: the pointers to arguments and environment, and the auxiliary vector behind them.
 const LOOKED_AT: usize = 1 << 20;
@@ -40,6 +43,16 @@ pub fn fix_chance(tracee: &Tracee, random: &mut Stream) -> io::Result<()> {
         return Ok(());
     }
     Err(io::Error::other("a program's stack has no auxiliary vector"))
+}
+
+/// The program that a task runs, if that is a file of the workspace. The interpreter of a script is the program, not the script.
+#[must_use]
+pub fn program(tracee: &Tracee, world: &mut World) -> Option<ObjectId> {
+    let link = format!("/proc/{}/exe", tracee.id());
+    let program = proc_link(&link).ok()?;
+    let path = inside(&program)?;
+    let status = nix::sys::stat::stat(link.as_str()).ok()?;
+    Some(world.objects.at(path, &status))
 }
 
 /// How far below the end of a program's memory its mappings begin, at least, in bytes: more than the kernel leaves anyway.

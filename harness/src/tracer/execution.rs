@@ -8,6 +8,7 @@ use super::arch::name_of;
 use super::chance::TICK;
 use super::checkpoint::Beginning;
 use super::decode::World;
+use super::exec;
 use super::files::Descriptors;
 use super::ids::first_pid;
 use super::known::{Known, Past, past};
@@ -123,7 +124,12 @@ impl<'a> Running<'a> {
         }
         let group = parent.filter(|_| shares(libc::CLONE_THREAD)).map_or(tracee.id(), |parent| parent.group);
         let number = self.processes[name.process].tasks.saturating_sub(1) as usize;
-        self.tasks.insert(name.clone(), Task::new(tracee, &name, number, group, descriptors));
+        let runs = match parent {
+            Some(parent) => parent.runs,
+            None => exec::program(&tracee, &mut self.world),
+        };
+        let task = Task { runs, ..Task::new(tracee, &name, number, group, descriptors) };
+        self.tasks.insert(name, task);
     }
 
     /// Runs the tasks of a process, one at a time and in the order of their names, until each is held, asleep or gone.

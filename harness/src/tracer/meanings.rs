@@ -20,6 +20,7 @@ impl Running<'_> {
             process: name.process,
             group: task.group,
             descriptors: &task.descriptors,
+            runs: task.runs,
             now: state.clock,
             busy: state.busy,
             has_slept: state.has_slept,

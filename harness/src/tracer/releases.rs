@@ -1,16 +1,19 @@
 //! What closing descriptors and the end of a task release, and who keeps whom from a lock.
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
+use nix::sys::stat::stat;
+
 use super::TraceError;
-use super::decode::Action;
+use super::decode::{Action, is_program};
 use super::execution::Running;
 use super::files::Description;
 use super::locks::Owner;
 use super::streams::{End, Streams};
 use super::task::{Name, State, Task};
 use super::timers;
-use crate::model::{Access, GapKind, Operation, ProcessId, Sighting};
+use crate::model::{Access, GapKind, Location, Operation, ProcessId, Sighting};
 
 impl Running<'_> {
     /// Closes descriptors, with the locks that go with them.
@@ -50,10 +53,26 @@ impl Running<'_> {
         {
             accesses.extend(self.world.streams.closing(End::Fifo(object, flags)));
         }
+        accesses.extend(self.programs_left(task));
         if alone {
             accesses.extend(self.world.locks.accesses_of_release(Owner::Process(task.group.as_raw()), None));
+            accesses.extend(task.runs.map(|program| Access::join(Location::Runners(program))));
         }
         accesses
+    }
+
+    /// The programs that nobody writes any more by the descriptors of a task when that ends.
+    fn programs_left(&self, task: &Task) -> BTreeSet<Access> {
+        let closed = self.closed_by_end(task);
+        let table = task.descriptors.borrow();
+        let written = |number: i32| {
+            let description = table.get(number)?;
+            let is_last = closed.iter().any(|last| Rc::ptr_eq(last, description));
+            let object = description.object().filter(|_| is_last && description.writable())?;
+            let status = stat(format!("/proc/{}/fd/{number}", task.tracee.id()).as_str()).ok()?;
+            is_program(&status).then(|| Access::join(Location::Writers(object)))
+        };
+        table.numbers_in(0, i32::MAX).into_iter().filter_map(written).collect()
     }
 
     fn closed_by_end(&self, task: &Task) -> Vec<Rc<Description>> {

@@ -224,6 +224,9 @@ impl Running<'_> {
             task.descriptors = Rc::new(RefCell::new(own));
         }
         super::exec::fix_chance(&task.tracee, &mut task.random)?;
+        if let Some(task) = self.tasks.get_mut(name) {
+            task.runs = super::exec::program(&task.tracee, &mut self.world);
+        }
         self.restore_stack(name);
         self.close_descriptors(name, &closed)
     }

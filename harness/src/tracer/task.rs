@@ -14,7 +14,7 @@ use super::files::Descriptors;
 use super::polling::{Polling, TASK_COST};
 use super::signals::Signal;
 use super::tracee::{Registers, Tracee};
-use crate::model::{Exit, Operation};
+use crate::model::{Exit, ObjectId, Operation};
 
 /// The name of a task: the process that it belongs to, and its way down from the first task: `[2, 1]` is the first child of the
 /// second child. The order of names is the order in which tasks are run.
@@ -121,6 +121,8 @@ pub struct Task {
     pub last_call: Option<u64>,
     /// The limits of its stack, where they are others while it starts a program.
     pub stack: Option<libc::rlimit>,
+    /// The program that it runs, if that is a file of the workspace.
+    pub runs: Option<ObjectId>,
 }
 
 /// A call that is made in parts, as it waits in between.
@@ -161,6 +163,7 @@ impl Task {
             parts: None,
             last_call: None,
             stack: None,
+            runs: None,
         }
     }
 

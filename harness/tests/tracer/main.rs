@@ -12,6 +12,7 @@ mod locks;
 mod outside_files;
 mod polling;
 mod proc;
+mod programs;
 mod refused;
 mod replay;
 mod schedules;

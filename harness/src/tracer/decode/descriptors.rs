@@ -38,9 +38,11 @@ pub fn released_words(released: &[Access]) -> String {
         matches!(access.location, Location::Ends { .. } | Location::Stream { .. } | Location::Left(_))
     };
     let is_program = |access: &Access| matches!(access.location, Location::Writers(_));
+    let runs = |access: &Access| matches!(access.location, Location::Runners(_));
     match () {
         () if released.iter().all(is_end) => "closes its end",
         () if released.iter().all(is_program) => "no longer writes the program",
+        () if released.iter().all(runs) => "no longer runs the program",
         () => "releases the lock",
     }
     .to_owned()

@@ -27,6 +27,7 @@ use std::rc::Rc;
 
 pub use self::action::Action;
 pub use self::descriptors::released_words;
+pub use self::names::is_program;
 use self::table::Treatment;
 use self::undecided::Early;
 pub use self::undecided::Undecided;
@@ -46,7 +47,7 @@ use super::streams::Streams;
 use super::timers::Timers;
 use super::tracee::{Registers, Tracee};
 use super::units::MARK;
-use crate::model::{Access, Begins, Call, GapKind, Location, Operation, ProcessId, Sighting};
+use crate::model::{Access, Begins, Call, GapKind, Location, ObjectId, Operation, ProcessId, Sighting};
 use nix::unistd::Pid;
 
 /// What the kernel puts behind the path of what was removed.
@@ -106,6 +107,8 @@ pub struct Caller<'a> {
     pub group: Pid,
     /// Its descriptors.
     pub descriptors: &'a Rc<RefCell<Descriptors>>,
+    /// The program that it runs, if that is a file of the workspace.
+    pub runs: Option<ObjectId>,
     /// The virtual time that it sees, in nanoseconds since the execution began.
     pub now: u64,
     /// Whether its process has waited for time to pass.

@@ -41,7 +41,7 @@ pub(super) fn emptied(found: &Found) -> Vec<Access> {
 }
 
 /// Whether a file can be executed by somebody.
-pub(super) fn is_program(status: &FileStat) -> bool {
+pub fn is_program(status: &FileStat) -> bool {
     status.st_mode & libc::S_IFMT == libc::S_IFREG && status.st_mode & 0o111 != 0
 }
 
@@ -99,6 +99,9 @@ impl Decoder<'_> {
                     }
                     if flags & libc::O_ACCMODE != libc::O_RDONLY && is_program(&found.status) {
                         more.push(Access::join(Location::Writers(found.object)));
+                    }
+                    if (flags & libc::O_ACCMODE != libc::O_RDONLY || empties) && is_program(&found.status) {
+                        more.push(Access::read(Location::Runners(found.object)));
                     }
                 }
                 (more, Some(found.object))
@@ -240,12 +243,14 @@ impl Decoder<'_> {
                     Access::read(Location::Mode(found.object)),
                     Access::read(Location::Writers(found.object)),
                     Access::read(whole(found.object)),
+                    Access::join(Location::Runners(found.object)),
                 ]
             }
             _ => Vec::new(),
         };
         let closed = self.caller.descriptors.borrow().closed_by_exec();
-        let released = self.releases(&closed, false);
+        let mut released = self.releases(&closed, false);
+        released.extend(self.caller.runs.map(|program| Access::join(Location::Runners(program))));
         if matches!(resolved.place, Place::Outside(_)) && !released.is_empty() {
             let what = "closes what exec closes".into();
             return Ok(self.hold(None, what, released, Action::None));

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use nix::sys::stat::FileStat;
 
-use super::names::emptied;
+use super::names::{emptied, is_program};
 use super::undecided::{Early, Meant};
 use super::{Action, Decision, Decoder};
 use crate::model::{Access, AccessKind, Location, ObjectId};
@@ -205,7 +205,11 @@ impl Decoder<'_> {
             Place::Inside(Spot { found: Some(found), .. }) => {
                 let changed =
                     if size == 0 { emptied(found) } else { resized(found.object, found.size(), size) };
-                [vec![Access::read(Location::Mode(found.object))], changed].concat()
+                let mut looks = vec![Access::read(Location::Mode(found.object))];
+                if is_program(&found.status) {
+                    looks.push(Access::read(Location::Runners(found.object)));
+                }
+                [looks, changed].concat()
             }
             Place::Outside(path) => {
                 self.note_outside(&path.clone());
