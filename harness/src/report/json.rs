@@ -78,6 +78,9 @@ struct CoverageObject<'a> {
     /// Of a shard: the files that each process wrote.
     #[serde(skip_serializing_if = "Option::is_none")]
     written: Option<&'a BTreeMap<ProcessId, BTreeSet<String>>>,
+    /// Of a shard: the fingerprints of the outcomes that all shards together have to meet, each with the serial order that leaves it.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    serial: &'a BTreeMap<String, String>,
 }
 
 impl<'a> CoverageObject<'a> {
@@ -90,6 +93,7 @@ impl<'a> CoverageObject<'a> {
             accept: report.shard.map(|_| report.basis.accept.as_slice()),
             nothing_compared: report.basis.nothing_compared,
             written: report.shard.map(|_| &report.basis.written),
+            serial: &report.basis.serial,
         }
     }
 }

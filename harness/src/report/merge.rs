@@ -127,6 +127,8 @@ struct Covered {
     written: BTreeMap<ProcessId, BTreeSet<String>>,
     #[serde(default)]
     nothing_compared: bool,
+    #[serde(default)]
+    serial: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -314,7 +316,10 @@ fn join(parts: Vec<Part>) -> Result<Report, BadAccept> {
     let outcomes: BTreeSet<String> = parts.iter().flat_map(|part| part.outcomes.iter().cloned()).collect();
     let end = parts.iter().map(|part| part.ended_by).find(|end| *end != End::Everything);
     let end = end.unwrap_or(End::Everything);
-    let basis = basis(&parts)?;
+    let mut basis = basis(&parts)?;
+    if end == End::Everything && basis.self_check.is_none() {
+        basis.self_check = not_met(&basis, &outcomes);
+    }
     let conclusion = conclude(&basis.facts(end, parts.iter().any(|part| part.verdict == Verdict::Anomaly)));
     Ok(Report {
         conclusion,
@@ -346,6 +351,15 @@ fn join(parts: Vec<Part>) -> Result<Report, BadAccept> {
         shard: None,
         chance: None,
     })
+}
+
+/// What one of the serial orders leaves and none of the shards has met, though together they were exhaustive.
+fn not_met(basis: &Basis, outcomes: &BTreeSet<String>) -> Option<String> {
+    if basis.gaps.iter().any(|gap| gap.hides_races) {
+        return None;
+    }
+    let (_, order) = basis.serial.iter().find(|(outcome, _)| !outcomes.contains(*outcome))?;
+    Some(format!("the shards were exhaustive and did not meet what the serial order {order} leaves"))
 }
 
 /// What the joined verdict rests on.
@@ -383,6 +397,7 @@ fn basis(parts: &[Part]) -> Result<Basis, BadAccept> {
             .find(|word| *word == "self-check")
             .map(|_| "in one of the shards (see its result)".to_owned()),
         why: parts.iter().find_map(|part| part.why.clone()),
+        serial: parts.iter().flat_map(|part| part.coverage.serial.clone()).collect(),
         remarks: remarks.into_iter().cloned().collect(),
     })
 }

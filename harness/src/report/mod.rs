@@ -143,6 +143,8 @@ pub struct Basis {
     pub unfinished: Option<(End, String)>,
     /// What a self-check found wrong.
     pub self_check: Option<String>,
+    /// Of a shard: the fingerprints of the outcomes that all shards together have to meet, each with the serial order that leaves it.
+    pub serial: BTreeMap<String, String>,
     /// What ended the search, in words, if its end alone does not say it.
     pub why: Option<String>,
     /// What a reader should know of how the serial outcomes were made.

@@ -264,6 +264,7 @@ impl Session<'_> {
             serial_failures: self.serial_failures(),
             unfinished: self.unfinished_order(),
             self_check: self.checks.failed.clone(),
+            serial: self.job.shard.map(|_| self.serial_to_meet()).unwrap_or_default(),
             why: None,
             remarks: self.remarks(),
         }

@@ -1,12 +1,13 @@
 //! The self-checks of every search: what the verdict takes for granted, tried on the commands at hand.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::evidence::{Begin, difference, run_again};
 use super::search::Searched;
 use super::{Session, SessionError};
 use crate::backend::Detail;
 use crate::model::{Choice, End, Ending, Execution, Outcome, Tree};
+use crate::report::fingerprint;
 use crate::witness::Divergence;
 
 /// Of so many executions one is run again without anything that is kept of others: the last of them. A process that begins afresh may do
@@ -109,6 +110,19 @@ impl Session<'_> {
             bare
         };
         Ok(difference(&bare(execution), &bare(&again), rules))
+    }
+
+    /// What an exhaustive search has to meet: the fingerprints of what the processes leave one after another, each with the first order that
+    /// leaves it.
+    pub(super) fn serial_to_meet(&self) -> BTreeMap<String, String> {
+        let rules = self.serial.rules();
+        let whole = self.serial.runs().iter().filter(|run| run.order.left_out.is_empty() && !self.helped);
+        let mut met = BTreeMap::new();
+        for run in whole {
+            let order = || super::serial::names(&run.order.processes);
+            met.entry(fingerprint(&rules.outcome(&run.outcome))).or_insert_with(order);
+        }
+        met
     }
 
     /// Each outcome of the processes one after another is one of those that the search found: it claims to have met all there are.

@@ -179,6 +179,22 @@ fn what_does_not_belong_together_is_not_joined() {
     assert!(human.stdout.contains("exhaustive") && human.stdout.contains("replay: cooks replay"));
 }
 
+/// A fault of ours, planted: the shards say that they are exhaustive, and none has met what a serial order leaves.
+#[test]
+fn a_serial_outcome_that_no_shard_met_is_told() {
+    let place = place();
+    in_shards(&place, 0, &[WITH_LOCK; 2], &["--dir", "work"], 2);
+    for file in ["shard-1.json", "shard-2.json"] {
+        let text = std::fs::read_to_string(place.path(file)).expect("a file");
+        let mut shard: Value = serde_json::from_str(&text).expect("JSON");
+        shard["outcomes"] = Value::Array(Vec::new());
+        std::fs::write(place.path(file), shard.to_string()).expect("a file can be written");
+    }
+    let merged = place.cooks(&["merge", "shard-1.json", "shard-2.json"]);
+    assert_eq!(merged.code, Some(6), "{}", merged.stdout);
+    assert!(merged.stdout.contains("did not meet what the serial order A, B leaves"), "{}", merged.stdout);
+}
+
 #[test]
 fn what_cannot_be_split_is_refused() {
     let place = place();
