@@ -91,8 +91,7 @@ pub enum Location {
     Attributes(ObjectId),
     /// The processes that have a program open for writing. While there is one, the kernel refuses to execute the program (ETXTBSY).
     Writers(ObjectId),
-    /// The bytes that the kernel drops from a FIFO when its last descriptor is closed. To open the FIFO is a join; to close it while there
-    /// are bytes in it is a read.
+    /// The bytes that the kernel drops from a FIFO when its last descriptor is closed. To open the FIFO is a join; to close it is a read.
     Left(ObjectId),
     /// Who holds the `flock` of a file.
     Lock(ObjectId),
