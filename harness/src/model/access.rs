@@ -88,8 +88,7 @@ pub enum Location {
     Writers(ObjectId),
     /// The processes that run a program. While there is one, the kernel refuses to open the program for writing (ETXTBSY).
     Runners(ObjectId),
-    /// The bytes that the kernel drops from a FIFO when its last descriptor is closed. To open the FIFO is a join; to close it while there
-    /// are bytes in it is a read.
+    /// The bytes that the kernel drops from a FIFO when its last descriptor is closed. To open the FIFO is a join; to close it is a read.
     Left(ObjectId),
     /// Who holds the `flock` of a file.
     Lock(ObjectId),

@@ -42,10 +42,12 @@ impl Running<'_> {
         if self.world.faults.stale {
             return Ok(());
         }
-        // A write to a FIFO commutes with opening and closing it. Yet what an open or a close touches depends on whether there are bytes in it.
+        // What an open touches depends on whether a close, which only reads this, has left bytes.
+        let leaves = |access: &&Access| matches!(access.location, Location::Left(_));
+        let left: Vec<&Access> = done.accesses.iter().filter(leaves).collect();
         let is_touched = |accesses: &[Access]| {
-            done.changes(by, accesses)
-                || accesses.iter().any(|access| is_end_of(&done.adds, &access.location))
+            let concerns = |access: &Access| left.iter().any(|left| left.conflicts(access));
+            done.changes(by, accesses) || accesses.iter().any(concerns)
         };
         // Tasks of one process may share an offset, or a place in a listing.
         let several = self.of(by.0).count() > 1;
@@ -129,12 +131,6 @@ impl Running<'_> {
             fresh: format!("{fresh:?}"),
         })
     }
-}
-
-/// Whether this is an end of a stream into or out of which something was moved.
-fn is_end_of(moved: &[(Location, i64)], location: &Location) -> bool {
-    let Location::Ends { object: of, .. } = location else { return false };
-    moved.iter().any(|(at, _)| matches!(at, Location::Stream { object, .. } if object == of))
 }
 
 /// Makes what a task is held at a look at the same things: the call has come to mean something that touches nothing.

@@ -10,7 +10,7 @@ use super::TraceError;
 use super::decode::{Action, Held};
 use super::execution::Running;
 use super::files::{Description, What};
-use super::sockets::{Peer, Socket, Stage};
+use super::sockets::{Kind, Peer, Socket, Stage};
 use super::streams::{End, Streams, cost};
 use super::task::{Name, State};
 use crate::model::{Access, AccessKind, GapKind, Location, ObjectId, Operation, ProcessId, Sighting, Way};
@@ -134,11 +134,13 @@ impl Running<'_> {
 
     /// A socket has a name now: one for datagrams can be reached by it.
     pub(super) fn named(&mut self, description: &Description, path: &str, object: ObjectId) {
-        let stage = if description.is_for_datagrams() {
-            Stage::End(End::Listener(object))
-        } else {
-            self.world.streams.is_for_connections(object);
-            Stage::Named(object)
+        let kind = description.socket().map(|socket| socket.kind);
+        let stage = match kind.filter(|kind| *kind != Kind::Datagrams) {
+            None => Stage::End(End::Listener(object)),
+            Some(kind) => {
+                self.world.streams.is_for_connections(object, kind);
+                Stage::Named(object)
+            }
         };
         become_socket(description, path, stage);
     }

@@ -2,7 +2,7 @@
 
 use std::cell::{OnceCell, RefCell};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::rc::Rc;
 
@@ -179,6 +179,16 @@ impl Paths {
             (path, AtFlags::AT_SYMLINK_NOFOLLOW)
         };
         fstatat(self.root.as_fd(), path, flags)
+    }
+
+    /// Whether a directory of the workspace, at a path relative to that, has names in it; `None` where that is not known.
+    #[must_use]
+    pub fn has_names(&self, path: &str) -> Option<bool> {
+        if path.starts_with('/') {
+            return None;
+        }
+        let directory = format!("/proc/self/fd/{}/{path}", self.root.as_raw_fd());
+        Some(std::fs::read_dir(directory).ok()?.next().is_some())
     }
 
     /// The directory at a path.

@@ -9,7 +9,9 @@ use crate::model::{AccessKind, CallResult, Location, Operation};
 pub fn settle(operation: &mut Operation, action: &Action, result: i64) {
     match u64::try_from(result) {
         Err(_) => {
-            only_looked(operation, action);
+            if !matches!(action, Action::Lock { .. }) {
+                only_looked(operation);
+            }
             operation.adds.clear();
         }
         Ok(moved) => {
@@ -23,10 +25,7 @@ pub fn settle(operation: &mut Operation, action: &Action, result: i64) {
 
 /// A call that failed and changed nothing has only looked. That a name would have come into a directory, or a link to a file, is
 /// nothing that it looked at.
-fn only_looked(operation: &mut Operation, action: &Action) {
-    if matches!(action, Action::Lock { .. }) {
-        return;
-    }
+pub fn only_looked(operation: &mut Operation) {
     operation.accesses.retain(|access| {
         let is_count = matches!(access.location, Location::Listing(_) | Location::Status(_));
         access.kind != AccessKind::Join || !is_count

@@ -1,9 +1,10 @@
 //! What goes through the FIFOs and Unix sockets of the workspace, as counted from what was done: how much was sent and taken, and who
 //! has which end open. Decides who is enabled. Pure.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use super::files::Description;
+use super::sockets::Kind;
 use crate::model::{Access, AccessKind, Location, Need, ObjectId, Operation, ProcessId, Way};
 
 /// So many bytes fit into a FIFO however they were written. Where more have gone through it, a write may depend on every read.
@@ -130,8 +131,8 @@ pub struct Streams {
     waiting: BTreeMap<ObjectId, VecDeque<ObjectId>>,
     /// Of each connection, whose socket took it, or is to.
     hosts: BTreeMap<ObjectId, ProcessId>,
-    /// The names of sockets for connections.
-    for_connections: BTreeSet<ObjectId>,
+    /// The names of sockets for connections, with what goes through these.
+    for_connections: BTreeMap<ObjectId, Kind>,
 }
 
 /// Places of what goes one way, from this number on. Place 0 is before them.
@@ -264,16 +265,22 @@ impl Streams {
         (accesses, adds)
     }
 
-    /// Notes that a name belongs to a socket for connections.
-    pub fn is_for_connections(&mut self, name: ObjectId) {
-        self.for_connections.insert(name);
+    /// Notes that a name belongs to a socket for connections of this kind.
+    pub fn is_for_connections(&mut self, name: ObjectId, kind: Kind) {
+        self.for_connections.insert(name, kind);
+    }
+
+    /// Whether a socket of this kind can connect to the one with this name.
+    #[must_use]
+    pub fn takes_connections(&self, name: ObjectId, kind: Kind) -> bool {
+        self.for_connections.get(&name) == Some(&kind) && !self.ends(name, Way::Back).is_empty()
     }
 
     /// Whether a name belongs to a socket for connections. If a process sends a datagram to it, the kernel's error depends on whether a process
     /// still has the socket open, and the tracer does not know that.
     #[must_use]
     pub fn takes_no_datagrams(&self, name: ObjectId) -> bool {
-        self.for_connections.contains(&name)
+        self.for_connections.contains_key(&name)
     }
 
     /// What closing an end touches: of a socket that takes connections, also those that it has not taken.
@@ -289,10 +296,8 @@ impl Streams {
             untaken.into_iter().map(|object| Access::join(Location::Ends { object, way: Way::Back }));
         let looks = match end {
             End::Listener(_) => Some(Access::read(end.stream(false))),
-            End::Fifo(..) => {
-                let (sent, taken) = self.flow(object, Way::There);
-                (sent > taken).then(|| Access::read(Location::Left(object)))
-            }
+            // Also while there is nothing in it: whether there is depends on writes, which commute with this.
+            End::Fifo(..) => Some(Access::read(Location::Left(object))),
             End::Connection(..) => None,
         };
         own.chain(looks).chain(theirs).collect()

@@ -12,8 +12,30 @@ const WORLD: &str = "1=open 'f O_RDWR|O_CREAT 0644; write $1 'hello 5; 2=open 'g
     mknod 'p S_IFIFO|0666 0";
 
 /// What the calls of a program are mostly about.
-const SUBJECTS: [&str; 9] =
-    ["'f", "'g", "'d", "'e", "'new", "'p", "'d/x", "'f O_RDWR; flock", "'f O_RDWR; fcntl"];
+const SUBJECTS: [&str; 11] =
+    ["'f", "'g", "'d", "'e", "'new", "'p", "'d/x", "'f O_RDWR; flock", "'f O_RDWR; fcntl", "un:new", SIGNALS];
+
+/// The subject of programs that send signals. Only they do: on the kernel a signal comes at once, so it gives back at once what its
+/// target holds, or waits for.
+const SIGNALS: &str = "kill ";
+
+/// What else random programs do: `@O` is another process.
+const MORE: &[&str] = &[
+    "kill @O SIGUSR1",
+    "kill @O SIGTERM",
+    "kill @O SIGKILL",
+    "kill @O 0",
+    "1=socket AF_UNIX SOCK_STREAM|SOCK_NONBLOCK 0; bind $1 un:new 110; listen $1 1; 2=accept $1 NULL NULL; read $2 %10 10",
+    "1=socket AF_UNIX SOCK_STREAM|SOCK_NONBLOCK 0; bind $1 un:new 110; listen $1 1; 2=accept $1 NULL NULL; write $2 'hi 2",
+    "1=socket AF_UNIX SOCK_STREAM|SOCK_NONBLOCK 0; connect $1 un:new 110; read $1 %10 10",
+    "1=socket AF_UNIX SOCK_STREAM 0; connect $1 un:new 110; write $1 'abc 3; shutdown $1 SHUT_WR",
+    "1=socket AF_UNIX SOCK_SEQPACKET|SOCK_NONBLOCK 0; bind $1 un:new 110; listen $1 1; 2=accept $1 NULL NULL",
+    "1=socket AF_UNIX SOCK_SEQPACKET 0; connect $1 un:new 110; write $1 'abc 3",
+    "1=socket AF_UNIX SOCK_DGRAM 0; sendto $1 'de 2 MSG_DONTWAIT un:new 110",
+];
+
+/// Kinds of calls at which a process may have to wait, or has something that its end gives back: not in programs with signals.
+const HOLDS: [&str; 4] = ["flock", "fcntl", "'p", "socket"];
 
 /// A program has at most so many.
 const MOST_INTERLEAVINGS: u64 = 700;
@@ -26,14 +48,26 @@ impl Generated {
     /// The program of a seed.
     pub fn new(seed: u64) -> Self {
         let mut random = SplitMix64::new(seed);
-        let pool: Vec<&str> = actions().into_iter().filter(|action| !is_left_out(action)).collect();
         let subject = SUBJECTS[random.below(SUBJECTS.len())];
+        let with_signals = subject == SIGNALS;
+        let is_wanted = |action: &&str| {
+            let fits = if with_signals {
+                !HOLDS.iter().any(|kind| action.contains(kind))
+            } else {
+                !action.starts_with(SIGNALS)
+            };
+            fits && !is_left_out(action)
+        };
+        let all = actions().into_iter().chain(MORE.iter().copied());
+        let pool: Vec<&str> = all.filter(is_wanted).collect();
         let near: Vec<&str> = pool.iter().copied().filter(|action| action.contains(subject)).collect();
         let count = 2 + usize::from(random.below(4) == 0);
         let mut processes = vec![Vec::new(); count];
         let most = 2 + random.below(5);
         for turn in 0..12 {
-            let from = if random.below(4) == 0 { &pool } else { &near };
+            // Signals are about what else is done.
+            let far = if with_signals { 2 } else { 4 };
+            let from = if random.below(far) == 0 { &pool } else { &near };
             let action = from[random.below(from.len())];
             let into: &mut Vec<String> = &mut processes[turn % count];
             let calls: Vec<&str> = action.split("; ").collect();
@@ -44,6 +78,15 @@ impl Generated {
             into.extend(calls[again..].iter().map(|call| (*call).to_owned()));
             if processes.iter().map(Vec::len).sum::<usize>() >= most && turn + 1 >= count {
                 break;
+            }
+        }
+        for (own, calls) in processes.iter_mut().enumerate() {
+            for call in calls.iter_mut().filter(|call| call.contains("@O")) {
+                let other = (own + 1 + random.below(count - 1)) % count;
+                *call = call.replace("@O", ["@A", "@B", "@C"][other]);
+            }
+            if with_signals && random.below(3) == 0 {
+                calls.insert(0, "catch SIGUSR1".into());
             }
         }
         let mut program = Self(processes);
@@ -81,7 +124,8 @@ impl Generated {
                 less.0[process].remove(call);
                 smaller.push(less);
             }
-            if calls.is_empty() && self.0.len() > 2 {
+            let is_named = |call: &String| call.contains('@');
+            if calls.is_empty() && self.0.len() > 2 && !self.0.iter().flatten().any(is_named) {
                 let mut less = self.clone();
                 less.0.remove(process);
                 smaller.push(less);

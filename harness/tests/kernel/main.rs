@@ -7,6 +7,8 @@ mod actions;
 #[path = "../self_checks/blind.rs"]
 #[allow(dead_code, reason = "some is for the self-checks alone")]
 mod blind;
+#[path = "../self_checks/classes.rs"]
+mod classes;
 mod generator;
 mod held;
 mod known;

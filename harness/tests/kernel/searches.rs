@@ -10,10 +10,14 @@ use std::sync::atomic::AtomicBool;
 use cooks_harness::backend::{Backend, Chooser, Detail};
 use cooks_harness::explore::{Counts, Strategy, explore};
 use cooks_harness::model::gap::sentence;
-use cooks_harness::model::{Choice, Cut, Ending, Entry, Execution, GapKind, ProcessId, Tree, View};
-use cooks_harness::tracer::{Program, Tracer};
+use cooks_harness::model::{
+    Access, Choice, Cut, Ending, Entry, Execution, GapKind, ProcessId, Root, Tree, View,
+};
+use cooks_harness::tracer::{Faults, Program, Tracer};
 
 use crate::blind::{Glasses, Seen};
+use crate::classes::class;
+use crate::known::FOUND_OUT;
 use crate::program::{Reference, Scripts, compiled, script_file};
 
 /// No program here has an execution with more steps.
@@ -121,12 +125,59 @@ pub struct Said {
     pub all: BTreeSet<String>,
     /// What forbids to call it clean.
     pub gaps: String,
+    /// How many executions were of a trace class that another one was of.
+    pub twice: u64,
+    /// The calls that touched something else than what their process was held at.
+    pub unforeseen: BTreeSet<String>,
+}
+
+/// A strategy that looks whether what is done is what was held.
+struct Watching<'s> {
+    strategy: &'s mut dyn Strategy,
+    held: Vec<Vec<Option<Vec<Access>>>>,
+    unforeseen: BTreeSet<String>,
+}
+
+impl Strategy for Watching<'_> {
+    fn begin(&mut self) -> bool {
+        self.held.clear();
+        self.strategy.begin()
+    }
+
+    fn choose(&mut self, view: View<'_>) -> Result<Choice, Cut> {
+        let held = view.processes.iter().map(|status| Some(status.operation()?.accesses.clone()));
+        self.held.push(held.collect());
+        self.strategy.choose(view)
+    }
+
+    fn end(&mut self, execution: &Execution) {
+        for (event, held) in execution.trace.iter().zip(&self.held) {
+            let done = &event.operation;
+            let is_found_out = FOUND_OUT.iter().any(|(name, _)| done.call.name.starts_with(name));
+            if let Some(held) =
+                held[event.process.0].as_ref().filter(|held| **held != done.accesses && !is_found_out)
+            {
+                let what =
+                    format!("{:?} {:?}: held {held:?}, done {:?}", done.call, event.result, done.accesses);
+                self.unforeseen.insert(what);
+            }
+        }
+        self.strategy.end(execution);
+    }
+
+    fn detail(&self) -> Detail {
+        self.strategy.detail()
+    }
+
+    fn is_exhaustive(&self) -> bool {
+        self.strategy.is_exhaustive()
+    }
 }
 
 impl Traced {
     /// # Errors
     /// Where it cannot be run.
-    pub fn new(scripts: &Scripts, order: &[usize]) -> Result<Self, String> {
+    pub fn new(scripts: &Scripts, order: &[usize], root: Root) -> Result<Self, String> {
         let write = |script: &String| {
             let file = script_file();
             std::fs::write(&file, script).expect("a script can be written");
@@ -134,14 +185,18 @@ impl Traced {
         };
         let ordered = order.iter().map(|&which| &scripts.processes[which]);
         let files: Vec<PathBuf> = ordered.chain([&scripts.world]).map(write).collect();
+        // By the letters of the processes, the ids that they have in their places.
+        let place = |which: usize| order.iter().position(|other| *other == which);
+        let ids = (0..order.len()).filter_map(place).map(|place| (1000 + 100 * place).to_string());
+        let ids: Vec<String> = ids.collect();
         let program = |file: &PathBuf| {
             let path = file.to_str().expect("a path of text").to_owned();
-            Program::Command(vec![compiled().to_owned(), "run".into(), path])
+            Program::Command([vec![compiled().to_owned(), "run".into(), path], ids.clone()].concat())
         };
         let programs: Vec<Program> = files.iter().map(program).collect();
         let (processes, world) = programs.split_at(order.len());
         let stop = Arc::new(AtomicBool::new(false));
-        let tracer = Tracer::new(processes, world, Tree::new(), stop);
+        let tracer = Tracer::with_root(root, processes, world, Tree::new(), stop);
         let backend = tracer.map_err(|error| error.to_string())?;
         let mut traced = Self { seen: Seen { backend, glasses: Clone::clone }, order: order.to_vec(), files };
         let tracer = &mut traced.seen.backend;
@@ -150,19 +205,27 @@ impl Traced {
         Ok(traced)
     }
 
+    /// Makes something wrong from now on.
+    pub fn plant(&mut self, faults: Faults) {
+        self.seen.backend.plant(faults);
+    }
+
     /// Explores to the end.
     ///
     /// # Errors
     /// Where an execution cannot be run.
     pub fn search(&mut self, strategy: &mut dyn Strategy, glasses: Glasses) -> Result<Said, String> {
-        let (mut all, order) = (BTreeSet::new(), &self.order);
+        let (mut all, mut classes, mut twice, order) = (BTreeSet::new(), BTreeSet::new(), 0, &self.order);
         self.seen.glasses = glasses;
-        let explored = explore(strategy, &mut self.seen, MAX_STEPS, &mut |execution| {
+        let mut watching = Watching { strategy, held: Vec::new(), unforeseen: BTreeSet::new() };
+        let explored = explore(&mut watching, &mut self.seen, MAX_STEPS, &mut |execution| {
             if !matches!(execution.ending, Ending::Cut(_)) {
                 all.insert(outcome(execution, order));
+                twice += u64::from(!classes.insert(class(execution)));
             }
             ControlFlow::Continue(())
         });
+        let unforeseen = watching.unforeseen;
         let explored = explored.map_err(|error| error.to_string())?;
         let seen = self.seen.backend.take_not_covered().into_iter();
         let mut gaps: Vec<String> =
@@ -170,7 +233,7 @@ impl Traced {
         if !explored.exhaustive {
             gaps.push("not exhaustive".into());
         }
-        Ok(Said { counts: explored.counts, all, gaps: gaps.join("; ") })
+        Ok(Said { counts: explored.counts, all, gaps: gaps.join("; "), twice, unforeseen })
     }
 
     /// What comes out where the processes come one after another, in their order; none where one of them has to wait.

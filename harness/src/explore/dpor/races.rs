@@ -81,6 +81,13 @@ fn releases(operation: &Operation, access: &Access, waited: &Acquisition) -> boo
     access.location.overlaps(&waited.lock) && access.kind != AccessKind::Read && !takes
 }
 
+/// Whether an operation touches this whatever comes of it. A change that commutes with its like is made only if nothing stands in its way,
+/// and then does not look; whether a lock can be had is looked at.
+fn is_looked_at(access: &Access) -> bool {
+    access.kind != AccessKind::Join
+        || matches!(access.location, Location::Lock(_) | Location::RecordLock { .. })
+}
+
 /// Takes a lock, or bytes of one, from what is held.
 fn give_back(held: &mut Vec<(usize, Location)>, lock: &Location) {
     *held = held.iter().flat_map(|(event, of)| of.without(lock).into_iter().map(|of| (*event, of))).collect();
@@ -170,7 +177,8 @@ impl<'a> Race<'a> {
         };
         match accesses.iter().position(changed) {
             Some(first) if !self.same => {
-                let looks = accesses[..=first].iter().map(|access| Access::read(access.location.clone()));
+                let certain = accesses[..=first].iter().filter(|access| is_looked_at(access));
+                let looks = certain.map(|access| Access::read(access.location.clone()));
                 let looks = Operation { accesses: self.as_needed(looks.collect()), ..Operation::default() };
                 (Cow::Owned(looks), self.known_of(first))
             }

@@ -179,17 +179,31 @@ impl Decoder<'_> {
             0 => Ok(of.offset.get()),
             pointer => self.numbers(pointer, 1).map(|offset| offset[0]),
         };
-        let mut accesses = Vec::new();
-        let mut seen = None;
+        type Side = (Rc<Description>, ObjectId);
+        let is_file = |object: ObjectId| !self.world.objects.is_directory(object);
+        let may_read = |(of, object): &Side| of.readable() && is_file(*object);
+        let may_write = |(of, object): &Side| of.writable() && !of.append.get() && is_file(*object);
+        let may = source.as_ref().is_none_or(may_read) && target.as_ref().is_none_or(may_write);
+        if !may || from.0 < 0 || to.0 < 0 {
+            return Err(NOT_OPEN_FOR_IT);
+        }
+        let (mut accesses, mut seen, mut moved, mut why_not) = (Vec::new(), None, length, None);
         if let Some((of, object)) = &source {
             let start = start(of, from.1)?;
             let end = start.saturating_add(length);
             accesses.push(Access::read(Location::Data { object: *object, start, end }));
+            moved = length.min(self.size_of(from.0)?.saturating_sub(start));
             seen = Some((from.0, start, false));
         }
         if let Some((of, object)) = &target {
-            let start = start(of, to.1)?;
-            accesses.extend(written_to(*object, self.size_of(to.0)?, start, length, of.append.get()));
+            let (read, start) = (seen, start(of, to.1)?);
+            let is_same =
+                source.as_ref().is_some_and(|(_, read)| read == object) && self.name == "copy_file_range";
+            let overlaps = read.is_some_and(|(_, from, _)| {
+                from < start.saturating_add(moved) && start < from.saturating_add(moved)
+            });
+            why_not = (is_same && overlaps).then_some("a copy of bytes over themselves");
+            accesses.extend(written_to(*object, self.size_of(to.0)?, start, moved, of.append.get()));
             seen = Some((to.0, start, true));
         }
         let path =
@@ -202,7 +216,7 @@ impl Decoder<'_> {
         if let Decision::Hold(held) = &mut decision {
             held.operation.call.target = to_path;
         }
-        Ok(decision)
+        Ok(self.refused(decision, why_not))
     }
 
     /// Random bytes, read from a device.

@@ -5,6 +5,7 @@
 mod action;
 mod data;
 mod descriptors;
+mod failing;
 mod locks;
 mod messages;
 mod names;

@@ -116,11 +116,16 @@ impl Decoder<'_> {
             let opened = (path.clone(), found.object, flags);
             return Ok(self.open_fifo(opened, [resolved.accesses, more].concat(), open_words(flags)));
         }
+        let mut why_not = None;
         let action = match &resolved.place {
-            Place::Inside(spot) => Action::Open { object, path: spot.path.clone(), flags },
+            Place::Inside(spot) => {
+                why_not = self.why_not_opened(spot, &path, flags);
+                Action::Open { object, path: spot.path.clone(), flags }
+            }
             _ => Action::None,
         };
-        Ok(self.on_path(resolved, &open_words(flags), more, action))
+        let decision = self.on_path(resolved, &open_words(flags), more, action);
+        Ok(self.refused(decision, why_not))
     }
 
     fn open_outside(&mut self, path: String, flags: i32, unseen: bool) -> Decision {
@@ -261,10 +266,11 @@ impl Decoder<'_> {
 
     pub(super) fn remove(&mut self, base: i32, address: u64, directory: bool) -> Meant {
         let resolved = self.resolve(base, address, false)?;
-        let mut more = Vec::new();
+        let (mut more, mut why_not) = (Vec::new(), None);
         match &resolved.place {
             Place::Outside(path) => self.note_outside(&path.clone()),
             Place::Inside(spot) => {
+                why_not = self.why_not_removed(spot, address);
                 if let Some(found) = &spot.found {
                     let is_directory = found.kind() == libc::S_IFDIR;
                     if directory && is_directory {
@@ -279,7 +285,8 @@ impl Decoder<'_> {
             }
             Place::Nowhere(_) => {}
         }
-        Ok(self.on_path(resolved, if directory { "directory" } else { "" }, more, Action::None))
+        let decision = self.on_path(resolved, if directory { "directory" } else { "" }, more, Action::None);
+        Ok(self.refused(decision, why_not))
     }
 
     pub(super) fn rename(&mut self, from: (i32, u64), to: (i32, u64), flags: u32) -> Meant {
@@ -287,7 +294,7 @@ impl Decoder<'_> {
         if flags & !known != 0 {
             return Ok(self.unknown(format!("renameat2 with flags {flags:#x}")));
         }
-        let mut action = Action::None;
+        let (mut action, mut why_not) = (Action::None, None);
         let source = self.resolve(from.0, from.1, false)?;
         let source = self.used(source);
         let target = match self.resolve(to.0, to.1, false) {
@@ -312,6 +319,8 @@ impl Decoder<'_> {
             if [&source.found, &target.found].into_iter().flatten().any(is_below) {
                 action = Action::Refuse(libc::EXDEV);
             } else if let (Some(moved), false) = (&source.found, keeps || lacks || same) {
+                let exchange = flags & libc::RENAME_EXCHANGE != 0;
+                why_not = self.why_not_renamed((source, target), [from.1, to.1], exchange);
                 if flags & libc::RENAME_WHITEOUT != 0 {
                     action = Action::Make { path: source.path.clone() };
                 }
@@ -320,7 +329,7 @@ impl Decoder<'_> {
                 more.push(Access::join(Location::Status(moved.object)));
                 if let Some(replaced) = &target.found {
                     more.push(Access::join(Location::Status(replaced.object)));
-                    if replaced.kind() == libc::S_IFDIR && flags & libc::RENAME_EXCHANGE == 0 {
+                    if replaced.kind() == libc::S_IFDIR && !exchange {
                         more.push(Access::read(Location::Listing(replaced.object)));
                         more.extend(end_of_directory(replaced));
                     }
@@ -348,7 +357,7 @@ impl Decoder<'_> {
         if let Decision::Hold(held) = &mut decision {
             held.operation.call.target = target_path;
         }
-        Ok(decision)
+        Ok(self.refused(decision, why_not))
     }
 
     pub(super) fn link(&mut self, from: (i32, u64), to: (i32, u64), flags: u64) -> Meant {
@@ -366,11 +375,12 @@ impl Decoder<'_> {
             Err(early) => return Ok(self.undecided_after(source, early)),
         };
         let mut more = target.accesses;
-        let (mut target_path, mut action) = (None, Action::None);
+        let (mut target_path, mut action, mut why_not) = (None, Action::None, None);
         match (&source.place, &target.place) {
             (Place::Inside(source), Place::Inside(target)) => {
                 target_path = Some(target.path.clone());
                 if let (Some(linked), None) = (&source.found, &target.found) {
+                    why_not = self.why_not_linked(source, to.1);
                     // What was opened, and has no name any more, is not linked.
                     let by_itself = source.name.is_none();
                     more.extend(by_itself.then(|| Access::read(Location::Status(linked.object))));
@@ -388,7 +398,7 @@ impl Decoder<'_> {
         if let Decision::Hold(held) = &mut decision {
             held.operation.call.target = target_path;
         }
-        Ok(decision)
+        Ok(self.refused(decision, why_not))
     }
 
     /// A call on two paths of which only the first could be followed: it has looked that one up.
@@ -403,8 +413,10 @@ impl Decoder<'_> {
     pub(super) fn make(&mut self, base: i32, address: u64, target: Option<u64>) -> Meant {
         let resolved = self.resolve(base, address, false)?;
         let target = target.map(|target| self.path(target)).transpose()?;
+        let mut why_not = None;
         let (more, action) = match &resolved.place {
             Place::Inside(spot) if spot.found.is_none() => {
+                why_not = self.why_not_made(address, self.name.starts_with("mkdir"));
                 (name_changes(spot), Action::Make { path: spot.path.clone() })
             }
             Place::Outside(path) => {
@@ -417,7 +429,7 @@ impl Decoder<'_> {
         if let Decision::Hold(held) = &mut decision {
             held.operation.call.target = target;
         }
-        Ok(decision)
+        Ok(self.refused(decision, why_not))
     }
 }
 

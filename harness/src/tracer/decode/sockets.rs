@@ -122,6 +122,11 @@ impl Decoder<'_> {
             let looks = vec![Access::read(open), Access::read(Streams::senders(to))];
             return self.meet(&description, (Some(Peer { object: to, path }), looks), Some(resolved));
         }
+        if description.socket().is_some_and(|own| !self.world.streams.takes_connections(to, own.kind)) {
+            let open = Access::read(Location::Ends { object: to, way: Way::Back });
+            let decision = self.on_path(resolved, "", vec![open], Action::None);
+            return Ok(self.refused(decision, Some("a connection to a socket that takes none")));
+        }
         let more = self.world.streams.sending(End::Listener(to), 1);
         Ok(self.on_path(resolved, "", more, Action::Connect { description, to, path }))
     }

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use nix::sys::stat::FileStat;
 
+use super::failing::NOT_WRITABLE;
 use super::names::{emptied, is_program};
 use super::undecided::{Early, Meant};
 use super::{Action, Decision, Decoder};
@@ -201,10 +202,13 @@ impl Decoder<'_> {
     pub(super) fn truncate(&mut self, address: u64, size: u64) -> Meant {
         let resolved = self.resolve(libc::AT_FDCWD, address, true)?;
         let resolved = self.used(resolved);
+        let mut why_not = None;
         let more = match &resolved.place {
             Place::Inside(Spot { found: Some(found), .. }) => {
                 let changed =
                     if size == 0 { emptied(found) } else { resized(found.object, found.size(), size) };
+                let is_file = found.kind() == libc::S_IFREG;
+                why_not = (!is_file).then_some("a truncation of what is no file");
                 let mut looks = vec![Access::read(Location::Mode(found.object))];
                 if is_program(&found.status) {
                     looks.push(Access::read(Location::Runners(found.object)));
@@ -217,11 +221,15 @@ impl Decoder<'_> {
             }
             _ => Vec::new(),
         };
-        Ok(self.on_path(resolved, &format!("to {size} bytes"), more, Action::None))
+        let decision = self.on_path(resolved, &format!("to {size} bytes"), more, Action::None);
+        Ok(self.refused(decision, why_not))
     }
 
     pub(super) fn truncate_of(&mut self, number: i32, size: u64) -> Meant {
         let (description, object) = self.description(number)?;
+        if !description.writable() {
+            return Err(NOT_WRITABLE);
+        }
         let accesses = resized(object, self.size_of(number)?, size);
         Ok(self.hold(Some(description.path().to_owned()), format!("to {size} bytes"), accesses, Action::None))
     }
@@ -230,6 +238,9 @@ impl Decoder<'_> {
         let (description, object) = self.description(number)?;
         if mode & !ALLOCATIONS != 0 {
             return Ok(self.unknown(format!("fallocate with mode {mode:#x}")));
+        }
+        if !description.writable() {
+            return Err(NOT_WRITABLE);
         }
         let size = self.size_of(number)?;
         let end = start.saturating_add(length);

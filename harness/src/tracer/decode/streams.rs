@@ -6,7 +6,7 @@ use std::rc::Rc;
 use super::data::Transfer;
 use super::undecided::{Early, Meant};
 use super::{Action, Decision, Decoder, Held};
-use crate::model::{Access, Call, GapKind, Location, ObjectId, Operation};
+use crate::model::{Access, Call, GapKind, Location, ObjectId, Operation, Way};
 use crate::tracer::files::{Description, What};
 use crate::tracer::input::is_nonblocking;
 use crate::tracer::sockets::{Kind, Socket};
@@ -26,12 +26,19 @@ impl Decoder<'_> {
         mut accesses: Vec<Access>,
         words: String,
     ) -> Decision {
+        if ways(flags)[..] == [Way::There]
+            && flags & libc::O_NONBLOCK != 0
+            && self.world.streams.ends(object, Way::Back).is_empty()
+        {
+            accesses.push(Access::read(Location::Ends { object, way: Way::Back }));
+            let decision = self.hold(Some(path), words, accesses, Action::None);
+            return self.refused(decision, Some("an end that nobody reads from, opened without waiting"));
+        }
         let (touched, adds) = self.world.streams.opening(object, flags);
         accesses.extend(touched);
         let met = match ways(flags)[..] {
             [own] if flags & libc::O_NONBLOCK == 0 => {
-                let (other, who) =
-                    (own.other(), if own == crate::model::Way::There { "reader" } else { "writer" });
+                let (other, who) = (own.other(), if own == Way::There { "reader" } else { "writer" });
                 let alone = self.world.streams.ends(object, other).is_empty();
                 alone.then_some((Location::Ends { object, way: other }, who))
             }

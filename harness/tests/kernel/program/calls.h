@@ -10,4 +10,4 @@ CALL(getdents64) CALL(fsync) CALL(fdatasync) CALL(read) CALL(write) CALL(pread64
 CALL(preadv) CALL(pwritev) CALL(preadv2) CALL(pwritev2) CALL(lseek) CALL(sendfile) CALL(copy_file_range) CALL(splice)
 CALL(poll) CALL(close) CALL(close_range) CALL(dup) CALL(dup2) CALL(dup3) CALL(fcntl) CALL(flock) CALL(ioctl) CALL(socket)
 CALL(bind) CALL(listen) CALL(connect) CALL(accept) CALL(accept4) CALL(shutdown) CALL(getsockopt) CALL(setsockopt) CALL(sendto)
-CALL(recvfrom) CALL(umask) CALL(setresuid) CALL(setresgid) CALL(setgroups) CALL(getsockname) CALL(getpeername)
+CALL(recvfrom) CALL(umask) CALL(setresuid) CALL(setresgid) CALL(setgroups) CALL(getsockname) CALL(getpeername) CALL(kill)

@@ -8,9 +8,14 @@
  *     %N                         room for N bytes, printed as far as they are filled
  *     stat% statx% dents% dents64% int%        room for what it says, printed in words
  *     lock:TYPE,WHENCE,START,LENGTH            struct flock, printed by the F_GETLKs
+ *     @A                         the id of process A
  *     poll:FD,EVENTS  times:SECONDS (of both)  iov:TEXT  iov%N  at:OFFSET (a pointer)  un:PATH  how:FLAGS,MODE  int:N  utime:SECONDS
  *
- * `kernel run FILE` makes the calls of a script and prints what they gave; `kernel all` is the reference (reference.c). */
+ * A line `catch SIGNAL` is no call: from the beginning of the process on this signal is caught, and in the end it is said how often. (When it
+ * came is not: under `cooks` a handler runs in front of an operation, and not every call is one.)
+ *
+ * `kernel run FILE [ID ...]` makes the calls of a script and prints what they gave, the processes having these ids; `kernel all` is the
+ * reference (reference.c). */
 #include "kernel.h"
 
 #include <dirent.h>
@@ -40,6 +45,8 @@
 #endif
 
 long registers[REGISTERS] = {-1, -1, -1, -1, -1, -1, -1, -1, -1, -1};
+static int own_ids[3];
+volatile int *ids = own_ids;
 
 static const struct { const char *name; long value; } flags[] = {
 #define FLAG(name) {#name, (long)name},
@@ -101,7 +108,8 @@ static long number(const char *word) {
     long value = 0;
     while (*word) {
         size_t length = strcspn(word, "|");
-        if (*word == '$') value |= registers[word[1] - '0'];
+        if (*word == '@') value = ids[word[1] - 'A'];
+        else if (*word == '$') value |= registers[word[1] - '0'];
         else if ((*word >= '0' && *word <= '9') || *word == '-') value |= strtol(word, NULL, 0);
         else {
             size_t i = 0, count = sizeof flags / sizeof *flags;
@@ -299,23 +307,47 @@ void make_call(const char *line, struct text *out) {
     }
 }
 
+int is_catch(const char *line) {
+    return !strncmp(line, "catch ", 6);
+}
+
+static int own_caught;
+volatile int *caught = &own_caught;
+/* Whether all is printed but signals that come now. */
+static int is_printed;
+
+static void on_signal(int number) {
+    (void)number;
+    ++*caught;
+    if (is_printed && write(1, CAUGHT, sizeof CAUGHT - 1) < 0) _exit(97);
+}
+
+void catch_signal(const char *line) {
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+    if (sigaction((int)number(line + 6), &action, NULL)) give_up(line);
+}
+
 static int run(const char *path) {
     static char source[MOST_CALLS * LONGEST_LINE], output[OUTPUT];
-    struct text out = {0, sizeof output, output};
+    static struct text out = {0, sizeof output, output};
     int file = open(path, O_RDONLY);
     long length = file < 0 ? -1 : read(file, source, sizeof source - 1);
     if (length < 0) give_up("the script cannot be read");
     close(file);
     signal(SIGPIPE, SIG_IGN);
     for (char *rest = source, *line; (line = strsep(&rest, "\n"));)
-        if (*line) make_call(line, &out);
+        if (is_catch(line)) catch_signal(line);
+        else if (*line) make_call(line, &out);
+    for (int i = 0; i < *caught; i++) say(&out, CAUGHT);
+    is_printed = 1;
     if (out.length && write(1, output, out.length) != (long)out.length) return 98;
     return 0;
 }
 
 int main(int count, char **words) {
-    if (count == 3 && !strcmp(words[1], "run")) return run(words[2]);
+    for (int i = 3; i < count && i < 6; i++) own_ids[i - 3] = atoi(words[i]);
+    if (count >= 3 && !strcmp(words[1], "run")) return run(words[2]);
     if (count == 2 && !strcmp(words[1], "all")) return serve();
-    dprintf(2, "usage: kernel run FILE | kernel all\n");
+    dprintf(2, "usage: kernel run FILE [ID ...] | kernel all\n");
     return 2;
 }

@@ -25,6 +25,16 @@ void give_up(const char *why) __attribute__((noreturn));
 /* What the registers hold: what calls gave back, -1 in the beginning. */
 extern long registers[REGISTERS];
 
+/* Whether a line is no call, but says what signal the process catches from its beginning on. */
+int is_catch(const char *line);
+/* Has a signal caught from now on. */
+void catch_signal(const char *line);
+/* How often one was caught, and what is said of each time. */
+extern volatile int *caught;
+#define CAUGHT "caught;"
+/* The ids of the processes. */
+extern volatile int *ids;
+
 /* Makes one call of a script, and says what it gave. */
 void make_call(const char *line, struct text *out);
 /* Adds a line to a script. */

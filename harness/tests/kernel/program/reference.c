@@ -29,16 +29,17 @@
 
 enum { MOST_PROCESSES = 3, MOST_STEPS = 40, MOST_SCHEDULES = 20000, LONGEST_OUTCOME = 60000, TOKEN = 200, BEHIND = 201 };
 
-/* What a child tells: 2n+1 within its call n, 2n+2 behind it. */
+/* What a child tells: 2n+1 within its call n, 2n+2 behind it; 0 when it is ready. */
 struct told {
-    volatile int phase;
+    volatile int phase, caught;
     struct text out;
     char output[OUTPUT];
 };
 
 struct child {
-    int pid, tokens, next, split;
-    enum { IDLE, BLOCKED, OVER } state;
+    int pid, tokens, next, split, signal;
+    /* One that is dying was killed, and is there until it is waited for. */
+    enum { IDLE, BLOCKED, DYING, OVER } state;
     struct script script;
     struct told *told;
 };
@@ -46,6 +47,8 @@ struct child {
 static struct script world;
 static struct child children[MOST_PROCESSES];
 static int count;
+/* Whether a script sends signals. */
+static int with_signals;
 /* A byte for each call that a child is behind. */
 static int behind[2];
 static char base[64];
@@ -171,7 +174,11 @@ static void child(struct child *self, int tokens) {
     if (dup2(tokens, TOKEN) < 0 || dup2(behind[1], BEHIND) < 0) give_up("child");
     if (close_range(3, TOKEN - 1, 0) || close_range(BEHIND + 1, ~0U, 0)) give_up("child");
     char token;
-    for (int i = 0; read(TOKEN, &token, 1) == 1 && i < self->script.count; i++) {
+    int i = 0;
+    caught = &self->told->caught;
+    while (i < self->script.count && is_catch(self->script.line[i])) catch_signal(self->script.line[i++]);
+    self->told->phase = 2 * i;
+    for (; read(TOKEN, &token, 1) == 1 && i < self->script.count; i++) {
         self->told->phase = 2 * i + 1;
         make_call(self->script.line[i], &self->told->out);
         self->told->phase = 2 * i + 2;
@@ -206,7 +213,11 @@ static int settle(struct child *one) {
             continue;
         }
         char state = state_of(one->pid);
-        if (state == 'Z') give_up(one->told->output);
+        if (state == 'Z') {
+            if (!with_signals) give_up(one->told->output);
+            one->state = DYING;
+            return 1;
+        }
         if (state == 'S' && one->told->phase == 2 * one->next + 1) {
             one->state = BLOCKED;
             return 0;
@@ -218,15 +229,27 @@ static int settle(struct child *one) {
 static void settle_others(void) {
     for (int i = 0; i < count; i++)
         if (children[i].state == BLOCKED && settle(&children[i])) i = -1;
+    /* A signal has made its target runnable before its sender is behind the call. */
+    for (int i = 0; with_signals && i < count; i++) {
+        char state = 'R';
+        while (children[i].state == IDLE && state != 'S' && state != 'Z') {
+            sched_yield();
+            state = state_of(children[i].pid);
+        }
+        if (state == 'Z') children[i].state = DYING;
+    }
 }
 
 static void end(struct child *one) {
-    if (write(one->tokens, "t", 1) != 1 || waitpid(one->pid, NULL, 0) != one->pid) give_up("a child cannot be ended");
+    int status;
+    if (one->state != DYING && write(one->tokens, "t", 1) != 1) give_up("a child cannot be told to end");
+    if (waitpid(one->pid, &status, 0) != one->pid) give_up("a child cannot be ended");
+    one->signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
     one->state = OVER;
 }
 
 static void step(struct child *one) {
-    if (one->next == one->script.count) end(one);
+    if (one->state == DYING || one->next == one->script.count) end(one);
     else {
         if (write(one->tokens, "t", 1) != 1) give_up("a child cannot be told");
         settle(one);
@@ -261,17 +284,22 @@ static void begin(void) {
         struct child *one = &children[i];
         int pipe[2];
         if (pipe2(pipe, O_CLOEXEC)) give_up("pipe");
-        one->next = 0;
+        one->next = one->signal = 0;
+        while (one->next < one->script.count && is_catch(one->script.line[one->next])) one->next++;
         one->state = IDLE;
-        one->told->phase = 0;
+        one->told->phase = -1;
+        one->told->caught = 0;
         one->told->out = (struct text){0, OUTPUT, one->told->output};
         one->told->output[0] = 0;
         one->pid = fork();
         if (one->pid < 0) give_up("fork");
         if (!one->pid) child(one, pipe[0]);
+        ids[i] = one->pid;
         close(pipe[0]);
         one->tokens = pipe[1];
     }
+    for (int i = 0; i < count; i++)
+        while (children[i].told->phase < 0) sched_yield();
 }
 
 static void finish(void) {
@@ -298,7 +326,13 @@ static const char *outcome(void) {
     observed.length = 0;
     for (int i = 0; i < count; i++) {
         say(&observed, "%c ", 'A' + i);
-        say(&observed, "%s|", children[i].state == OVER ? children[i].told->output : "waits");
+        if (children[i].signal) say(&observed, "Signal(%d)|", children[i].signal);
+        else if (children[i].state != OVER) say(&observed, "waits|");
+        else {
+            say(&observed, "%s", children[i].told->output);
+            for (int times = 0; times < children[i].told->caught; times++) say(&observed, CAUGHT);
+            say(&observed, "|");
+        }
     }
     walk(".", 0, say_entry);
     return observed.at;
@@ -320,7 +354,7 @@ static void run_all(void) {
         for (depth = 0;; depth++) {
             int can[MOST_PROCESSES], found = 0;
             for (int i = 0; i < count; i++)
-                if (children[i].state == IDLE) can[found++] = i;
+                if (children[i].state == IDLE || children[i].state == DYING) can[found++] = i;
             if (!found) break;
             options[depth] = found;
             if (chosen[depth] >= found) chosen[depth] = found - 1;
@@ -342,7 +376,7 @@ static void run_serial(const int *order) {
     int is_stuck = 0;
     for (int i = 0; i < count && !is_stuck; i++) {
         struct child *one = &children[order[i]];
-        while (one->state == IDLE) step(one);
+        while (one->state == IDLE || one->state == DYING) step(one);
         is_stuck = one->state == BLOCKED;
     }
     if (!is_stuck) printf("s %s\n", outcome());
@@ -477,7 +511,7 @@ static int read_job(char *kind) {
     line[strcspn(line, "\n")] = 0;
     strcpy(kind, line);
     if (!strcmp(kind, "end")) return 0;
-    world.count = count = 0;
+    world.count = count = with_signals = 0;
     while (fgets(line, sizeof line, stdin) && strcmp(line, ".\n")) {
         size_t length = strcspn(line, "\n");
         if (length == 1 && line[0] == 'S') into = &world;
@@ -486,7 +520,10 @@ static int read_job(char *kind) {
             one->script.count = one->split = 0;
             into = &one->script;
         } else if (length == 2 && !memcmp(line, "--", 2)) children[count - 1].split = into->count;
-        else if (length) add_line(into, line, length);
+        else if (length) {
+            with_signals |= !strncmp(line, "kill ", 5);
+            add_line(into, line, length);
+        }
     }
     return 1;
 }
@@ -506,6 +543,8 @@ int serve(void) {
     struct told *told = mmap(NULL, sizeof *told * MOST_PROCESSES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (told == MAP_FAILED) give_up("mmap");
     for (int i = 0; i < MOST_PROCESSES; i++) children[i].told = &told[i];
+    ids = mmap(NULL, sizeof *ids * MOST_PROCESSES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (ids == MAP_FAILED) give_up("mmap");
     snprintf(base, sizeof base, "/dev/shm/kernel.%d", getpid());
     char inner[80];
     snprintf(inner, sizeof inner, "%s/workspace", base);
