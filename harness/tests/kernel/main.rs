@@ -16,4 +16,5 @@ mod program;
 mod reference;
 mod searches;
 mod tried;
+mod waits;
 mod worlds;
