@@ -103,20 +103,21 @@ impl Running<'_> {
     }
 
     /// Takes note of waits of which it cannot be told in each order of operations whether they close a cycle: by who holds locks himself, for
-    /// a lock that several hold, or while other threads of his go on.
+    /// a lock that several hold, or while other threads of his go on. Of those it matters that one has not to wait as well: the others may
+    /// give back what is held before it would have to.
     pub(super) fn note_undecided_waits(&mut self) {
         let undecided = |(name, task): (&Name, &Task)| {
             let (claim, mode) = asked(task)?;
-            let holders = self.world.locks.owners_against(claim, mode).len();
-            if holders == 0 || !self.world.locks.holds_records(claim.owner) {
+            if !self.world.locks.holds_records(claim.owner) {
                 return None;
             }
             let threads = self.of(name.process).filter(|(_, other)| other.group == task.group).count();
-            let is_of_threads = threads > 1 && matches!(claim.owner, Owner::Process(_));
-            let what = match (is_of_threads, holders) {
-                (true, _) => "a thread that waits for a record lock, while its process holds others",
-                (false, 2..) => "a wait for a record lock that several hold, by a process that holds others",
-                _ => return None,
+            let what = if threads > 1 && matches!(claim.owner, Owner::Process(_)) {
+                "a thread that asks for a record lock, while its process holds others"
+            } else if self.world.locks.owners_against(claim, mode).len() > 1 {
+                "a wait for a record lock that several hold, by a process that holds others"
+            } else {
+                return None;
             };
             Some((name.process, what))
         };

@@ -7,7 +7,7 @@ use crate::program::Reference;
 use crate::reference::{EVERY_SEARCH, Found, find};
 
 /// So many programs of two processes.
-const PROGRAMS: u64 = 60;
+const PROGRAMS: u64 = 40;
 
 /// Both locks are bytes of one file, so that one descriptor is enough.
 const CALLS: [&str; 8] = [

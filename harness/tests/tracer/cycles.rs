@@ -114,7 +114,7 @@ waits.join()
         assert_eq!(result.expect("every execution can be run").counts.blocked, 0);
         assert!(by_task || ends == [status(0), status(REFUSED)].into(), "{ends:?}");
         // It is found by chance: the order in which the other thread gives the lock back first need not show the cycle.
-        let gap = "a thread that waits for a record lock, while its process holds others";
+        let gap = "a thread that asks for a record lock, while its process holds others";
         assert_eq!(uncovered(&tracer), [gap]);
     }
 }

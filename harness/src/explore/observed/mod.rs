@@ -178,7 +178,7 @@ fn waits_in_a_ring(statuses: &[Status]) -> bool {
             let more = next(process);
             more.into_iter().for_each(|process| {
                 if !reached.contains(&process) {
-                    reached.push(process)
+                    reached.push(process);
                 }
             });
             at += 1;
