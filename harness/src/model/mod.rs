@@ -32,7 +32,7 @@ pub use footprint::Footprint;
 pub use gap::{Gap, GapKind, Reach, Sighting};
 pub use happens_before::HappensBefore;
 pub use interned::Interned;
-pub use operation::{Acquisition, Call, Count, LockMode, Need, Operation, Payload};
+pub use operation::{Acquisition, Call, Count, LockMode, Need, Operation, Payload, Refusal, Waiter};
 pub use outcome::{Entry, Exit, Outcome, Tree, text_of_bytes};
 pub use process::ProcessId;
 pub use root::Root;

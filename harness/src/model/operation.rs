@@ -132,6 +132,31 @@ pub struct Operation {
     /// How it changes what is counted. What it adds to or takes from, it touches as a change.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub adds: Vec<(Location, i64)>,
+    /// Set where it is the wait for a lock that the kernel refuses, since it would close a cycle of processes that wait.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<Box<Refusal>>,
+}
+
+/// What the refusal of a wait rests on.
+///
+/// Nobody can see whether a process that is held at the wait for a lock has begun to wait. So each process of a cycle may be the
+/// one that comes last, as long as all are held at their waits: this operation is enabled then, whichever others are. Who goes on
+/// in a cycle of which one was refused is another matter.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Refusal {
+    /// What the same call is where it closes no cycle: an acquisition that waits.
+    pub instead: Operation,
+    /// The others that wait in the cycle.
+    pub waiters: Vec<Waiter>,
+}
+
+/// One that is held at the wait for a lock.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub struct Waiter {
+    /// Its process, as a location that all its operations touch: [`Location::Process`], or [`Location::Tasks`].
+    pub of: Location,
+    /// How many operations the process had done when it came there.
+    pub since: u32,
 }
 
 impl Operation {
@@ -147,6 +172,22 @@ impl Operation {
     pub fn ending(detail: String, accesses: Vec<Access>) -> Self {
         let call = Call { name: "exit".into(), path: None, target: None, detail };
         Self { call, accesses, ..Self::default() }
+    }
+
+    /// The wait for a lock that is refused, as it would close a cycle with these waiters. It looks at where they stand, and at the locks
+    /// that they and this wait for, `instead` being what it would be otherwise.
+    #[must_use]
+    pub fn refusal(instead: Self, locks: Vec<Location>, waiters: Vec<Waiter>) -> Self {
+        let own = instead.accesses.iter().map(|access| access.location.clone());
+        let mut accesses: Vec<Access> = Vec::new();
+        for location in own.chain(locks).chain(waiters.iter().map(|waiter| waiter.of.clone())) {
+            let look = Access::read(location);
+            if !accesses.contains(&look) {
+                accesses.push(look);
+            }
+        }
+        let refused = Some(Box::new(Refusal { instead: instead.clone(), waiters }));
+        Self { call: instead.call, accesses, refused, ..Self::default() }
     }
 
     /// Whether it is an end.

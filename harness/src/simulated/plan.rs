@@ -1,3 +1,5 @@
+mod records;
+
 use super::process::Process;
 use super::program::{Expr, Instruction, Name, Register};
 use super::world::{Effect, Stream, World};
@@ -132,10 +134,10 @@ fn excludes(a: LockMode, b: LockMode) -> bool {
 }
 
 /// Taking and giving back a shared lock commute with their like: nobody can see their order.
-fn lock_access(object: ObjectId, mode: LockMode) -> Access {
+fn lock_access(lock: Location, mode: LockMode) -> Access {
     match mode {
-        LockMode::Shared => Access::join(Location::Lock(object)),
-        LockMode::Exclusive => Access::write(Location::Lock(object)),
+        LockMode::Shared => Access::join(lock),
+        LockMode::Exclusive => Access::write(lock),
     }
 }
 
@@ -167,6 +169,7 @@ impl Planner<'_> {
             | I::Poll { file, .. }
             | I::Lock { file, .. }
             | I::TryLock { file, .. }
+            | I::RecordLock { file, .. }
             | I::Unlock { file } => match self.process.object(file) {
                 Some(object) => self.on_descriptor(instruction, object),
                 None => Plan::new("fcntl", "#".to_owned(), Vec::new()).fails("EBADF", None),
@@ -224,6 +227,7 @@ impl Planner<'_> {
                     .does([Effect::Content(object, content + 1)])
             }
             Instruction::Lock { mode, .. } => self.lock(object, *mode, None),
+            Instruction::RecordLock { mode, into, .. } => self.record_lock(object, *mode, *into),
             Instruction::TryLock { mode, into, .. } => self.lock(object, *mode, Some(*into)),
             Instruction::SendingEnd { opens, .. } => self.end(object, *opens),
             Instruction::Send { value, .. } => {
@@ -288,7 +292,8 @@ impl Planner<'_> {
 
     /// A blocking request (`tried` is `None`), or a try.
     fn lock(&self, object: ObjectId, mode: LockMode, tried: Option<Register>) -> Plan {
-        let against = self.world.holders(object).iter().filter(|(_, held)| excludes(mode, *held));
+        let against =
+            self.world.holders(&Location::Lock(object)).iter().filter(|(_, held)| excludes(mode, *held));
         let holders: Vec<ProcessId> = against.map(|(holder, _)| *holder).collect();
         let lock = Location::Lock(object);
         let word = if mode == LockMode::Shared { "shared" } else { "exclusive" };
@@ -298,9 +303,9 @@ impl Planner<'_> {
                 .fails("EWOULDBLOCK", Some(into));
         }
         let word = if tried.is_some() { format!("{word}, try") } else { word.to_owned() };
-        let mut plan = Plan::new("flock", path_of(object), vec![lock_access(object, mode)])
+        let mut plan = Plan::new("flock", path_of(object), vec![lock_access(lock.clone(), mode)])
             .detail(&word)
-            .does([Effect::Acquire(object, self.id, mode)]);
+            .does([Effect::Acquire(lock.clone(), self.id, mode)]);
         plan.operation.acquires = Some(Acquisition { lock, mode, blocking: tried.is_none() });
         (plan.value, plan.into) = (1, tried);
         plan.holders = holders;
@@ -308,18 +313,19 @@ impl Planner<'_> {
     }
 
     fn unlock(&self, object: ObjectId) -> Plan {
-        let held = self.world.held_by(self.id).into_iter().find(|(lock, _)| *lock == object);
-        let access = held.map(|(lock, mode)| lock_access(lock, mode));
-        Plan::new("flock", path_of(object), access.into_iter().collect())
+        let mut held = self.world.held_by(self.id);
+        held.retain(|(lock, _)| [Location::Lock(object), records::record(object)].contains(lock));
+        let accesses = held.iter().map(|(lock, mode)| lock_access(lock.clone(), *mode)).collect();
+        Plan::new("flock", path_of(object), accesses)
             .detail("unlock")
-            .does([Effect::Release(object, self.id)])
+            .does(held.into_iter().map(|(lock, _)| Effect::Release(lock, self.id)))
     }
 
     fn exit(&self) -> Plan {
         let held = self.world.held_by(self.id);
-        let accesses = held.iter().map(|(lock, mode)| lock_access(*lock, *mode)).collect();
+        let accesses = held.iter().map(|(lock, mode)| lock_access(lock.clone(), *mode)).collect();
         Plan::new("exit_group", ".".to_owned(), accesses)
-            .does(held.iter().map(|(lock, _)| Effect::Release(*lock, self.id)))
+            .does(held.into_iter().map(|(lock, _)| Effect::Release(lock, self.id)))
     }
 
     /// The plan of a call that makes a name that is not there.

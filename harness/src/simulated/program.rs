@@ -131,7 +131,10 @@ pub enum Instruction {
     Lock { file: Expr, mode: LockMode },
     /// Takes the lock of a file if it can be had now.
     TryLock { file: Expr, mode: LockMode, into: Register },
-    /// Gives the lock back.
+    /// Takes the record lock of a file, waiting for it, unless that closes a cycle of processes that wait for record locks: then -1.
+    /// What the process holds of it itself is converted.
+    RecordLock { file: Expr, mode: LockMode, into: Register },
+    /// Gives the locks of a file back.
     Unlock { file: Expr },
     /// Opens the end of a file that sends through it, or closes it.
     SendingEnd { file: Expr, opens: bool },

@@ -71,6 +71,12 @@ pub fn try_lock_shared(file: impl Into<Expr>, into: Register) -> Instruction {
     Instruction::TryLock { file: file.into(), mode: LockMode::Shared, into }
 }
 
+/// Takes a record lock, waiting for it, unless that closes a cycle.
+#[must_use]
+pub fn record_lock(file: impl Into<Expr>, mode: LockMode, into: Register) -> Instruction {
+    Instruction::RecordLock { file: file.into(), mode, into }
+}
+
 /// Gives a lock back.
 #[must_use]
 pub fn unlock(file: impl Into<Expr>) -> Instruction {

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use crate::model::{Entry, LockMode, ObjectId, ProcessId, Tree};
+use crate::model::{Entry, Location, LockMode, ObjectId, ProcessId, Tree};
 
 /// The shared state before the first step: files that are open in every process, and names in the directory.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -35,7 +35,7 @@ impl Initial {
 pub(super) struct World {
     contents: BTreeMap<ObjectId, i64>,
     names: BTreeMap<String, ObjectId>,
-    locks: BTreeMap<ObjectId, Vec<(ProcessId, LockMode)>>,
+    locks: BTreeMap<Location, Vec<(ProcessId, LockMode)>>,
     streams: BTreeMap<ObjectId, Stream>,
 }
 
@@ -56,8 +56,8 @@ pub(super) enum Effect {
     Content(ObjectId, i64),
     Bind(String, ObjectId),
     Unbind(String),
-    Acquire(ObjectId, ProcessId, LockMode),
-    Release(ObjectId, ProcessId),
+    Acquire(Location, ProcessId, LockMode),
+    Release(Location, ProcessId),
     Signal(usize, bool),
     Send(ObjectId, i64),
     Take(ObjectId, usize),
@@ -94,8 +94,8 @@ impl World {
             Effect::Unbind(name) => {
                 self.names.remove(&name);
             }
-            Effect::Acquire(object, process, mode) => {
-                self.locks.entry(object).or_default().push((process, mode));
+            Effect::Acquire(lock, process, mode) => {
+                self.locks.entry(lock).or_default().push((process, mode));
             }
             // Of processes, not of what they share.
             Effect::Signal(..) => {}
@@ -110,8 +110,8 @@ impl World {
                     ends.remove(at);
                 }
             }
-            Effect::Release(object, process) => {
-                self.locks.entry(object).or_default().retain(|(holder, _)| *holder != process);
+            Effect::Release(lock, process) => {
+                self.locks.entry(lock).or_default().retain(|(holder, _)| *holder != process);
             }
         }
     }
@@ -128,14 +128,14 @@ impl World {
         self.names.get(name).copied()
     }
 
-    pub(super) fn holders(&self, object: ObjectId) -> &[(ProcessId, LockMode)] {
-        self.locks.get(&object).map_or(&[], Vec::as_slice)
+    pub(super) fn holders(&self, lock: &Location) -> &[(ProcessId, LockMode)] {
+        self.locks.get(lock).map_or(&[], Vec::as_slice)
     }
 
     /// The locks that a process holds, with their modes.
-    pub(super) fn held_by(&self, process: ProcessId) -> Vec<(ObjectId, LockMode)> {
-        let of = |(object, holders): (&ObjectId, &Vec<(ProcessId, LockMode)>)| {
-            holders.iter().find(|(holder, _)| *holder == process).map(|(_, mode)| (*object, *mode))
+    pub(super) fn held_by(&self, process: ProcessId) -> Vec<(Location, LockMode)> {
+        let of = |(lock, holders): (&Location, &Vec<(ProcessId, LockMode)>)| {
+            holders.iter().find(|(holder, _)| *holder == process).map(|(_, mode)| (lock.clone(), *mode))
         };
         self.locks.iter().filter_map(of).collect()
     }

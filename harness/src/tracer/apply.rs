@@ -24,6 +24,7 @@ use crate::model::{AccessKind, Does, Event, Location, ObjectId, Operation, Paylo
 impl Running<'_> {
     /// Does the operation that a task is held at. The task is stopped behind it then. It is not recorded in the order of events.
     pub(super) fn execute(&mut self, name: &Name) -> Result<Event, TraceError> {
+        let refusal = self.refusal(name);
         let state = std::mem::replace(&mut self.task(name)?.state, State::Ready);
         let (operation, result, payload) = match state {
             State::Ending { operation, .. } => {
@@ -42,6 +43,9 @@ impl Running<'_> {
             }
             State::Held { held, entry, .. } => {
                 self.check_meaning(name, &held, &entry)?;
+                if let Some(operation) = refusal {
+                    return self.refuse(name, &held, entry, operation);
+                }
                 let mut operation = held.operation.clone();
                 self.note_others_that_wait(name, &operation);
                 self.advance_clock(name.process, &operation);

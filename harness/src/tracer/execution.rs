@@ -255,6 +255,7 @@ impl<'a> Running<'a> {
                 None => self.do_pending(process, self.offered(process.0).cloned())?,
             },
         };
+        self.note_undecided_waits();
         self.without_evidence(&mut event);
         Ok(event)
     }
@@ -263,6 +264,7 @@ impl<'a> Running<'a> {
     pub(super) fn step_task(&mut self, name: &Name) -> Result<Event, TraceError> {
         self.under_way = None;
         let mut event = self.do_pending(ProcessId(name.process), Some(name.clone()))?;
+        self.note_undecided_waits();
         self.without_evidence(&mut event);
         Ok(event)
     }

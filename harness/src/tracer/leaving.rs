@@ -86,6 +86,10 @@ impl Running<'_> {
 
     /// Notes the processes whose being alive an operation asks for.
     pub(super) fn note_asking(&mut self, process: usize, operation: &Operation) {
+        // Those that it looks at wait, and live.
+        if operation.refused.is_some() {
+            return;
+        }
         let asked = operation.accesses.iter().filter_map(|access| match access.location {
             Location::Process(other) if other.0 != process => Some(other.0),
             _ => None,

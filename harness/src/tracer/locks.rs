@@ -1,6 +1,6 @@
 //! Who holds which file lock: the model by which the scheduler knows who may go on. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{Access, Location, LockMode, ObjectId, ProcessId};
 
@@ -80,6 +80,20 @@ impl Locks {
         holders.sort_unstable();
         holders.dedup();
         holders
+    }
+
+    /// The owners that hold the lock against this claim, each once.
+    #[must_use]
+    pub fn owners_against(&self, claim: &Claim, mode: LockMode) -> BTreeSet<Owner> {
+        let against = self.of(claim).filter(|held| held.owner != claim.owner);
+        let excludes = |held: &&Held| [mode, held.mode].contains(&LockMode::Exclusive);
+        against.filter(excludes).map(|held| held.owner).collect()
+    }
+
+    /// Whether an owner holds any record lock.
+    #[must_use]
+    pub fn holds_records(&self, owner: Owner) -> bool {
+        self.0.values().flatten().any(|held| held.family == Family::Record && held.owner == owner)
     }
 
     fn of(&self, claim: &Claim) -> impl Iterator<Item = &Held> {

@@ -13,6 +13,7 @@ mod chance;
 mod checkpoint;
 mod copies;
 mod cores;
+mod cycles;
 mod decode;
 mod endings;
 mod error;

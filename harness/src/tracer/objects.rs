@@ -189,7 +189,9 @@ mod tests {
 
         let made = ObjectId::Made { process: u16::MAX, operation: u32::MAX };
         let initial = ObjectId::Initial(u32::MAX);
-        assert!(objects.inode_shown(initial) < objects.inode_shown(ObjectId::Made { process: 0, operation: 0 }));
+        assert!(
+            objects.inode_shown(initial) < objects.inode_shown(ObjectId::Made { process: 0, operation: 0 })
+        );
         assert!(objects.inode_shown(made) < number && number < 1 << 53);
     }
 }

@@ -45,6 +45,18 @@ pub struct Wait {
     pub operation: Operation,
     /// What it pauses with.
     pub pause: Pause,
+    /// The looks that it repeats.
+    round: Vec<Call>,
+}
+
+impl Wait {
+    /// Whether the look that comes behind `looks` others since the pause, `call`, is that of the rounds before. Any other one is what the
+    /// process does when it has given up.
+    #[must_use]
+    pub fn goes_on(&self, looks: usize, call: &Call) -> bool {
+        let at = if self.pause == Pause::None { looks % self.round.len().max(1) } else { looks };
+        self.round.get(at) == Some(call)
+    }
 }
 
 /// What a process has looked at since it last changed something.
@@ -73,7 +85,9 @@ impl Polling {
     pub fn note(&mut self, event: &Event) {
         self.let_go = false;
         let Event { operation, result, .. } = event;
-        let looks = operation.acquires.is_none() && operation.accesses.iter().all(only_looks);
+        let looks = operation.acquires.is_none()
+            && operation.refused.is_none()
+            && operation.accesses.iter().all(only_looks);
         if !looks {
             (self.round, self.before) = Default::default();
             return;
@@ -130,13 +144,21 @@ impl Polling {
         };
         let Some(looks) = looks else { return false };
         if self.wait.is_none() {
-            let operation = waiting(&self.round[self.round.len() - looks..], pause);
+            let looks = &self.round[self.round.len() - looks..];
+            let operation = waiting(looks, pause);
             if operation.accesses.is_empty() {
                 return false;
             }
-            self.wait = Some(Wait { operation, pause });
+            let round = looks.iter().map(|look| look.call.clone()).collect();
+            self.wait = Some(Wait { operation, pause, round });
         }
         true
+    }
+
+    /// How many looks there were since the last sleep.
+    #[must_use]
+    pub fn looks(&self) -> usize {
+        self.round.len()
     }
 
     /// Whether another process has changed what the last round looked at.

@@ -43,9 +43,9 @@ impl Running<'_> {
     pub(super) fn offered_by(&self, process: usize, among: impl Fn(&Task) -> bool) -> Option<&Name> {
         let held = self.of(process).filter(|(_, task)| among(task)).filter_map(|(name, task)| {
             let (operation, turn) = task.pending()?;
-            // What a process is asked next comes when nothing else in it can go on.
+            // What a process is asked next comes when nothing else in it can go on, a wait that is refused just before.
             let barred = self.barred(name, operation).is_some();
-            let rank = (task.is_held_for_input(), barred, turn);
+            let rank = (task.is_held_for_input(), barred, self.refusal(name).is_some(), turn);
             Some((rank, name))
         });
         held.min_by_key(|(rank, _)| *rank).map(|(_, name)| name)
@@ -70,6 +70,9 @@ impl Running<'_> {
         if let Some(name) = self.offered(process) {
             let task = &self.tasks[name];
             let Some((operation, _)) = task.pending() else { return Status::Finished(Exit::Status(0)) };
+            if let Some(refusal) = self.refusal(name) {
+                return Status::Enabled(refusal);
+            }
             let (mut operation, barred) = (operation.clone(), self.barred(name, operation));
             self.may_time_out(process, &mut operation);
             // Where its own process has gone on since, it is not sure that a change comes behind that.
@@ -101,7 +104,7 @@ impl Running<'_> {
             return self.world.streams.barred(ProcessId(name.process), operation);
         }
         let holders = self.holders(task, operation);
-        (!holders.is_empty()).then_some(holders)
+        (!holders.is_empty() && self.refusal(name).is_none()).then_some(holders)
     }
 
     /// Whether a task is held at something that it has to wait for.

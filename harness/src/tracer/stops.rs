@@ -176,6 +176,7 @@ impl Running<'_> {
             }
             Decision::Hold(held) => {
                 self.turns += 1;
+                task.held_since = process.operations;
                 task.state = State::Held { held: Box::new(held), entry, turn: self.turns };
                 return Ok(false);
             }

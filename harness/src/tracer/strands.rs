@@ -21,7 +21,7 @@ impl Running<'_> {
                 | Status::Ends { operation, .. } = &mut status
                     && !sleeps
                 {
-                    operation.accesses.splice(0..0, strands.touch(process));
+                    touch(operation, strands, process);
                 }
                 statuses[strand.0] = status;
             };
@@ -80,6 +80,9 @@ impl Running<'_> {
         if first != Some(name) || is_signalled || asked_too_early {
             return None;
         }
+        if let Some(refusal) = self.refusal(name) {
+            return Some(Status::Enabled(refusal));
+        }
         let (mut operation, barred) = (operation.clone(), self.barred(name, operation));
         self.may_time_out(process, &mut operation);
         let Some(mut holders) = barred else { return Some(Status::Enabled(operation)) };
@@ -133,7 +136,15 @@ impl Running<'_> {
             self.sight(process.0, GapKind::ThreadOrder, what);
         }
         event.process = strand;
-        event.operation.accesses.splice(0..0, strands.touch(process.0));
+        touch(&mut event.operation, strands, process.0);
         Ok(event)
+    }
+}
+
+/// Adds what each operation of a strand of this process changes.
+fn touch(operation: &mut Operation, strands: Strands, process: usize) {
+    operation.accesses.splice(0..0, strands.touch(process));
+    if let Some(refusal) = &mut operation.refused {
+        refusal.instead.accesses.splice(0..0, strands.touch(process));
     }
 }

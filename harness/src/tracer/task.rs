@@ -115,6 +115,8 @@ pub struct Task {
     pub looked: u64,
     /// How many operations its process had done when it came to wait.
     pub waits_since: u32,
+    /// How many operations its process had done when it came to what it is held at.
+    pub held_since: u32,
     /// The call that it makes in parts.
     pub parts: Option<Parts>,
     /// The number of the last call that it was stopped at.
@@ -160,6 +162,7 @@ impl Task {
             come: false,
             looked: 0,
             waits_since: 0,
+            held_since: 0,
             parts: None,
             last_call: None,
             stack: None,

@@ -56,6 +56,16 @@ impl Running<'_> {
         })
     }
 
+    /// Whether what a process offers is the next look of the rounds before, behind so many without a pause.
+    fn goes_on(&self, process: usize, wait: &Wait, looks: i64) -> bool {
+        let looks = match wait.pause {
+            Pause::None => usize::try_from(looks).unwrap_or(0),
+            Pause::Sleep(_) => self.processes[process].polling.looks(),
+        };
+        let pending = self.offered(process).and_then(|name| self.tasks[name].pending());
+        pending.is_some_and(|(operation, _)| wait.goes_on(looks, &operation.call))
+    }
+
     /// Where a process stands that polls.
     pub(super) fn waits(&self, process: usize) -> Option<Status> {
         let polling = &self.processes[process].polling;
@@ -186,7 +196,7 @@ impl Running<'_> {
                     break self.processes[process].polling.is_endless();
                 }
                 self.let_go(process, &next)?;
-            } else if self.is_look(process, Some(&wait.operation)) {
+            } else if self.is_look(process, Some(&wait.operation)) && self.goes_on(process, wait, looks) {
                 let Some(name) = self.offered(process).cloned() else { break };
                 looks += 1;
                 if wait.pause == Pause::None {

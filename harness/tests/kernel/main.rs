@@ -18,4 +18,5 @@ mod program;
 mod reference;
 mod searches;
 mod tried;
+mod waits;
 mod worlds;

@@ -30,6 +30,7 @@ fn faults_of_the_search_are_found() {
         (Fault::AwaitedStay, Theme::Waits),
         (Fault::SignalledForgotten, Theme::Signals),
         (Fault::NeedsForgotten, Theme::Streams),
+        (Fault::RefusalsForgotten, Theme::Records),
     ];
     for (fault, theme) in faults {
         let shows = |seed| compare(&mut Dpor::with_fault(fault), &mut simulation(seed, theme)).is_err();

@@ -85,6 +85,12 @@ fn one_execution_for_each_class_of_programs_that_send_and_receive() {
     assert_eq!(classes_of(Theme::Streams, PROGRAMS / 5, |program| program), 2_055);
 }
 
+/// Processes that wait for record locks, of which the kernel lets none wait that would close a cycle.
+#[test]
+fn one_execution_for_each_class_of_programs_whose_waits_are_refused() {
+    assert_eq!(classes_of(Theme::Records, PROGRAMS, |program| program), 10_794);
+}
+
 /// Of who receives packets, the end of the other side may be seen before what is there: then that is looked at in any case.
 #[test]
 fn one_execution_for_each_class_of_programs_that_look_at_the_end_with_each_receiving() {

@@ -1,10 +1,12 @@
 //! Random small programs.
 
 use cooks_harness::explore::SplitMix64;
+use cooks_harness::model::LockMode;
 use cooks_harness::simulated::{
     Expr, Initial, Instruction, Program, Simulation, await_change, close_end, create, increment, is_over,
-    jump_if, list, load, lock, lock_shared, open, open_end, open_truncate, poll, read_name, receive, reg,
-    rename, send, set, signal, stat, store, try_lock, try_lock_shared, unlink, unlock, write_name,
+    jump_if, list, load, lock, lock_shared, open, open_end, open_truncate, poll, read_name, receive,
+    record_lock, reg, rename, send, set, signal, stat, store, try_lock, try_lock_shared, unlink, unlock,
+    write_name,
 };
 
 /// What a program is about, so that what can conflict often does.
@@ -17,6 +19,7 @@ pub enum Theme {
     Waits,
     Signals,
     Streams,
+    Records,
 }
 
 /// Past the end of any program: a jump there ends the process.
@@ -131,6 +134,13 @@ impl Draw {
                 5 | 6 => receive(self.fixed(), 1 + self.random.below(2), R),
                 7 => poll(self.fixed(), R),
                 _ => self.on_data(),
+            },
+            // Exclusive: of several who hold a lock together the kernel takes one to be waited for.
+            Theme::Records => match self.random.below(8) {
+                0 | 1 => self.on_data(),
+                2 => unlock(self.fixed()),
+                3 => self.on_locks(),
+                _ => record_lock(self.fixed(), LockMode::Exclusive, R),
             },
             Theme::Mixed => match self.random.below(4) {
                 0 => self.on_data(),

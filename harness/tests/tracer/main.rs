@@ -3,6 +3,7 @@
 #![cfg(target_os = "linux")]
 
 mod calls;
+mod cycles;
 mod datagrams;
 mod determinism;
 mod directories;

@@ -352,3 +352,43 @@ fn who_looks_for_ever_sees_the_same_time_in_every_execution() {
         }
     }
 }
+
+/// What a process does when it has given up is a step of its own, whichever call it is: what it polled for may come just before.
+#[test]
+fn what_comes_after_giving_up_is_another_step() {
+    let gives_up = |look: fn() -> bool, then: fn() -> bool| {
+        process(move || {
+            for _ in 0..3 {
+                if look() {
+                    return 0;
+                }
+                std::thread::sleep(std::time::Duration::from_secs(1));
+            }
+            if then() { 1 } else { 2 }
+        })
+    };
+    let exists = || fs::exists("f").unwrap_or(false);
+    let touches = || {
+        process(|| {
+            fs::File::create("f").expect("a file");
+            0
+        })
+    };
+    let removes = process(|| {
+        fs::remove_file("f").expect("a file");
+        0
+    });
+    // In time, between the last look and what comes after, or too late.
+    let all = [0, 1, 2].map(|status| vec![Some(status), Some(0)]).into();
+    let programs = [gives_up(exists, || fs::remove_file("f").is_ok()), touches()];
+    let seen = classes(&programs, &Tree::new());
+    assert_eq!(exits(&seen), all);
+    assert_eq!(seen.counts.redundant, 0);
+    assert_eq!(seen.outcomes, schedules(&programs, &Tree::new()).outcomes);
+    let programs = [gives_up(exists, || fs::read("f").is_ok()), touches()];
+    assert_eq!(exits(&classes(&programs, &Tree::new())), all);
+    let programs = [gives_up(|| create("f"), || fs::read("f").is_ok()), removes];
+    assert_eq!(exits(&classes(&programs, &files(&[("f", "")]))), all);
+    let script = "for i in 1 2 3; do [ -e f ] && exit 0; sleep 1; done; rm f && exit 1; exit 2";
+    assert_eq!(exits(&classes(&[shell(script), touches()], &Tree::new())), all);
+}

@@ -61,6 +61,10 @@ use crate::model::{Call, Choice, Cut, Ending, Event, Execution, Operation, Proce
 /// and those that are independent of it, less those that take away what is needed, with what comes of them. It takes what is next in
 /// the place where it comes to stand then, and is no race with what it does not touch there.
 ///
+/// **Waits that are refused.** A wait for a record lock that closes a cycle of such waits fails. Each process of the cycle can be the one
+/// that closes it, so all are enabled there ([`Operation::refused`]), and what one does next takes that away from the others: so what
+/// each was held at races as if it came there. `races/refusals.rs` has the rest.
+///
 /// **Operations that do something else when they come first.** The paper takes a step's accesses for known; here a call that is
 /// to come earlier may find a file there, or a lock free, and touch other things. So the last step of a plan is known in part
 /// only (`Race::operation`): all of it where it cannot change or its process is held at it already; else what it looks at, up to
@@ -139,6 +143,8 @@ pub enum Fault {
     TasksWakeThemselves,
     /// What a task was held at when its process ended does not race.
     TakenAwayForgotten,
+    /// That a wait which closes a cycle could have been refused does not race.
+    RefusalsForgotten,
     /// An execution that was cut because it waits for its part has no races.
     CutForgotten,
     /// In a copy that goes ahead, what is run before its branch does not sleep.
@@ -251,7 +257,22 @@ impl Dpor {
             taken_away.extend(lost.map(|(strand, operation)| (event, strand, operation)));
         }
         taken_away.retain(|_| self.fault != Some(Fault::TakenAwayForgotten));
+        if self.fault != Some(Fault::RefusalsForgotten) {
+            taken_away.extend(self.refusals_taken_away(execution));
+        }
         taken_away
+    }
+
+    /// The waits that would have been refused where they are, but for an event of another process that changes what they look at.
+    fn refusals_taken_away(&self, execution: &Execution) -> Vec<TakenAway> {
+        let lost = |(event, done): (usize, &Event)| {
+            let others = self.stack[event].others().into_iter();
+            let lost = others.filter(|(process, held)| {
+                held.refused.is_some() && held.disturbs(*process, &done.operation, done.process)
+            });
+            lost.map(move |(process, held)| (event, process, held)).collect::<Vec<_>>()
+        };
+        execution.trace.iter().enumerate().flat_map(lost).collect()
     }
 
     /// What processes are held at when the execution has ended: those that wait, or have been cut off.

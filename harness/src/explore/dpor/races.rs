@@ -1,4 +1,5 @@
 mod needs;
+mod refusals;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -25,6 +26,8 @@ struct Later<'a> {
     conflicting: Vec<usize>,
     /// Where it has to wait, what for: one of these.
     needs: Vec<&'a Need>,
+    /// The events that brought the others of its cycle to their waits, where it is the refusal of a wait.
+    brought: Vec<usize>,
 }
 
 impl<'a> Later<'a> {
@@ -45,6 +48,7 @@ impl<'a> Later<'a> {
             before,
             conflicting,
             needs,
+            brought: Vec::new(),
         }
     }
 
@@ -66,6 +70,7 @@ impl<'a> Later<'a> {
             before,
             conflicting,
             needs: Vec::new(),
+            brought: Vec::new(),
         }
     }
 }
@@ -107,7 +112,7 @@ pub(in crate::explore) struct Race<'a> {
     independent: Vec<usize>,
     /// Those that do not, and come before what overtakes; where that waits until a need of it is met.
     left_out: Vec<usize>,
-    /// Whether some of these do not come of the earlier event.
+    /// Whether some of these do not come of the earlier event, or it is not sure that it can come first.
     leaves_out: bool,
     /// The need that is met then.
     met: Option<&'a Need>,
@@ -257,6 +262,7 @@ impl<'a, 'h> Races<'a, 'h> {
         let held_at = held_at.filter(|_| fault != Some(Fault::SignalledForgotten));
         let mut later = Vec::new();
         for (number, event) in execution.trace.iter().enumerate() {
+            let first = later.len();
             later.push(Later::new(&order, Some(number), event.process, &event.operation));
             later.extend(later[later.len() - 1].for_other_needs(&order));
             for process in event.operation.signalled().filter(|process| *process != event.process) {
@@ -266,12 +272,15 @@ impl<'a, 'h> Races<'a, 'h> {
             for (_, strand, held) in taken_away.iter().filter(|(event, ..)| *event == number) {
                 later.push(Later::without_signal(&order, number, *strand, held.clone()));
             }
+            Later::add_refusals(&mut later, first, &order, &execution.trace);
             order.push(event.process, &event.operation);
         }
+        let first = later.len();
         for (process, operation) in held {
             later.push(Later::new(&order, None, *process, operation));
             later.extend(later[later.len() - 1].for_other_needs(&order));
         }
+        Later::add_refusals(&mut later, first, &order, &execution.trace);
         let races = Self { trace: &execution.trace, order, held_at, fault };
         later.iter().flat_map(|later| races.up_to(later, possible)).collect()
     }
@@ -344,6 +353,9 @@ impl<'a, 'h> Races<'a, 'h> {
             independent.retain(|&event| !self.order.leads_to(signal, event));
         }
         let operation = &*later.operation;
+        if !later.is_refused_before(earlier, &independent) {
+            return None;
+        }
         if operation.awaits && !self.is_awaited(earlier, &independent, later.before, operation) {
             return None;
         }
@@ -365,7 +377,7 @@ impl<'a, 'h> Races<'a, 'h> {
             earlier,
             independent,
             left_out: Vec::new(),
-            leaves_out: false,
+            leaves_out: later.may_not_be_refused_before(earlier),
             met: None,
             later: later.number,
             process: later.process,

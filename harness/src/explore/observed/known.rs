@@ -144,6 +144,7 @@ impl Known {
         if let Some(event) = self.step(at, process)
             && !event.operation.awaits
             && event.operation.needs.is_empty()
+            && event.operation.refused.is_none()
             && !event.operation.acquires.as_ref().is_some_and(|taken| taken.blocking)
         {
             return Some(Status::Enabled(event.operation.clone()));

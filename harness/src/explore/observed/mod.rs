@@ -11,7 +11,7 @@ use self::known::{Known, Point};
 use super::{Dpor, Strategy};
 use crate::backend::Detail;
 use crate::model::{
-    Choice, Cut, Ending, Event, Execution, Location, Outcome, ProcessId, Status, View, Waiting,
+    Choice, Cut, Ending, Event, Execution, Location, Operation, Outcome, ProcessId, Status, View, Waiting,
 };
 
 /// One execution of each trace class, less those of which nobody could tell that they were run.
@@ -127,7 +127,12 @@ impl Observed {
         if self.surprised || self.processes == 0 || (self.asks && self.ends) {
             return None;
         }
-        (0..self.processes).map(|process| self.known.status(at, &self.thought, ProcessId(process))).collect()
+        let status = |process| self.known.status(at, &self.thought, ProcessId(process));
+        let statuses: Vec<Status> = (0..self.processes).map(status).collect::<Option<_>>()?;
+        // Whether a wait is refused depends on what others are held at, which is not in what it looks at.
+        let is_refused = |status: &Status| status.operation().is_some_and(|held| held.refused.is_some());
+        let is_known = !statuses.iter().any(is_refused) && !waits_in_a_ring(&statuses);
+        is_known.then_some(statuses)
     }
 
     /// Takes note of whether processes ask for each other or send signals, and of whether their ends are operations. Whether such an
@@ -156,10 +161,37 @@ impl Observed {
     }
 }
 
+/// Whether processes wait for each other's record locks.
+fn waits_in_a_ring(statuses: &[Status]) -> bool {
+    let next = |process: &ProcessId| match &statuses[process.0] {
+        Status::Blocked { operation: Operation { acquires: Some(acquires), .. }, holders }
+            if matches!(acquires.lock, Location::RecordLock { .. }) =>
+        {
+            holders.clone()
+        }
+        _ => Vec::new(),
+    };
+    let reaches_itself = |start: ProcessId| {
+        let mut reached = next(&start);
+        let mut at = 0;
+        while let Some(process) = reached.get(at) {
+            let more = next(process);
+            more.into_iter().for_each(|process| {
+                if !reached.contains(&process) {
+                    reached.push(process);
+                }
+            });
+            at += 1;
+        }
+        reached.contains(&start)
+    };
+    (0..statuses.len()).map(ProcessId).any(reaches_itself)
+}
+
 /// A step that is chosen, of which it is not known what it does.
 fn unknown(process: ProcessId) -> Event {
     let result = crate::model::CallResult::Value(0);
-    let operation = crate::model::Operation::default();
+    let operation = Operation::default();
     Event { process, task: String::new(), operation, result, exit: None, payload: None }
 }
 

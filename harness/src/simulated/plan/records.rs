@@ -1,0 +1,70 @@
+//! Record locks: to wait for one fails where it would close a cycle of processes that wait for record locks.
+
+use super::{Plan, Planner, excludes, lock_access, path_of};
+use crate::model::{Access, Acquisition, Location, LockMode, ObjectId, Operation, ProcessId, Waiter};
+use crate::simulated::program::{Instruction, Register};
+use crate::simulated::world::Effect;
+
+/// The record lock of a file as a whole.
+pub(super) fn record(object: ObjectId) -> Location {
+    Location::RecordLock { object, start: 0, end: u64::MAX }
+}
+
+/// Who waits in a cycle, and for which locks.
+type Cycle = Vec<(ProcessId, Location)>;
+
+impl Planner<'_> {
+    /// A request that waits, or fails in the place of closing a cycle.
+    pub(super) fn record_lock(&self, object: ObjectId, mode: LockMode, into: Register) -> Plan {
+        let lock = record(object);
+        let converts = self.world.holders(&lock).iter().any(|(holder, _)| *holder == self.id);
+        let access = if converts { Access::write(lock.clone()) } else { lock_access(lock.clone(), mode) };
+        let holders = self.against(self.id, object, mode);
+        let acquires = Some(Acquisition { lock: lock.clone(), mode, blocking: true });
+        let word = if mode == LockMode::Shared { "shared" } else { "exclusive" };
+        let mut plan = Plan::new("fcntl", path_of(object), vec![access]).detail(word);
+        plan.operation.acquires = acquires;
+        if let Some(cycle) = self.cycle(&holders, &[]).filter(|_| !holders.is_empty()) {
+            let since = |process: &ProcessId| self.processes[process.0].operations();
+            let waiter =
+                |process: &ProcessId| Waiter { of: Location::Process(*process), since: since(process) };
+            let waiters = cycle.iter().map(|(process, _)| waiter(process)).collect();
+            let locks = cycle.iter().map(|(_, lock)| lock.clone()).collect();
+            plan.operation = Operation::refusal(plan.operation, locks, waiters);
+            return plan.fails("EDEADLK", Some(into));
+        }
+        plan.holders = holders;
+        let effects = [Effect::Release(lock.clone(), self.id), Effect::Acquire(lock, self.id, mode)];
+        plan.does(effects).gives(1, into)
+    }
+
+    /// Who holds the record lock of a file against a process.
+    fn against(&self, process: ProcessId, object: ObjectId, mode: LockMode) -> Vec<ProcessId> {
+        let holders = self.world.holders(&record(object)).iter();
+        let against = holders.filter(|(holder, held)| *holder != process && excludes(mode, *held));
+        against.map(|(holder, _)| *holder).collect()
+    }
+
+    /// The cycle that this process closes by waiting for these, if it does whichever of them the kernel takes it to wait for.
+    fn cycle(&self, holders: &[ProcessId], passed: &[ProcessId]) -> Option<Cycle> {
+        let mut cycle = Cycle::new();
+        for holder in holders.iter().filter(|holder| **holder != self.id) {
+            if passed.contains(holder) {
+                return None;
+            }
+            let (next, lock) = self.waits_for(*holder)?;
+            cycle.push((*holder, lock));
+            cycle.extend(self.cycle(&next, &[passed, &[*holder]].concat())?);
+        }
+        Some(cycle)
+    }
+
+    /// The record lock that another process is held at the wait for, and who holds it.
+    fn waits_for(&self, other: ProcessId) -> Option<(Vec<ProcessId>, Location)> {
+        let process = &self.processes[other.0];
+        let Some(Instruction::RecordLock { file, mode, .. }) = process.instruction() else { return None };
+        let object = process.object(file).filter(|_| process.signal().is_none())?;
+        let holders = self.against(other, object, *mode);
+        (!holders.is_empty()).then(|| (holders, record(object)))
+    }
+}
