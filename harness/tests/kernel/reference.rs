@@ -12,6 +12,7 @@ use crate::blind::only;
 use crate::generator::Generated;
 use crate::known::REDUNDANT;
 use crate::program::Reference;
+use crate::took;
 use crate::searches::{Outcomes, Said, Traced, on_the_kernel};
 
 /// What is found of a program.
@@ -186,6 +187,9 @@ fn random_programs_come_to_what_they_come_to_on_the_kernel() {
         begun.elapsed(),
         differ.len()
     );
+    if number("REFERENCE").is_none() {
+        took("reference", begun, 120);
+    }
     assert!(REDUNDANT.is_some() || redundant == 0, "executions are redundant");
     assert!(differ.is_empty(), "programs come to something else on the kernel:\n{}", differ.join("\n"));
 }
