@@ -263,7 +263,7 @@ impl Running<'_> {
             Action::CloseOnExec { descriptor, close } => {
                 self.task(name)?.descriptors.borrow_mut().set_close_on_exec(*descriptor, *close);
             }
-            Action::NoAppend(description) => description.append.set(false),
+            Action::Append(description, appends) => description.append.set(*appends),
             Action::OpenSocket { kind, flags } => {
                 let what = What::Socket(Socket::new(*kind));
                 self.opened(name, result as i32, what, None, false, *flags)?;

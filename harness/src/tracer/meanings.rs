@@ -45,7 +45,7 @@ impl Running<'_> {
         // A write to a FIFO commutes with opening and closing it. Yet what an open or a close touches depends on whether there are bytes in it.
         let is_touched = |accesses: &[Access]| {
             done.changes(by, accesses)
-                || resizes(done) && accesses.iter().any(|access| reads_size_of(done, access))
+                || accesses.iter().any(|access| changes_what_it_looks_at(done, access))
                 || accesses.iter().any(|access| is_end_of(&done.adds, &access.location))
         };
         // Tasks of one process may share an offset, or a place in a listing.
@@ -132,22 +132,19 @@ impl Running<'_> {
     }
 }
 
-/// Whether an operation changes what a file holds.
-fn resizes(done: &Operation) -> bool {
-    let changes =
-        |access: &Access| matches!(access.location, Location::Data { .. }) && access.kind != AccessKind::Read;
-    done.accesses.iter().any(changes)
-}
-
-/// Whether an operation looks at the bytes of an access, as one that changes the size of a file does at all behind it. A write that begins
-/// there touches more, or less, from then on.
-fn reads_size_of(done: &Operation, access: &Access) -> bool {
-    let looks = |done: &Access| {
-        matches!(done.location, Location::Data { .. })
-            && done.kind == AccessKind::Read
-            && done.conflicts(access)
+/// Whether an operation looks at what this is on, and changes it for who comes behind: at the size of a file, of which it changes the bytes
+/// before, and at the bytes in a FIFO, which are lost when it closes that.
+fn changes_what_it_looks_at(done: &Operation, access: &Access) -> bool {
+    let writes_data = |access: &Access| {
+        matches!(access.location, Location::Data { .. }) && access.kind != AccessKind::Read
     };
-    done.accesses.iter().any(looks)
+    let looks = |own: &Access| match own.location {
+        Location::Data { .. } => done.accesses.iter().any(writes_data),
+        Location::Left(_) => true,
+        _ => false,
+    };
+    let looked_at = done.accesses.iter().filter(|own| own.kind == AccessKind::Read && own.conflicts(access));
+    looked_at.into_iter().any(looks)
 }
 
 /// Whether this is an end of a stream into or out of which something was moved.

@@ -31,6 +31,7 @@ pub fn word(location: &Location) -> &'static str {
         Location::Mode(_) => "mode",
         Location::Attributes(_) => "attributes",
         Location::Writers(_) => "writers",
+        Location::Runners(_) => "runners",
         Location::Left(_) => "left",
         Location::Lock(_) => "lock",
         Location::RecordLock { .. } => "record lock",
@@ -77,8 +78,11 @@ fn without(operation: &Operation, dropped: &Dropped) -> Operation {
     if operation.call.name != dropped.call {
         return operation.clone();
     }
+    // What is touched twice is dropped twice.
     let all = operation.accesses.iter().zip(kinds(operation));
-    let accesses = all.filter(|(_, kind)| *kind != dropped.access).map(|(access, _)| access.clone());
+    let gone: Vec<&Access> =
+        all.filter(|(_, kind)| *kind == dropped.access).map(|(access, _)| access).collect();
+    let accesses = operation.accesses.iter().filter(|access| !gone.contains(access)).cloned();
     Operation { accesses: accesses.collect(), ..operation.clone() }
 }
 

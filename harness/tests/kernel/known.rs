@@ -108,6 +108,12 @@ pub const MENDED: &[(&str, &str, &str, &str)] = &[
         "a file that is appended to only is appended to",
     ),
     (
+        "full",
+        "1=open 'f O_RDWR; fcntl $1 F_SETFL O_APPEND",
+        "1=open 'f O_RDWR; ioctl $1 FS_IOC_SETFLAGS int:FS_APPEND_FL",
+        "and how it is written stays as it is",
+    ),
+    (
         "open",
         "1=open 'f O_RDONLY; ioctl $1 FS_IOC_SETFLAGS int:FS_IMMUTABLE_FL",
         "rmdir 'f",

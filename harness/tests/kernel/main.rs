@@ -16,6 +16,7 @@ mod generator;
 mod held;
 mod known;
 mod lost;
+mod needed;
 mod pairs;
 mod program;
 mod reference;

@@ -7,6 +7,7 @@ use crate::drops::Drops;
 use crate::held::{Order, Tracing, Tried};
 use crate::known::MENDED;
 use crate::lost::lost;
+use crate::needed::is_needed;
 use crate::program::Reference;
 use crate::took;
 use crate::tried::{self, Pair, some, try_all, try_and_drop};
@@ -147,6 +148,15 @@ fn keep(pairs: &[Pair], found: &[Found], mut drops: Drops) {
         text.extend(drops.uncaught().map(|dropped| format!("uncaught | {dropped}\n")));
     }
     std::fs::write(file, text).expect("the file can be written");
+    if all_are_asked_for() && std::env::var_os("PAIRS_WORLD").is_none() {
+        let not = drops.uncaught().filter(|dropped| !is_needed(&dropped.call, &dropped.access));
+        let not: Vec<String> = not.map(ToString::to_string).collect();
+        assert!(
+            not.is_empty(),
+            "nothing shows that these are needed, and nobody says why:\n{}",
+            not.join("\n")
+        );
+    }
 }
 
 #[test]

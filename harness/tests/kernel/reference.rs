@@ -12,8 +12,8 @@ use crate::blind::only;
 use crate::generator::Generated;
 use crate::known::REDUNDANT;
 use crate::program::Reference;
-use crate::took;
 use crate::searches::{Outcomes, Said, Traced, on_the_kernel};
+use crate::took;
 
 /// What is found of a program.
 #[derive(Clone, PartialEq, Eq, Debug)]

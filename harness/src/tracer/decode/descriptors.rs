@@ -158,15 +158,13 @@ impl Decoder<'_> {
             }
             libc::F_SETFL => {
                 let appends = argument as i32 & libc::O_APPEND != 0;
-                if let (Some(object), true, false) = (description.object(), description.append.get(), appends)
-                {
+                if let Some(object) = description.object().filter(|_| description.append.get() != appends) {
                     // A file that is appended to only refuses this.
-                    let (path, accesses) =
-                        (description.path().to_owned(), vec![Access::read(Location::Mode(object))]);
-                    let action = Action::NoAppend(description);
-                    return Ok(self.hold(Some(path), "no longer appends".into(), accesses, action));
+                    let path = Some(description.path().to_owned());
+                    let words = if appends { "appends" } else { "no longer appends" };
+                    let accesses = vec![Access::read(Location::Mode(object))];
+                    return Ok(self.hold(path, words.into(), accesses, Action::Append(description, appends)));
                 }
-                description.append.set(appends);
                 Ok(Decision::Pass)
             }
             libc::F_SETPIPE_SZ => {
