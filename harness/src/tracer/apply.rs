@@ -267,6 +267,7 @@ impl Running<'_> {
             Action::CloseOnExec { descriptor, close } => {
                 self.task(name)?.descriptors.borrow_mut().set_close_on_exec(*descriptor, *close);
             }
+            Action::Append(description, appends) => description.append.set(*appends),
             Action::OpenSocket { kind, flags } => {
                 let what = What::Socket(Socket::new(*kind));
                 self.opened(name, result as i32, what, None, false, *flags)?;

@@ -16,6 +16,7 @@ use nix::sys::socket::{MsgFlags, send};
 use nix::sys::time::TimeSpec;
 use nix::unistd::{ForkResult, Pid, pipe2};
 
+use super::laid::lay_anew;
 use super::output::Output;
 use super::program::Program;
 use super::sandbox::{self, Inside};
@@ -83,7 +84,7 @@ impl Free {
     /// Where it cannot be written.
     pub fn reset(&mut self, initial: &Tree) -> Result<(), TraceError> {
         self.inside.clear_beside_workspace()?;
-        workspace::lay(&self.inside.workspace(), initial)?;
+        lay_anew(&self.inside.workspace(), initial)?;
         for Output { out, err, .. } in &self.outputs {
             out.set_len(0)?;
             err.set_len(0)?;

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::rc::Rc;
 
 use super::objects::Objects;
 use super::paths::Paths;
+use super::sys;
 use crate::model::{AccessKind, Entry, Location, ObjectId, Operation, Tree};
 use crate::workspace;
 
@@ -209,6 +211,36 @@ impl Laid {
             !above.chain([path.as_str()]).any(|path| self.replaced.contains(path))
         })
     }
+}
+
+/// Lays out a workspace anew. What was made immutable, or to be appended to only, can be removed again first.
+///
+/// # Errors
+/// Those of removing and writing.
+pub fn lay_anew(dir: &Path, initial: &Tree) -> io::Result<()> {
+    let laid = workspace::lay(dir, initial);
+    if !laid.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied) {
+        return laid;
+    }
+    clear_flags(dir)?;
+    workspace::lay(dir, initial)
+}
+
+/// Clears the flags of a directory and of all files and directories below it.
+fn clear_flags(dir: &Path) -> io::Result<()> {
+    sys::clear_flags(&File::open(dir)?)?;
+    for item in std::fs::read_dir(dir)? {
+        let (kind, path) = {
+            let item = item?;
+            (item.file_type()?, item.path())
+        };
+        if kind.is_dir() {
+            clear_flags(&path)?;
+        } else if kind.is_file() {
+            sys::clear_flags(&File::open(&path)?)?;
+        }
+    }
+    Ok(())
 }
 
 /// The paths that are below none of the others.

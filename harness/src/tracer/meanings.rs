@@ -42,12 +42,9 @@ impl Running<'_> {
         if self.world.faults.stale {
             return Ok(());
         }
-        // What an open touches depends on whether a close, which only reads this, has left bytes.
-        let leaves = |access: &&Access| matches!(access.location, Location::Left(_));
-        let left: Vec<&Access> = done.accesses.iter().filter(leaves).collect();
         let is_touched = |accesses: &[Access]| {
-            let concerns = |access: &Access| left.iter().any(|left| left.conflicts(access));
-            done.changes(by, accesses) || accesses.iter().any(concerns)
+            done.changes(by, accesses)
+                || accesses.iter().any(|access| changes_what_it_looks_at(done, access))
         };
         // Tasks of one process may share an offset, or a place in a listing.
         let several = self.of(by.0).count() > 1;
@@ -131,6 +128,21 @@ impl Running<'_> {
             fresh: format!("{fresh:?}"),
         })
     }
+}
+
+/// Whether an operation looks at what this is on, and changes it for who comes behind: at the size of a file, of which it changes the bytes
+/// before, and at the bytes in a FIFO, which are lost when it closes that.
+fn changes_what_it_looks_at(done: &Operation, access: &Access) -> bool {
+    let writes_data = |access: &Access| {
+        matches!(access.location, Location::Data { .. }) && access.kind != AccessKind::Read
+    };
+    let looks = |own: &Access| match own.location {
+        Location::Data { .. } => done.accesses.iter().any(writes_data),
+        Location::Left(_) => true,
+        _ => false,
+    };
+    let looked_at = done.accesses.iter().filter(|own| own.kind == AccessKind::Read && own.conflicts(access));
+    looked_at.into_iter().any(looks)
 }
 
 /// Makes what a task is held at a look at the same things: the call has come to mean something that touches nothing.

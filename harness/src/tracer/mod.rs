@@ -89,7 +89,7 @@ pub use self::footprint::Lookup;
 use self::footprint::Recorder;
 pub use self::free::{Free, Start};
 use self::known::Known;
-use self::laid::{Changes, Laid, Survey};
+use self::laid::{Changes, Laid, Survey, lay_anew};
 use self::locks::Locks;
 use self::mappings::Mappings;
 use self::messages::{most_bytes, most_datagrams};
@@ -275,7 +275,7 @@ impl Tracer {
         let restored = self.laid.as_mut().map(|laid| laid.restore(&directory, &paths, &self.initial));
         if !matches!(restored, Some(Ok(true))) {
             self.laid = None;
-            workspace::lay(&directory, &self.initial)?;
+            lay_anew(&directory, &self.initial)?;
             self.laid = Some(Laid::new(Survey::take(&directory, &paths)?));
         }
         Ok(())

@@ -28,14 +28,14 @@ pub struct Objects {
     /// Virtual time of the last change, in nanoseconds; those not in it have the time of the beginning.
     changed: BTreeMap<ObjectId, u64>,
     directories: BTreeSet<ObjectId>,
-    /// Of directories, who changed them and when.
+    /// Of directories and FIFOs, who changed their names and wrote into them, and when.
     entries: BTreeMap<ObjectId, Vec<Touch>>,
     strangers: u32,
     /// Which objects outside the numbers belong to that programs were told.
     told: BTreeMap<u64, ObjectId>,
 }
 
-/// A change of a directory's names.
+/// A change of a directory's names, or a write into a FIFO.
 #[derive(Clone, Copy, Debug)]
 struct Touch {
     /// The place of the process.
@@ -147,6 +147,12 @@ impl Objects {
         }
     }
 
+    /// Notes that a process has written into a FIFO, in this one of its operations (from 1).
+    pub fn write_into(&mut self, fifo: ObjectId, time: u64, process: usize, operation: u32) {
+        let time = EPOCH + time;
+        self.entries.entry(fifo).or_default().push(Touch { process, operation, time });
+    }
+
     /// Sets the time of the last change, as `utimensat` does: in nanoseconds since 1970.
     pub fn set_time(&mut self, object: ObjectId, time: u64) {
         self.changed.insert(object, time);
@@ -154,7 +160,7 @@ impl Objects {
     }
 
     /// The time of the last change, in nanoseconds since 1970. Of a directory that of the last change of its names that is `known`:
-    /// made by this process, in this one of its operations.
+    /// made by this process, in this one of its operations. Of a FIFO likewise that of the last write.
     #[must_use]
     pub fn time(&self, object: ObjectId, known: impl Fn(usize, u32) -> bool) -> u64 {
         let entries = self.entries.get(&object).into_iter().flatten();

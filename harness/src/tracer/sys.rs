@@ -339,6 +339,13 @@ pub fn unsent(socket: &OwnedFd) -> io::Result<u64> {
     Ok(u64::try_from(counted).unwrap_or(0))
 }
 
+/// Clears the flags of a file that forbid to change it, immutable above all.
+pub fn clear_flags(file: &File) -> io::Result<()> {
+    let none: libc::c_int = 0;
+    // SAFETY: reads one number, which lives across the call.
+    check(unsafe { libc::ioctl(file.as_raw_fd(), libc::FS_IOC_SETFLAGS, &raw const none) }.into()).map(drop)
+}
+
 /// Makes a timer's descriptor readable, or not: arms it with a time that is past, or disarms it.
 pub fn set_timer(timer: RawFd, readable: bool) -> io::Result<()> {
     let never = libc::timespec { tv_sec: 0, tv_nsec: 0 };

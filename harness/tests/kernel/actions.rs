@@ -1,5 +1,7 @@
 //! The calls that are tried, each with the calls that it needs: these are separated by `; `, the last is the one in question.
 
+pub use crate::further::{CHANGES, CONNECTED, FURTHER, MARKED, REMOVED};
+
 /// Names: made, removed, looked up, by paths of every kind.
 const NAMES: &[&str] = &[
     "open 'f O_RDONLY",
@@ -304,7 +306,10 @@ const STREAMS: &[&str] = &[
     "1=socket AF_UNIX SOCK_DGRAM 0; connect $1 un:new 110",
 ];
 
-/// All of them.
+/// Those of worlds that have everything, and of random programs.
+pub const ALL: &[&[&str]] = &[NAMES, STATUS, BYTES, LOCKS, STREAMS];
+
+/// The same, in one.
 pub fn actions() -> Vec<&'static str> {
-    [NAMES, STATUS, BYTES, LOCKS, STREAMS].concat()
+    ALL.concat()
 }

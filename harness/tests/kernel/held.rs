@@ -15,8 +15,9 @@ use crate::program::{Scripts, compiled, script_file};
 const WORLD: ProcessId = ProcessId(0);
 
 /// Names that are not there: looking at the one says that a process comes to its call, looking at the other that it is behind.
-const BEFORE: &str = "#before";
-const BEHIND: &str = "#behind";
+/// They begin with the path of the workspace: a process may be in a directory that was removed.
+const BEFORE: &str = "/dev/shm/workspace/#before";
+const BEHIND: &str = "/dev/shm/workspace/#behind";
 
 /// What the two calls of a pair touch in one order.
 #[derive(Clone, Debug, Default)]
@@ -47,7 +48,8 @@ struct Steer {
     let_go: [bool; 2],
 }
 
-fn is_at(status: &Status, name: &str) -> bool {
+fn is_at(status: &Status, path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
     status.operation().is_some_and(|held| held.call.path.as_deref().is_some_and(|path| path.ends_with(name)))
 }
 
@@ -57,11 +59,13 @@ impl Steer {
         if view.processes[WORLD.0].exit().is_none() {
             return Ok(Some(WORLD));
         }
-        for process in [1, 2] {
-            let status = &view.processes[process];
-            if !self.let_go.contains(&true) && !is_at(status, BEFORE) {
-                return if status.is_enabled() { Ok(Some(ProcessId(process))) } else { Err(Cut::Steps) };
-            }
+        // Who comes to its call last may have had to wait for the other.
+        let is_ahead =
+            |process: &usize| !self.let_go.contains(&true) && !is_at(&view.processes[*process], BEFORE);
+        let ahead: Vec<usize> = [1, 2].into_iter().filter(is_ahead).collect();
+        if !ahead.is_empty() {
+            let enabled = ahead.iter().find(|process| view.processes[**process].is_enabled());
+            return enabled.map(|process| Some(ProcessId(*process))).ok_or(Cut::Steps);
         }
         let waiting = [1, 2].into_iter().find(|process| !self.let_go[process - 1]);
         Ok(waiting.map(|process| {

@@ -1,41 +1,5 @@
 //! What is known to be wrong: it is left out, or expected, until it is mended.
 
-use crate::tried::Pair;
-
-/// Conflicts that are missing: those of pairs of which one action has the one part in it, and the other the other.
-#[derive(Clone, Copy, Debug)]
-pub struct Missing {
-    parts: [&'static str; 2],
-    /// A world in which it is seen, and the two actions.
-    seen: (&'static str, &'static str, &'static str),
-    /// Why it is so.
-    #[allow(dead_code, reason = "it is for who reads, and shown where the example is no longer missing")]
-    why: &'static str,
-}
-
-impl Missing {
-    /// The pair in which it is seen.
-    pub fn example(&self) -> Pair {
-        let (world, a, b) = self.seen;
-        Pair::in_world(world, a, b)
-    }
-}
-
-const fn missing(
-    parts: [&'static str; 2],
-    seen: (&'static str, &'static str, &'static str),
-    why: &'static str,
-) -> Missing {
-    Missing { parts, seen, why }
-}
-
-/// All that is known.
-pub const MISSING: &[Missing] = &[missing(
-    ["'p O_RDWR; fstat", "'p"],
-    ("full", "1=open 'p O_RDWR; fstat $1 stat%", "1=open 'p O_RDWR; write $1 'xy 2"),
-    "writing into a FIFO changes its times",
-)];
-
 /// Conflicts that were missing once, each with what it is about: a world, and two actions.
 pub const MENDED: &[(&str, &str, &str, &str)] = &[
     ("full", "truncate 'f 5", "truncate 'f 2", "to truncate to the size that a file has reads that size"),
@@ -118,16 +82,56 @@ pub const MENDED: &[(&str, &str, &str, &str)] = &[
         "truncate 'f 0",
         "a region that would begin before the file is refused",
     ),
+    (
+        "bits",
+        "chmod 'g 06777",
+        "1=open 'g O_RDWR; write $1 'AB 2",
+        "a write by an ordinary user clears the bits of set-user-ID and set-group-ID",
+    ),
+    ("bits", "chmod 'g 04777", "truncate 'g 2", "so does a change of size"),
+    (
+        "bits",
+        "1=open 'g O_RDONLY; ioctl $1 FS_IOC_SETFLAGS int:FS_IMMUTABLE_FL",
+        "1=open 'g O_RDWR; utimensat $1 NULL times:1000000100 0",
+        "who has an immutable file open cannot set its times",
+    ),
+    (
+        "bits",
+        "1=open 'g O_RDONLY; ioctl $1 FS_IOC_SETFLAGS int:FS_IMMUTABLE_FL",
+        "1=open 'g O_RDWR; fsetxattr $1 'user.a 'w 1 0",
+        "nor its attributes",
+    ),
+    (
+        "bits",
+        "1=open 'g O_RDONLY; ioctl $1 FS_IOC_SETFLAGS int:FS_APPEND_FL",
+        "1=open 'g O_WRONLY|O_APPEND; fcntl $1 F_SETFL 0",
+        "a file that is appended to only is appended to",
+    ),
+    (
+        "full",
+        "1=open 'f O_RDWR; fcntl $1 F_SETFL O_APPEND",
+        "1=open 'f O_RDWR; ioctl $1 FS_IOC_SETFLAGS int:FS_APPEND_FL",
+        "and how it is written stays as it is",
+    ),
+    (
+        "open",
+        "1=open 'f O_RDONLY; ioctl $1 FS_IOC_SETFLAGS int:FS_IMMUTABLE_FL",
+        "rmdir 'f",
+        "permissions are looked at before the kind of what is removed",
+    ),
+    (
+        "open",
+        "chmod 'f 0644",
+        "1=open 'f O_RDWR; fsetxattr $1 'user.a 'w 1 0",
+        "to set an attribute reads the mode, also by a descriptor",
+    ),
+    (
+        "full",
+        "truncate 'f 2",
+        "1=open 'f O_RDWR; pwrite64 $1 'Q 1 6",
+        "where a write beyond the end begins follows from the size",
+    ),
 ];
-
-/// Whether it is known that a conflict of this pair may be missing.
-pub fn is_known(pair: &Pair) -> bool {
-    let is_like = |Missing { parts: [one, other], .. }: &Missing| {
-        let has = |a: &str, b: &str| a.contains(one) && b.contains(other);
-        has(pair.a, pair.b) || has(pair.b, pair.a)
-    };
-    MISSING.iter().any(is_like)
-}
 
 /// Kinds of calls that random programs do not make, with the reason: a part of what is written of the call.
 const LEFT_OUT: &[(&str, &str)] = &[

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cooks_harness::model::{Operation, ProcessId};
 
-use crate::actions::actions;
+use crate::drops::{Drops, accesses_of, word};
 use crate::held::{Tracing, Tried};
 use crate::pairs::Found;
 use crate::tried::Pair;
@@ -13,10 +13,13 @@ use crate::worlds::{WORLDS, World};
 /// An action that has nothing to do with any other.
 const NOTHING: &str = "access '#nothing F_OK";
 
-/// What each action does in a world where no other is done, by A and by B.
-fn alone(tracing: &mut Tracing, world: &'static World) -> BTreeMap<&'static str, [Vec<Operation>; 2]> {
-    let mut done = BTreeMap::new();
-    for action in actions() {
+/// What actions do by themselves, by A and by B.
+type Alone = BTreeMap<&'static str, [Vec<Operation>; 2]>;
+
+/// What each action does in a world where no other is done.
+fn alone(tracing: &mut Tracing, world: &'static World, drops: &mut Drops) -> Alone {
+    let mut done = Alone::new();
+    for action in world.actions.concat() {
         let mut does = |place: usize| {
             let (a, b) = if place == 0 { (action, NOTHING) } else { (NOTHING, action) };
             match tracing.try_pair(&Pair { world, a, b }.scripts()) {
@@ -24,28 +27,62 @@ fn alone(tracing: &mut Tracing, world: &'static World) -> BTreeMap<&'static str,
                 _ => Vec::new(),
             }
         };
-        done.insert(action, [does(0), does(1)]);
+        let both = [does(0), does(1)];
+        drops.met.extend(both.iter().flatten().flat_map(accesses_of));
+        done.insert(action, both);
     }
     done
 }
 
-/// Those of all pairs, given what was found of them.
-pub fn lost(pairs: &[Pair], found: &[Found]) -> BTreeSet<(&'static str, &'static str)> {
+/// The last call of an action.
+fn call(action: &str) -> &str {
+    let last = action.rsplit("; ").next().unwrap_or(action);
+    last.split(' ').next().unwrap_or(last)
+}
+
+/// What two operations conflict in.
+fn contested(a: &[Operation], b: &[Operation]) -> BTreeSet<&'static str> {
+    let both = a.iter().flat_map(|a| b.iter().map(move |b| (a, b)));
+    let conflicts = both.flat_map(|(a, b)| {
+        let pairs = a.accesses.iter().flat_map(|a| b.accesses.iter().map(move |b| (a, b)));
+        let own = pairs.filter(|(a, b)| a.conflicts(b)).map(|(a, _)| word(&a.location));
+        let about = a.concerns(ProcessId(2)) || b.concerns(ProcessId(1));
+        own.chain(about.then_some("process"))
+    });
+    conflicts.collect()
+}
+
+/// A kind of lost reduction: two calls, and what they conflict in.
+type Kind = (&'static str, &'static str, String);
+
+/// Those of all pairs, given what was found of them, by kind of call: how many there are of each, and an example. Takes note of all that
+/// the actions do.
+pub fn lost(pairs: &[Pair], found: &[Found], drops: &mut Drops) -> String {
     let matters = |found: &Found| !matches!(found, Found::Same | Found::Impossible);
     let key = |pair: &Pair| (pair.a.max(pair.b), pair.a.min(pair.b));
     let differ: BTreeSet<_> =
         pairs.iter().zip(found).filter(|(_, found)| matters(found)).map(|(pair, _)| key(pair)).collect();
-    let (mut lost, mut tracing) = (BTreeSet::new(), Tracing::start());
-    for world in WORLDS {
-        let alone = alone(&mut tracing, world);
+    let (mut lost, mut tracing) = (BTreeMap::new(), Tracing::start());
+    for world in WORLDS.iter().filter(|world| pairs.iter().any(|pair| pair.world == *world)) {
+        let alone = alone(&mut tracing, world, drops);
         let same =
             pairs.iter().zip(found).filter(|(pair, found)| pair.world == world && **found == Found::Same);
         for (pair, _) in same.filter(|(pair, _)| !differ.contains(&key(pair))) {
-            let (a, b) = (&alone[pair.a][0], &alone[pair.b][1]);
-            if a.iter().any(|a| b.iter().any(|b| a.disturbs(ProcessId(1), b, ProcessId(2)))) {
-                lost.insert(key(pair));
+            let contested = contested(&alone[pair.a][0], &alone[pair.b][1]);
+            if !contested.is_empty() {
+                lost.entry(key(pair)).or_insert((*pair, contested));
             }
         }
     }
-    lost
+    let mut kinds: BTreeMap<Kind, (usize, Pair)> = BTreeMap::new();
+    for ((a, b), (pair, contested)) in &lost {
+        let (a, b) = (call(a), call(b));
+        let what: Vec<&str> = contested.iter().copied().collect();
+        kinds.entry((a.min(b), a.max(b), what.join("+"))).or_insert((0, *pair)).0 += 1;
+    }
+    println!("{} pairs of actions conflict and never differ: {} kinds of calls", lost.len(), kinds.len());
+    let line = |((a, b, what), (count, pair)): (&Kind, &(usize, Pair))| {
+        format!("lost reduction | {a} | {b} | {what} | {count} | {pair}\n")
+    };
+    kinds.iter().map(line).collect()
 }

@@ -14,6 +14,7 @@ use crate::generator::Generated;
 use crate::known::{ONCE_DIFFERENT, ONCE_REDUNDANT};
 use crate::program::Reference;
 use crate::searches::{Outcomes, Said, Traced, on_the_kernel};
+use crate::took;
 
 /// What is found of a program.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -211,6 +212,9 @@ fn random_programs_come_to_what_they_come_to_on_the_kernel() {
         begun.elapsed(),
         differ.len()
     );
+    if number("REFERENCE").is_none() {
+        took("reference", begun, 120);
+    }
     assert!(differ.is_empty(), "programs come to something else on the kernel:\n{}", differ.join("\n"));
     assert_eq!(redundant, 0, "executions are redundant");
 }

@@ -4,7 +4,7 @@ use std::sync::Mutex;
 
 use cooks_harness::explore::SplitMix64;
 
-use crate::actions::actions;
+use crate::drops::Drops;
 use crate::held::Tracing;
 use crate::pairs::{Found, Glasses, find};
 use crate::program::{Reference, Scripts};
@@ -54,8 +54,9 @@ impl Pair {
 
 /// All pairs of all worlds: where both processes are alike, each in one of the two ways.
 pub fn pairs() -> Vec<Pair> {
-    let (mut pairs, actions) = (Vec::new(), actions());
+    let mut pairs = Vec::new();
     for world in WORLDS {
+        let actions = world.actions.concat();
         for (at, &a) in actions.iter().enumerate() {
             let others = if world.users == Users::Same { &actions[..=at] } else { &actions[..] };
             pairs.extend(others.iter().map(|&b| Pair { world, a, b }));
@@ -78,9 +79,14 @@ pub fn some(seed: u64, count: usize) -> Vec<Pair> {
 
 /// Tries pairs side by side; what is found of each, in their order.
 pub fn try_all(pairs: &[Pair], glasses: Glasses) -> Vec<Found> {
+    try_and_drop(pairs, glasses).0
+}
+
+/// The same, and what comes of dropping accesses.
+pub fn try_and_drop(pairs: &[Pair], glasses: Glasses) -> (Vec<Found>, Drops) {
     let workers = std::thread::available_parallelism().map_or(1, usize::from).min(4);
     let next = Mutex::new(0..pairs.len());
-    let found = Mutex::new(vec![Found::Same; pairs.len()]);
+    let found = Mutex::new((vec![Found::Same; pairs.len()], Drops::default()));
     std::thread::scope(|scope| {
         for _ in 0..workers {
             let (next, found) = (&next, &found);
@@ -88,11 +94,14 @@ pub fn try_all(pairs: &[Pair], glasses: Glasses) -> Vec<Found> {
                 // In this order: the reference is on the core of its worker, of which it waits for the other.
                 let mut tracing = Tracing::start();
                 let mut reference = Reference::start();
+                let mut drops = Drops::default();
                 loop {
-                    let Some(place) = next.lock().expect("no worker has failed").next() else { return };
-                    let one = find(&mut reference, &mut tracing, &pairs[place].scripts(), glasses);
-                    found.lock().expect("no worker has failed")[place] = one;
+                    let Some(place) = next.lock().expect("no worker has failed").next() else { break };
+                    let pair = (place, &pairs[place]);
+                    let one = find(&mut reference, &mut tracing, pair, glasses, &mut drops);
+                    found.lock().expect("no worker has failed").0[place] = one;
                 }
+                found.lock().expect("no worker has failed").1.join(drops);
             });
         }
     });

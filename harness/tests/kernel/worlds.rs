@@ -1,5 +1,7 @@
 //! The worlds in which calls are tried.
 
+use crate::actions::{ALL, CHANGES, CONNECTED, FURTHER, MARKED, REMOVED};
+
 /// Who makes the calls of A and B.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Users {
@@ -16,6 +18,8 @@ pub struct World {
     pub users: Users,
     /// The calls that make it, which all work.
     pub calls: &'static str,
+    /// What is tried in it: each of these against each.
+    pub actions: &'static [&'static [&'static str]],
 }
 
 /// The calls that make an ordinary user of a process.
@@ -52,9 +56,20 @@ const CLOSED: &str = "1=open 'f O_RDWR|O_CREAT 0600; write $1 'hello 5; link 'f 
     mkdir 'e 0700; chown 'e 1000 1000; mkdir 't 0; chmod 't 01777; mknod 't/root S_IFREG|0666 0; mknod 't/mine S_IFREG|0644 0; \
     chown 't/mine 1000 1000; mkdir 'sg 0755; symlink 'f 'l; symlink 'd 'ld; mknod 'p S_IFIFO|0600 0";
 
+/// What everybody may write: programs, with the bits of set-user-ID and set-group-ID, and without; made immutable, or to be appended to only.
+const BITS: &str = "chmod '. 0777; 1=open 'f O_RDWR|O_CREAT 0644; write $1 'hello 5; chown 'f 1000 1000; chmod 'f 06777; link 'f 'h; \
+    2=open 'g O_RDWR|O_CREAT 0644; write $2 'goodbye 7; chown 'g 1000 1000; chmod 'g 0777; setxattr 'g 'user.a 'v 1 0; \
+    3=open 'i O_RDWR|O_CREAT 0644; write $3 'kept 4; chown 'i 1000 1000; chmod 'i 0666; ioctl $3 FS_IOC_SETFLAGS int:FS_IMMUTABLE_FL; \
+    4=open 'a O_RDWR|O_CREAT 0644; write $4 'more 4; chown 'a 1000 1000; chmod 'a 0666; ioctl $4 FS_IOC_SETFLAGS int:FS_APPEND_FL; \
+    mkdir 'd 0755; chown 'd 1000 1000; 5=open 'd/x O_RDWR|O_CREAT 0644; write $5 'x 1; chown 'd/x 1000 1000";
+
 pub const WORLDS: &[World] = &[
-    World { name: "full", users: Users::Same, calls: FULL },
-    World { name: "open", users: Users::Ordinary, calls: OPEN },
-    World { name: "other", users: Users::Same, calls: OTHER },
-    World { name: "closed", users: Users::Ordinary, calls: CLOSED },
+    World { name: "full", users: Users::Same, calls: FULL, actions: ALL },
+    World { name: "open", users: Users::Ordinary, calls: OPEN, actions: ALL },
+    World { name: "other", users: Users::Same, calls: OTHER, actions: ALL },
+    World { name: "closed", users: Users::Ordinary, calls: CLOSED, actions: ALL },
+    World { name: "calls", users: Users::Same, calls: FULL, actions: &[FURTHER, REMOVED, CHANGES] },
+    World { name: "users", users: Users::Ordinary, calls: OPEN, actions: &[FURTHER, CHANGES] },
+    World { name: "bits", users: Users::Ordinary, calls: BITS, actions: &[MARKED] },
+    World { name: "connected", users: Users::Same, calls: "umask 0", actions: &[CONNECTED] },
 ];

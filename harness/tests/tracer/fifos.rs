@@ -405,3 +405,45 @@ fn who_does_not_wait_is_told() {
     let read: BTreeSet<_> = seen.outcomes.iter().map(|outcome| outcome.exits[0]).collect();
     assert_eq!(read, [0, 2, libc::EAGAIN].map(|status| Some(Exit::Status(status))).into());
 }
+
+/// A process writes into a FIFO, and another one looks twice at when that was changed, `before` it looks at anything else.
+fn writer_and_looker(before: fn()) -> crate::support::Seen {
+    let writer = process(|| {
+        let mut both = OpenOptions::new().read(true).write(true).open("pipe").expect("a FIFO");
+        i32::from(both.write_all(b"x").is_err())
+    });
+    let looker = process(move || {
+        before();
+        i32::from(changed_at("pipe") != changed_at("pipe"))
+    });
+    let (programs, initial) = ([writer, looker], fifos(&["pipe"]));
+    let seen = classes(&programs, &initial);
+    assert_eq!(seen.outcomes, schedules(&programs, &initial).outcomes);
+    seen
+}
+
+fn changed_at(name: &str) -> std::time::SystemTime {
+    std::fs::metadata(name).and_then(|told| told.modified()).expect("it is there")
+}
+
+#[test]
+fn a_look_at_a_fifo_depends_on_no_write_into_it() {
+    assert_counts("two looks beside a write", &writer_and_looker(|| ()), 1, 0);
+}
+
+#[test]
+fn who_waits_for_time_to_pass_sees_a_fifo_change() {
+    let seen = writer_and_looker(|| std::thread::sleep(std::time::Duration::from_millis(1)));
+    assert_counts("before each of the looks, and behind them", &seen, 3, 0);
+}
+
+#[test]
+fn what_is_read_from_a_fifo_brings_the_time_with_it() {
+    let reader = process(|| {
+        let before = changed_at("pipe");
+        let read = first(&mut from("pipe"));
+        i32::from(read == 0 || changed_at("pipe") <= before)
+    });
+    let seen = classes(&[writes("pipe", "x"), reader], &fifos(&["pipe"]));
+    assert!(seen.outcomes.iter().all(|outcome| outcome.exits[1].is_some_and(Exit::is_success)));
+}

@@ -10,6 +10,7 @@ mod directories;
 mod fifos;
 mod full;
 mod locks;
+mod marks;
 mod outside_files;
 mod polling;
 mod proc;

@@ -175,6 +175,8 @@ pub enum Action {
         /// Whether exec closes it.
         close: bool,
     },
+    /// From then on a description appends, or no longer does.
+    Append(Rc<Description>, bool),
     /// Descriptors are closed.
     Close(Vec<i32>),
     /// A file offset is set to the result.

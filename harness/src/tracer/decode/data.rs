@@ -111,9 +111,14 @@ impl Decoder<'_> {
         let appends = written && (description.append.get() && flags & libc::RWF_NOAPPEND == 0)
             || written && flags & libc::RWF_APPEND != 0;
         let (start, accesses) = if written {
-            let size = self.size_of(number)?;
+            let status = self.status_of_file(number)?;
+            let size = status.st_size.cast_unsigned();
             let start = if appends { size } else { at.unwrap_or(description.offset.get()) };
-            (start, written_to(object, size, start, length, appends))
+            let mut written = written_to(object, size, start, length, appends);
+            if length > 0 {
+                written.extend(self.clears_bits(object, &status));
+            }
+            (start, written)
         } else {
             let start = at.unwrap_or(description.offset.get());
             let end = start.saturating_add(length);
@@ -203,7 +208,10 @@ impl Decoder<'_> {
                 from < start.saturating_add(moved) && start < from.saturating_add(moved)
             });
             why_not = (is_same && overlaps).then_some("a copy of bytes over themselves");
-            accesses.extend(written_to(*object, self.size_of(to.0)?, start, moved, of.append.get()));
+            let status = self.status_of_file(to.0)?;
+            let size = status.st_size.cast_unsigned();
+            accesses.extend(written_to(*object, size, start, moved, of.append.get()));
+            accesses.extend(self.clears_bits(*object, &status));
             seen = Some((to.0, start, true));
         }
         let path =

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use super::names::{is_program, whole};
+use super::status::flags_change;
 use super::undecided::{Early, Meant};
 use super::{Action, Decision, Decoder, descriptor};
 use crate::model::{Access, GapKind, Location};
@@ -156,7 +157,14 @@ impl Decoder<'_> {
                 Ok(Decision::Watch(Action::CloseOnExec { descriptor: number, close }))
             }
             libc::F_SETFL => {
-                description.append.set(argument as i32 & libc::O_APPEND != 0);
+                let appends = argument as i32 & libc::O_APPEND != 0;
+                if let Some(object) = description.object().filter(|_| description.append.get() != appends) {
+                    // A file that is appended to only refuses this.
+                    let path = Some(description.path().to_owned());
+                    let words = if appends { "appends" } else { "no longer appends" };
+                    let accesses = vec![Access::read(Location::Mode(object))];
+                    return Ok(self.hold(path, words.into(), accesses, Action::Append(description, appends)));
+                }
                 Ok(Decision::Pass)
             }
             libc::F_SETPIPE_SZ => {
@@ -190,10 +198,7 @@ impl Decoder<'_> {
             }
             BYTES_LEFT | SIZE | DEDUPE_RANGE => vec![Access::read(whole(object))],
             GET_FLAGS | GET_ATTRIBUTES => vec![Access::read(Location::Mode(object))],
-            // From then on the kernel may refuse a change of the file, also to a process that has it open for writing.
-            SET_FLAGS | SET_ATTRIBUTES => {
-                vec![Access::write(Location::Mode(object)), Access::write(whole(object))]
-            }
+            SET_FLAGS | SET_ATTRIBUTES => flags_change(object),
             CLONE => return self.between((descriptor(argument), 0), (number, 0), u64::MAX),
             CLONE_RANGE => {
                 let source = self.numbers(argument, 1)?[0];

@@ -198,7 +198,7 @@ impl Decoder<'_> {
         let (base, sized) = match short(2) {
             libc::SEEK_CUR => (offset, None),
             libc::SEEK_END => {
-                let size = self.size_of(number)?;
+                let size = self.status_of_file(number)?.st_size.cast_unsigned();
                 (size, Some(size_read(object, size)))
             }
             _ => (0, None),

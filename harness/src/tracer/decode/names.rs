@@ -96,6 +96,7 @@ impl Decoder<'_> {
                     }
                     if empties && found.kind() == libc::S_IFREG {
                         more.extend(emptied(found));
+                        more.extend(self.clears_bits(found.object, &found.status));
                     }
                     if flags & libc::O_ACCMODE != libc::O_RDONLY && is_program(&found.status) {
                         more.push(Access::join(Location::Writers(found.object)));
@@ -280,6 +281,11 @@ impl Decoder<'_> {
                         more.extend(name_changes(spot));
                         more.push(Access::join(Location::Status(found.object)));
                         more.extend(end_of_directory(found));
+                    } else {
+                        // The kernel looks at permissions before it finds that the name is not of that kind.
+                        let dir = spot.name.as_ref().map(|(dir, _)| Location::Mode(*dir));
+                        let looks = dir.into_iter().chain([Location::Mode(found.object)]);
+                        more.extend(looks.map(Access::read));
                     }
                 }
             }

@@ -41,9 +41,25 @@ impl Decoder<'_> {
         ids.iter().filter_map(|id| place_of(*id as i32)).filter(other).map(ProcessId).collect()
     }
 
+    /// The other processes that a call is about which takes the id of a process, of a group or of a user: of the latter two, any.
+    fn others_of_kind(&self, (kind, of_process): (u64, i32), id: u64) -> Vec<ProcessId> {
+        if kind as i32 == of_process {
+            return self.others(&[id]);
+        }
+        (0..self.world.processes).filter(|place| *place != self.caller.process).map(ProcessId).collect()
+    }
+
     /// A question about processes with these ids: the answer tells whether they live.
     pub(super) fn asks_of(&mut self, ids: &[u64]) -> Meant {
-        let others = self.others(ids);
+        self.asks(self.others(ids))
+    }
+
+    /// A question about the processes of one of several kinds, and which of these stands for the id of one.
+    pub(super) fn asks_of_kind(&mut self, kind: u64, of_process: i32, id: u64) -> Meant {
+        self.asks(self.others_of_kind((kind, of_process), id))
+    }
+
+    fn asks(&mut self, others: Vec<ProcessId>) -> Meant {
         if others.is_empty() {
             return Err(Early::Local("it concerns no other process"));
         }
@@ -54,10 +70,19 @@ impl Decoder<'_> {
 
     /// A change of what concerns the running of a process with this id: its limits, its priority, its group.
     pub(super) fn sets_of(&mut self, id: u64) -> Meant {
-        if !self.others(&[id]).is_empty() {
+        self.sets(self.others(&[id]))
+    }
+
+    /// The same, as [`asks_of_kind`](Self::asks_of_kind).
+    pub(super) fn sets_of_kind(&mut self, kind: u64, of_process: i32, id: u64) -> Meant {
+        self.sets(self.others_of_kind((kind, of_process), id))
+    }
+
+    fn sets(&mut self, others: Vec<ProcessId>) -> Meant {
+        if !others.is_empty() {
             self.note(GapKind::OtherProcess, format!("a change of how another process runs ({})", self.name));
         }
-        self.asks_of(&[id])
+        self.asks(others)
     }
 
     /// `prlimit64`: with new limits at an address, or 0.

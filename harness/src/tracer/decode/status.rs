@@ -5,10 +5,11 @@ use std::rc::Rc;
 use nix::sys::stat::FileStat;
 
 use super::failing::NOT_WRITABLE;
-use super::names::{emptied, is_program};
+use super::names::{emptied, is_program, whole};
 use super::undecided::{Early, Meant};
 use super::{Action, Decision, Decoder};
-use crate::model::{Access, AccessKind, Location, ObjectId};
+use crate::model::{Access, AccessKind, Location, ObjectId, Way};
+use crate::tracer::files::{Description, What};
 use crate::tracer::paths::{Found, Place, Spot};
 
 /// The modes of `fallocate` that Linux 6.18 has.
@@ -45,29 +46,59 @@ fn attribute(object: ObjectId, with_mode: bool, changes: bool) -> Vec<Access> {
     locations.into_iter().flatten().map(|location| Access { location, kind }).collect()
 }
 
+/// The bits of set-user-ID and set-group-ID.
+const BITS: u32 = libc::S_ISUID | libc::S_ISGID;
+
 /// What setting the mode or owner of an object with this mode does. A mode that it has already changes nothing, but would have, had
 /// somebody set another one before. (Bits that the kernel may drop, those of set-user-ID and set-group-ID, are left out of this.)
-fn mode_change(object: ObjectId, mode: u32, to: Option<u64>) -> Access {
-    let same = to.is_some_and(|to| (to ^ u64::from(mode)) & 0o7777 == 0 && to & 0o6000 == 0);
-    let location = Location::Mode(object);
-    if same { Access::read(location) } else { Access::write(location) }
+///
+/// A write by an ordinary user clears such bits of a file, and touches its mode where there are some. So who sets the first of them changes
+/// what every write touches.
+fn mode_change(object: ObjectId, mode: u32, to: Option<u64>) -> Vec<Access> {
+    let sets_bits = to.is_some_and(|to| to & u64::from(BITS) != 0);
+    let same = to.is_some_and(|to| (to ^ u64::from(mode)) & 0o7777 == 0) && !sets_bits;
+    if same {
+        return vec![Access::read(Location::Mode(object))];
+    }
+    let first = sets_bits && mode & BITS == 0 && mode & libc::S_IFMT == libc::S_IFREG;
+    let written = first.then(|| Access::write(Location::Status(object)));
+    [Access::write(Location::Mode(object))].into_iter().chain(written).collect()
+}
+
+/// What setting the flags of an object does. From then on the kernel may refuse a change of it, also to a process that has it open.
+pub(super) fn flags_change(object: ObjectId) -> Vec<Access> {
+    let of = [Location::Mode(object), Location::Status(object), Location::Attributes(object), whole(object)];
+    of.map(Access::write).into()
 }
 
 impl Decoder<'_> {
     /// Of a directory, times are all that changes with its names of what programs are told. Who has never waited for time to pass
     /// sees of these changes those that it must know of anyway, and depends on no others: an interpreter looks at a directory each
     /// time it looks for a module.
-    fn looks_at(&self, object: ObjectId) -> Vec<Access> {
+    ///
+    /// So it is with the times of a FIFO, which a write into it changes: an interpreter looks at the status of whatever it opens.
+    fn looks_at(&self, object: ObjectId, is_fifo: bool) -> Vec<Access> {
         let status = Access::read(Location::Status(object));
         let sees_times = self.caller.has_slept || !self.world.objects.is_directory(object);
-        sees_times.then_some(status).into_iter().chain([Access::read(Location::Mode(object))]).collect()
+        let written = (is_fifo && self.caller.has_slept).then(|| Access::read(through(object)));
+        let status = sees_times.then_some(status);
+        status.into_iter().chain([Access::read(Location::Mode(object))]).chain(written).collect()
     }
 
     /// What setting an object's times changes.
-    fn changes_times(&self, object: ObjectId) -> Vec<Access> {
+    fn changes_times(&self, object: ObjectId, is_fifo: bool) -> Vec<Access> {
         let of_directory = self.world.objects.is_directory(object);
         let mode = of_directory.then(|| Access::write(Location::Mode(object)));
-        [Access::write(Location::Status(object))].into_iter().chain(mode).collect()
+        let written = is_fifo.then(|| Access::write(through(object)));
+        [Access::write(Location::Status(object))].into_iter().chain(mode).chain(written).collect()
+    }
+
+    /// Whether what a descriptor is of is a FIFO.
+    fn is_fifo(&self, number: i32, description: &Description) -> Result<bool, Early> {
+        match description.what {
+            What::Fifo(_) => Ok(true),
+            _ => Ok(self.file_status(number)?.st_mode & libc::S_IFMT == libc::S_IFIFO),
+        }
     }
 
     /// `stat` and its like, by path or by descriptor.
@@ -90,7 +121,11 @@ impl Decoder<'_> {
         }
         let (more, action) = match &resolved.place {
             Place::Inside(Spot { found: Some(found), .. }) => {
-                (self.looks_at(found.object), Action::Status { object: found.object, buffer, extended })
+                let is_fifo = found.kind() == libc::S_IFIFO;
+                (
+                    self.looks_at(found.object, is_fifo),
+                    Action::Status { object: found.object, buffer, extended },
+                )
             }
             _ => (Vec::new(), Action::None),
         };
@@ -101,7 +136,8 @@ impl Decoder<'_> {
     pub(super) fn status_of(&mut self, number: i32, buffer: u64, extended: bool) -> Meant {
         let (description, object) = self.description(number)?;
         let action = Action::Status { object, buffer, extended };
-        let accesses = self.looks_at(object);
+        let is_fifo = self.caller.has_slept && self.is_fifo(number, &description)?;
+        let accesses = self.looks_at(object, is_fifo);
         Ok(self.hold(Some(description.path().to_owned()), String::new(), accesses, action))
     }
 
@@ -110,14 +146,24 @@ impl Decoder<'_> {
         if self.is_itself(base, address, flags) {
             return self.change_mode_of(base, mode);
         }
-        self.change(base, address, flags, |found| vec![mode_change(found.object, found.status.st_mode, mode)])
+        self.change(base, address, flags, |found| mode_change(found.object, found.status.st_mode, mode))
     }
 
     /// The same by descriptor.
     pub(super) fn change_mode_of(&mut self, number: i32, mode: Option<u64>) -> Meant {
         let (description, object) = self.description(number)?;
-        let accesses = vec![mode_change(object, self.file_status(number)?.st_mode, mode)];
+        let accesses = mode_change(object, self.file_status(number)?.st_mode, mode);
         Ok(self.hold(Some(description.path().to_owned()), String::new(), accesses, Action::None))
+    }
+
+    /// `file_setattr`: sets flags, by path or by descriptor.
+    pub(super) fn change_flags_at(&mut self, base: i32, address: u64, flags: u64) -> Meant {
+        if self.is_itself(base, address, flags) {
+            let (description, object) = self.description(base)?;
+            let path = Some(description.path().to_owned());
+            return Ok(self.hold(path, String::new(), flags_change(object), Action::None));
+        }
+        self.change(base, address, flags, |found| flags_change(found.object))
     }
 
     /// A change of something about what a path leads to.
@@ -176,7 +222,11 @@ impl Decoder<'_> {
     /// The same by descriptor.
     pub(super) fn attribute_of(&mut self, number: i32, name: u64, changes: bool) -> Meant {
         let (description, object) = self.description(number)?;
-        let accesses = attribute(object, self.goes_with_mode(name), changes);
+        let with_mode = self.goes_with_mode(name);
+        // A mode may forbid it, also by a descriptor.
+        let checked = self.world.rights.are_checked(self.caller.process);
+        let permitted = (!with_mode && (changes || checked)).then(|| Access::read(Location::Mode(object)));
+        let accesses = permitted.into_iter().chain(attribute(object, with_mode, changes)).collect();
         Ok(self.hold(Some(description.path().to_owned()), String::new(), accesses, Action::None))
     }
 
@@ -213,7 +263,8 @@ impl Decoder<'_> {
                 if is_program(&found.status) {
                     looks.push(Access::read(Location::Runners(found.object)));
                 }
-                [looks, changed].concat()
+                let bits = self.clears_bits(found.object, &found.status);
+                looks.into_iter().chain(changed).chain(bits).collect()
             }
             Place::Outside(path) => {
                 self.note_outside(&path.clone());
@@ -230,7 +281,9 @@ impl Decoder<'_> {
         if !description.writable() {
             return Err(NOT_WRITABLE);
         }
-        let accesses = resized(object, self.size_of(number)?, size);
+        let status = self.status_of_file(number)?;
+        let resized = resized(object, status.st_size.cast_unsigned(), size);
+        let accesses = resized.into_iter().chain(self.clears_bits(object, &status)).collect();
         Ok(self.hold(Some(description.path().to_owned()), format!("to {size} bytes"), accesses, Action::None))
     }
 
@@ -242,7 +295,8 @@ impl Decoder<'_> {
         if !description.writable() {
             return Err(NOT_WRITABLE);
         }
-        let size = self.size_of(number)?;
+        let status = self.status_of_file(number)?;
+        let size = status.st_size.cast_unsigned();
         let end = start.saturating_add(length);
         let mut accesses = Vec::new();
         let moves = mode & (libc::FALLOC_FL_COLLAPSE_RANGE | libc::FALLOC_FL_INSERT_RANGE) != 0;
@@ -263,20 +317,28 @@ impl Decoder<'_> {
             accesses.push(Access::write(Location::Data { object, start: size, end: u64::MAX }));
         }
         accesses.push(Access::join(Location::Status(object)));
+        accesses.extend(self.clears_bits(object, &status));
         let words = format!("{length} bytes at {start}{}", allocation_words(mode));
         Ok(self.hold(Some(description.path().to_owned()), words, accesses, Action::None))
     }
 
-    /// The size of the file that a descriptor is of, in bytes.
-    pub(super) fn size_of(&self, number: i32) -> Result<u64, Early> {
+    /// What a change of what a file holds does to its mode, by its status: the bits of set-user-ID and set-group-ID are cleared.
+    pub(super) fn clears_bits(&self, object: ObjectId, status: &FileStat) -> Option<Access> {
+        let is_file = status.st_mode & libc::S_IFMT == libc::S_IFREG;
+        let clears =
+            is_file && status.st_mode & BITS != 0 && self.world.rights.are_checked(self.caller.process);
+        clears.then(|| Access::write(Location::Mode(object)))
+    }
+
+    /// What the file system says of the file that a descriptor is of, for calls that ask again and again.
+    pub(super) fn status_of_file(&self, number: i32) -> Result<FileStat, Early> {
         let by_path = || {
             // By the path that it was opened by, where the same object still stands there: cheaper than by way of the task.
             let (description, object) = self.description(number).ok()?;
             let status = self.world.paths.status(description.path()).ok()?;
             self.world.objects.is_at(object, description.path(), &status).then_some(status)
         };
-        let status = by_path().map_or_else(|| self.file_status(number), Ok)?;
-        Ok(status.st_size.cast_unsigned())
+        by_path().map_or_else(|| self.file_status(number), Ok)
     }
 
     /// What the file system says of the file that a descriptor is of.
@@ -295,14 +357,16 @@ impl Decoder<'_> {
         if (address == 0 && base != libc::AT_FDCWD) || self.is_itself(base, address, flags) {
             let (description, object) = self.description(base)?;
             let path = Some(description.path().to_owned());
-            return Ok(self.hold(path, String::new(), self.changes_times(object), set(object)));
+            let changed = self.changes_times(object, self.is_fifo(base, &description)?);
+            return Ok(self.hold(path, String::new(), changed, set(object)));
         }
         let resolved = self.resolve_at(base, address, flags)?;
         let resolved = self.used(resolved);
         let (more, action) = match &resolved.place {
             Place::Inside(Spot { found: Some(found), .. }) => {
                 let permitted = Access::read(Location::Mode(found.object));
-                ([vec![permitted], self.changes_times(found.object)].concat(), set(found.object))
+                let changed = self.changes_times(found.object, found.kind() == libc::S_IFIFO);
+                ([vec![permitted], changed].concat(), set(found.object))
             }
             Place::Outside(path) => {
                 self.note_outside(&path.clone());
@@ -354,6 +418,11 @@ impl Decoder<'_> {
         let (description, _) = self.description(number)?;
         Ok(self.hold(Some(description.path().to_owned()), String::new(), Vec::new(), Action::None))
     }
+}
+
+/// All that goes through a FIFO.
+fn through(fifo: ObjectId) -> Location {
+    Location::stream(fifo, Way::There)
 }
 
 /// All positions of a file from this one on.

@@ -11,3 +11,5 @@ CALL(preadv) CALL(pwritev) CALL(preadv2) CALL(pwritev2) CALL(lseek) CALL(sendfil
 CALL(poll) CALL(close) CALL(close_range) CALL(dup) CALL(dup2) CALL(dup3) CALL(fcntl) CALL(flock) CALL(ioctl) CALL(socket)
 CALL(bind) CALL(listen) CALL(connect) CALL(accept) CALL(accept4) CALL(shutdown) CALL(getsockopt) CALL(setsockopt) CALL(sendto)
 CALL(recvfrom) CALL(umask) CALL(setresuid) CALL(setresgid) CALL(setgroups) CALL(getsockname) CALL(getpeername) CALL(kill)
+CALL(execve) CALL(execveat) CALL(ppoll) CALL(select) CALL(pselect6) CALL(epoll_create) CALL(epoll_create1) CALL(epoll_ctl)
+CALL(epoll_wait) CALL(epoll_pwait) CALL(epoll_pwait2) CALL(fchmodat2) CALL(sendmsg) CALL(recvmsg)

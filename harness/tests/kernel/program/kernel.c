@@ -9,6 +9,7 @@
  *     stat% statx% dents% dents64% int%        room for what it says, printed in words
  *     lock:TYPE,WHENCE,START,LENGTH            struct flock, printed by the F_GETLKs
  *     @A                         the id of process A
+ *     msg:TEXT  msg%N            struct msghdr of one part
  *     poll:FD,EVENTS  times:SECONDS (of both)  iov:TEXT  iov%N  at:OFFSET (a pointer)  un:PATH  how:FLAGS,MODE  int:N  utime:SECONDS
  *
  * A line `catch SIGNAL` is no call: from the beginning of the process on this signal is caught, and in the end it is said how often. (When it
@@ -42,6 +43,9 @@
 
 #ifndef RWF_NOAPPEND
 #define RWF_NOAPPEND 0x20
+#endif
+#ifndef SYS_fchmodat2
+#define SYS_fchmodat2 452
 #endif
 
 long registers[REGISTERS] = {-1, -1, -1, -1, -1, -1, -1, -1, -1, -1};
@@ -136,8 +140,9 @@ static void say_status(struct text *out, const struct stat *status) {
     int is_directory = S_ISDIR(status->st_mode);
     say(out, " #%d mode=%o owner=%d:%d", inode(status->st_ino), status->st_mode, status->st_uid, status->st_gid);
     /* A directory has the same size and number of links for everybody; its times are those of the changes that come before the look in
-     * the partial order. */
-    if (!is_directory) say(out, " links=%ld size=%ld %s", (long)status->st_nlink, (long)status->st_size, time_class(status->st_mtime));
+     * the partial order, as those of a FIFO are. */
+    if (!is_directory) say(out, " links=%ld size=%ld", (long)status->st_nlink, (long)status->st_size);
+    if (!is_directory && !S_ISFIFO(status->st_mode)) say(out, " %s", time_class(status->st_mtime));
 }
 
 static int by_name(const void *a, const void *b) {
@@ -161,7 +166,7 @@ static void say_names(struct text *out, const char *buffer, long length, int is_
 /* One argument: its value, and what is to be printed of it when the call has been made. */
 struct argument {
     long value;
-    enum { NOTHING, BYTES, STATUS, STATX, NAMES, OLD_NAMES, INTEGER, LOCK, POLLS, OFFSET, VECTOR } kind;
+    enum { NOTHING, BYTES, STATUS, STATX, NAMES, OLD_NAMES, INTEGER, LOCK, POLLS, OFFSET, VECTOR, MESSAGE } kind;
 };
 
 /* Room for what the arguments of a call point to. */
@@ -207,6 +212,14 @@ static struct argument structure(const char *word, char *at) {
         struct iovec vector = {at + sizeof vector, (size_t)number(rest)};
         memcpy(at, &vector, sizeof vector);
         is.kind = VECTOR;
+    } else if ((rest = after(word, "msg:")) || (rest = after(word, "msg%"))) {
+        struct iovec *vector = (struct iovec *)(at + sizeof(struct msghdr));
+        char *bytes = (char *)(vector + 1);
+        int is_room = word[3] == '%';
+        *vector = (struct iovec){bytes, is_room ? (size_t)number(rest) : strlen(rest)};
+        if (is_room) is.kind = MESSAGE;
+        else strcpy(bytes, rest);
+        *(struct msghdr *)at = (struct msghdr){.msg_iov = vector, .msg_iovlen = 1};
     } else if ((rest = after(word, "at:"))) {
         long offset = number(rest);
         memcpy(at, &offset, sizeof offset);
@@ -244,6 +257,7 @@ static void say_argument(struct text *out, struct argument is, const char *call,
     switch (is.kind) {
     case BYTES: say(out, " "), say_bytes(out, (char *)is.value, (size_t)result); break;
     case VECTOR: say(out, " "), say_bytes(out, (char *)is.value + sizeof(struct iovec), (size_t)result); break;
+    case MESSAGE: say(out, " "), say_bytes(out, ((struct msghdr *)is.value)->msg_iov->iov_base, (size_t)result); break;
     case STATUS: say_status(out, (struct stat *)is.value); break;
     case STATX: {
         struct statx *all = (struct statx *)is.value;

@@ -457,13 +457,18 @@ static void say_descriptors(const struct child *one) {
     if (!stat(path, &status)) say(&observed, "cwd %s\\n", label(status.st_ino));
 }
 
+/* The first child that can make a further call of those that go before the pair. */
+static struct child *next_to_prepare(void) {
+    for (int i = 0; i < count; i++)
+        if (children[i].state == IDLE && children[i].next < children[i].split) return &children[i];
+    return NULL;
+}
+
 /* Makes the calls that go before the pair; whether all of them could be made. */
 static int prepare(void) {
+    for (struct child *one; (one = next_to_prepare());) step(one);
     for (int i = 0; i < count; i++) {
-        while (children[i].next < children[i].split) {
-            step(&children[i]);
-            if (children[i].state == BLOCKED) return 0;
-        }
+        if (children[i].state != IDLE || children[i].next < children[i].split) return 0;
         for (char *error = children[i].told->output; (error = strstr(error, " E")); error++)
             if (error[2] >= 'A' && error[2] <= 'Z') return 0;
     }

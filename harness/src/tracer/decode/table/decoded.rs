@@ -14,6 +14,8 @@ const HERE: i32 = libc::AT_FDCWD;
 /// Families of sockets of which none is followed.
 const NETWORK: &[u32] = &[libc::AF_INET as u32, libc::AF_INET6 as u32];
 const NO_FOLLOW: u64 = libc::AT_SYMLINK_NOFOLLOW as u64;
+const PRIO_PROCESS: i32 = libc::PRIO_PROCESS as i32;
+const IOPRIO_WHO_PROCESS: i32 = 1;
 const EMPTY: u64 = libc::AT_EMPTY_PATH as u64;
 
 fn how(number: u64, at: Option<u64>, written: bool, flags: u64) -> Transfer {
@@ -71,7 +73,7 @@ pub(super) const ROWS: &[Row] = &[
     decoded("fchown", 93, 55, |call, [a, ..]| call.change_mode_of(fd(a), None)),
     decoded("fchownat", 260, 54, |call, [a, b, _, _, e, ..]| call.change_mode_at(fd(a), b, e, None)),
     decoded("file_getattr", 468, 468, |call, [a, b, _, _, e, ..]| call.look_at(fd(a), b, e)),
-    decoded("file_setattr", 469, 469, |call, [a, b, _, _, e, ..]| call.change_mode_at(fd(a), b, e, None)),
+    decoded("file_setattr", 469, 469, |call, [a, b, _, _, e, ..]| call.change_flags_at(fd(a), b, e)),
     decoded("getxattr", 191, 8, |call, [a, b, ..]| call.attribute_at(HERE, a, 0, b, false)),
     decoded("lgetxattr", 192, 9, |call, [a, b, ..]| call.attribute_at(HERE, a, NO_FOLLOW, b, false)),
     decoded("fgetxattr", 193, 10, |call, [a, b, ..]| call.attribute_of(fd(a), b, false)),
@@ -205,8 +207,8 @@ pub(super) const ROWS: &[Row] = &[
     decoded("sched_getaffinity", 204, 123, |call, [a, ..]| call.asks_of(&[a])).local_with(0, &[0]),
     decoded("sched_getattr", 315, 275, |call, [a, ..]| call.asks_of(&[a])).local_with(0, &[0]),
     decoded("get_robust_list", 274, 100, |call, [a, ..]| call.asks_of(&[a])).local_with(0, &[0]),
-    decoded("getpriority", 140, 141, |call, [_, b, ..]| call.asks_of(&[b])).local_with(1, &[0]),
-    decoded("ioprio_get", 252, 31, |call, [_, b, ..]| call.asks_of(&[b])).local_with(1, &[0]),
+    decoded("getpriority", 140, 141, |call, [a, b, ..]| call.asks_of_kind(a, PRIO_PROCESS, b)),
+    decoded("ioprio_get", 252, 31, |call, [a, b, ..]| call.asks_of_kind(a, IOPRIO_WHO_PROCESS, b)),
     decoded("kcmp", 312, 272, |call, [a, b, ..]| call.asks_of(&[a, b])),
     decoded("prlimit64", 302, 261, |call, [a, _, c, ..]| call.limit_of(a, c)).local_with(0, &[0]),
     decoded("sched_setparam", 142, 118, |call, [a, ..]| call.sets_of(a)).local_with(0, &[0]),
@@ -216,8 +218,8 @@ pub(super) const ROWS: &[Row] = &[
     decoded("setpgid", 109, 154, |call, [a, ..]| call.sets_of(a)).local_with(0, &[0]),
     decoded("migrate_pages", 256, 238, |call, [a, ..]| call.sets_of(a)).local_with(0, &[0]),
     decoded("move_pages", 279, 239, |call, [a, ..]| call.sets_of(a)).local_with(0, &[0]),
-    decoded("setpriority", 141, 140, |call, [_, b, ..]| call.sets_of(b)).local_with(1, &[0]),
-    decoded("ioprio_set", 251, 30, |call, [_, b, ..]| call.sets_of(b)).local_with(1, &[0]),
+    decoded("setpriority", 141, 140, |call, [a, b, ..]| call.sets_of_kind(a, PRIO_PROCESS, b)),
+    decoded("ioprio_set", 251, 30, |call, [a, b, ..]| call.sets_of_kind(a, IOPRIO_WHO_PROCESS, b)),
     // Time and chance.
     decoded("clock_gettime", 228, 113, |call, [a, b, ..]| call.clock(a, b)),
     decoded("gettimeofday", 96, 169, |call, [a, ..]| call.time_of_day(a)),
