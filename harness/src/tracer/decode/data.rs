@@ -197,7 +197,8 @@ impl Decoder<'_> {
             let start = start(of, from.1)?;
             let end = start.saturating_add(length);
             accesses.push(Access::read(Location::Data { object: *object, start, end }));
-            moved = length.min(self.size_of(from.0)?.saturating_sub(start));
+            let size = self.status_of_file(from.0)?.st_size.cast_unsigned();
+            moved = length.min(size.saturating_sub(start));
             seen = Some((from.0, start, false));
         }
         if let Some((of, object)) = &target {
