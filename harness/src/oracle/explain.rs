@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
-
 use super::difference::{Compared, KeyDifference, content, why_not_json};
 use super::evidence::{clip, list};
+use super::json::Json;
 use super::serial::{Order, SerialRun};
 use crate::model::{Entry, Outcome, ProcessId, Tree};
 
@@ -166,12 +165,12 @@ fn units(order: &Order) -> String {
 }
 
 fn rows_of_key(who: &str, compared: &Compared<'_>, path: &str, difference: &KeyDifference) -> Rows {
-    let show = |value: Option<&Value>| {
+    let show = |value: Option<&Json>| {
         value.map_or_else(|| "not there".into(), |value| clip(&value.to_string(), VALUE))
     };
     let value_in = |outcome: &Outcome| {
         let bytes = content(&outcome.tree, path)?;
-        difference.find(&serde_json::from_slice(bytes).ok()?).cloned()
+        difference.find(&Json::parse(bytes).ok()?).cloned()
     };
     let values: Vec<String> =
         compared.serial.iter().map(|(_, outcome)| show(value_in(outcome).as_ref())).collect();
@@ -237,7 +236,7 @@ fn around(content: &[u8]) -> Vec<String> {
     if text.lines().count() < 2 {
         return Vec::new();
     }
-    let at = serde_json::from_slice::<Value>(content).err().map_or(0, |error| error.line());
+    let at = Json::parse(content).err().map_or(0, |error| error.line());
     let first = at.saturating_sub(LINES - 2);
     let shown = text.lines().enumerate().skip(first).take(LINES);
     let shown = shown.map(|(line, text)| format!("  {:>4}  {}", format!("{}:", line + 1), clip(text, VALUE)));

@@ -2,6 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use globset::{GlobBuilder, GlobMatcher};
 
+use super::json::Json;
 use crate::model::{Entry, Outcome, Tree};
 
 /// The pattern that names the standard outputs of the processes, where others name files.
@@ -118,11 +119,11 @@ impl Glob {
 
 /// The value of a file that is meant as JSON: one that begins as an object or array does, or is named so. Not of others: `1` and
 /// `1\n` in a plain file are two different things. `None` where it does not parse.
-pub(super) fn json_of(path: &str, content: &[u8]) -> Option<serde_json::Value> {
+pub(super) fn json_of(path: &str, content: &[u8]) -> Option<Json> {
     if !is_json(path, content) {
         return None;
     }
-    serde_json::from_slice(content).ok()
+    Json::parse(content).ok()
 }
 
 /// Whether a file is meant as JSON, whether or not it parses.
@@ -175,6 +176,8 @@ mod tests {
             ("n.json", "1", "1\n", true),
             ("n.txt", "1", "1\n", false),
             ("m.json", "{\"a\":1", "{\"a\":1 ", false),
+            ("m.json", "{\"n\":100000000000000000000000}", "{\"n\":100000000000000000000001}", false),
+            ("m.json", "{\"a\":1,\"a\":2}", "{\"a\":2}", false),
         ] {
             assert_eq!(
                 same(&rules, &outcome(&[(path, a)], &[]), &outcome(&[(path, b)], &[])),
