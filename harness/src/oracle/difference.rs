@@ -90,7 +90,8 @@ impl<'a> Compared<'a> {
     /// The paths at which every serial outcome has something else (or something) than this one, in order.
     pub(super) fn paths(&self) -> Vec<String> {
         let all: BTreeSet<&String> = paths(self.trees().chain([&self.here.tree]));
-        let differs = |path: &&String| self.trees().all(|tree| tree.get(*path) != self.here.tree.get(*path));
+        let differs =
+            |path: &&String| self.trees().all(|tree| tree.detailed(path) != self.here.tree.detailed(path));
         all.into_iter().filter(differs).cloned().collect()
     }
 
@@ -123,9 +124,8 @@ impl<'a> Compared<'a> {
     /// The serial outcome that this one adds nothing but paths to, and those paths.
     pub(super) fn only_added(&self) -> Option<Vec<String>> {
         let added = |serial: &Outcome| {
-            let same = self.here.tree.iter().filter(|(path, _)| serial.tree.contains_key(*path));
-            let rest =
-                Outcome { tree: same.map(|(p, e)| (p.clone(), e.clone())).collect(), ..self.here.clone() };
+            let same = self.here.tree.only(|path| serial.tree.contains_key(path));
+            let rest = Outcome { tree: same, ..self.here.clone() };
             let extra = self.here.tree.keys().filter(|path| !serial.tree.contains_key(*path));
             (rest == *serial).then(|| extra.cloned().collect::<Vec<_>>())
         };
@@ -142,7 +142,7 @@ impl<'a> Compared<'a> {
 
 /// The bytes of a file in a tree.
 pub(super) fn content<'t>(tree: &'t Tree, path: &str) -> Option<&'t [u8]> {
-    match tree.get(path) {
+    match tree.get(tree.first_name(path)) {
         Some(Entry::File { content, .. }) => Some(content),
         _ => None,
     }

@@ -189,9 +189,8 @@ fn file(who: &str, compared: &Compared<'_>, path: &str) -> Vec<String> {
         return [table(path, &against(who, &values, no_json(path, bytes), &compared.serial)), around(bytes)]
             .concat();
     }
-    let values: Vec<String> =
-        compared.serial.iter().map(|(_, serial)| entry(serial.tree.get(path))).collect();
-    table(path, &against(who, &values, entry(here), &compared.serial))
+    let values: Vec<String> = compared.serial.iter().map(|(_, serial)| entry(&serial.tree, path)).collect();
+    table(path, &against(who, &values, entry(&compared.here.tree, path), &compared.serial))
 }
 
 /// A text of one line, as it is.
@@ -243,15 +242,17 @@ fn around(content: &[u8]) -> Vec<String> {
     shown.collect()
 }
 
-fn entry(entry: Option<&Entry>) -> String {
-    match entry {
+fn entry(tree: &Tree, path: &str) -> String {
+    let entry = match tree.get(path) {
         None => "not there".into(),
         Some(Entry::File { mode, content }) if *mode == 0o644 || *mode == 0o664 => quoted(content),
         Some(Entry::File { mode, content }) => format!("{} with mode {mode:o}", quoted(content)),
         Some(Entry::Dir { mode }) => format!("a directory with mode {mode:o}"),
         Some(Entry::Link { target }) => format!("a link to {target}"),
         Some(Entry::Other { kind, mode }) => format!("a {kind} with mode {mode:o}"),
-    }
+        Some(Entry::HardLink { to }) => format!("the same file as {to}"),
+    };
+    entry + &tree.details(path).in_words()
 }
 
 fn quoted(bytes: &[u8]) -> String {
@@ -299,9 +300,8 @@ fn by_order(compared: &Compared<'_>) -> Vec<String> {
 /// `count "2", here "1"`, for each part that differs.
 fn differences(serial: &Outcome, here: &Outcome) -> Vec<String> {
     let paths = super::normalize::paths([&serial.tree, &here.tree]);
-    let files = paths
-        .into_iter()
-        .map(|path| (path.clone(), entry(serial.tree.get(path)), entry(here.tree.get(path))));
+    let files =
+        paths.into_iter().map(|path| (path.clone(), entry(&serial.tree, path), entry(&here.tree, path)));
     let own = (0..here.exits.len()).flat_map(|process| {
         let name = ProcessId(process);
         [

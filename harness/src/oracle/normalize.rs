@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use globset::{GlobBuilder, GlobMatcher};
 
@@ -67,8 +67,7 @@ impl Normalize {
     /// The tree without what is left out.
     #[must_use]
     pub fn tree(&self, tree: &Tree) -> Tree {
-        let kept = tree.iter().filter(|(path, _)| !self.ignores(path));
-        kept.map(|(path, entry)| (path.clone(), entry.clone())).collect()
+        tree.only(|path| !self.ignores(path))
     }
 
     /// The outcome in its canonical form: two outcomes that count as the same have equal ones.
@@ -76,7 +75,7 @@ impl Normalize {
     pub fn outcome(&self, outcome: &Outcome) -> Outcome {
         let mut normal = outcome.clone();
         normal.tree = self.tree(&outcome.tree);
-        for (path, entry) in &mut normal.tree {
+        for (path, entry) in normal.tree.iter_mut() {
             if let Entry::File { content, .. } = entry {
                 self.file(path, content);
             }
@@ -144,7 +143,7 @@ fn sort_lines(content: &mut Vec<u8>) {
 
 /// All paths of several trees, each once, in order.
 pub(super) fn paths<'a>(trees: impl IntoIterator<Item = &'a Tree>) -> BTreeSet<&'a String> {
-    trees.into_iter().flat_map(BTreeMap::keys).collect()
+    trees.into_iter().flat_map(|tree| tree.keys()).collect()
 }
 
 #[cfg(test)]

@@ -133,7 +133,7 @@ pub fn is_known(pair: &Pair) -> bool {
 const LEFT_OUT: &[(&str, &str)] = &[
     ("FS_IOC_SETFLAGS", "what is made immutable cannot be put back: no execution follows"),
     ("F_SETLEASE", "leases are a gap"),
-    ("user.", "extended attributes of the beginning are lost"),
+    ("user.", "extended attributes are held against the kernel in pairs only"),
     ("'p ", "FIFOs: an end that empties it, redundant executions, and executions without end"),
 ];
 

@@ -2,6 +2,7 @@
 
 #![cfg(target_os = "linux")]
 
+mod beginnings;
 mod calls;
 mod datagrams;
 mod determinism;
