@@ -157,9 +157,9 @@ impl Objects {
             }
             ObjectId::Outside(path) => path,
         };
-        let mut number = OUTSIDE | number_of(&path) % OUTSIDE;
+        let mut number = OUTSIDE | (number_of(&path) % OUTSIDE);
         while *self.told.entry(number).or_insert(object) != object {
-            number = OUTSIDE | (number + 1) % OUTSIDE;
+            number = OUTSIDE | ((number + 1) % OUTSIDE);
         }
         number
     }

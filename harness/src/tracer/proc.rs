@@ -55,9 +55,8 @@ impl Proc {
         }
         let own = namespace(self.init.as_raw())?;
         let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
-        let tasks = processes.flat_map(|process| {
-            fs::read_dir(process.path().join("task")).into_iter().flatten().flatten()
-        });
+        let tasks = processes
+            .flat_map(|process| fs::read_dir(process.path().join("task")).into_iter().flatten().flatten());
         let mut ids = tasks.filter_map(|task| task.file_name().to_str()?.parse().ok());
         let is_it = |id: &i32| inner_id(*id) == Some(number) && namespace(*id).as_ref() == Some(&own);
         ids.find(is_it).map(Pid::from_raw)

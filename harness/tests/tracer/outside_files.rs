@@ -390,7 +390,8 @@ fn files_outside_are_known_by_their_whole_path() {
         Tracer::with_root(Root::Overlay, &programs, &[], initial, stop).expect("this machine can trace");
     let mut seen = BTreeSet::new();
     let result = explore(&mut Dpor::new(), &mut tracer, MAX_STEPS, &mut |execution| {
-        let stdout = |process: usize| String::from_utf8_lossy(&execution.outcome.stdout[process]).into_owned();
+        let stdout =
+            |process: usize| String::from_utf8_lossy(&execution.outcome.stdout[process]).into_owned();
         seen.insert((execution.outcome.exits[0], stdout(1)));
         ControlFlow::Continue(())
     });

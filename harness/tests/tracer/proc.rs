@@ -34,7 +34,11 @@ fn a_process_finds_its_files_by_its_own_id_and_through_links() {
         "cd /proc/$$/cwd/../workspace; read x < f; echo $x",
     ] {
         let (seen, not_covered) = printed([reads, "echo 2 > f"]);
-        assert_eq!((seen, not_covered), (["\n", "1\n", "2\n"].map(str::to_owned).to_vec(), vec![]), "{reads}");
+        assert_eq!(
+            (seen, not_covered),
+            (["\n", "1\n", "2\n"].map(str::to_owned).to_vec(), vec![]),
+            "{reads}"
+        );
     }
 }
 
