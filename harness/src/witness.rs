@@ -104,6 +104,9 @@ pub struct Recording {
     pub ending: Ending,
     /// What it left.
     pub outcome: Outcome,
+    /// Whether its tree says of hard links, owners and extended attributes; those of earlier versions do not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub whole_tree: bool,
 }
 
 /// A choice, and what it was made from.

@@ -6,7 +6,7 @@ use cooks_harness::model::{Entry, ProcessId, Tree};
 use cooks_harness::report::Shard;
 use cooks_harness::scenario::{self, Equivalence, Process, Scenario, StrategyName, Threads};
 use cooks_harness::session::Job;
-use cooks_harness::tracer::Program;
+use cooks_harness::tracer::{EPOCH, Program};
 use cooks_harness::workspace;
 
 use crate::args;
@@ -80,7 +80,7 @@ fn look_for(program: &Program, tree: &Tree, made_later: bool) -> Result<(), Stri
         return if Path::new(name).is_file() { Ok(()) } else { Err(format!("there is no file {name}")) };
     }
     let inside = name.trim_start_matches("./");
-    match tree.get(inside) {
+    match tree.get(tree.first_name(inside)) {
         Some(Entry::File { mode, .. }) if mode & 0o111 == 0 => {
             Err(format!("{name} in the workspace is not executable: chmod +x {name}"))
         }
@@ -91,7 +91,7 @@ fn look_for(program: &Program, tree: &Tree, made_later: bool) -> Result<(), Stri
     }
 }
 
-/// What a folder holds.
+/// What a folder holds, as old as it is when the newest in it was changed.
 pub fn tree(folder: &Path) -> Result<Tree, Failure> {
     let say =
         |problem: String| Failure::usage(format!("the workspace folder {}: {problem}", folder.display()));
@@ -100,7 +100,10 @@ pub fn tree(folder: &Path) -> Result<Tree, Failure> {
         Ok(status) if !status.is_dir() => return Err(say("is not a folder".into())),
         Ok(_) => {}
     }
-    workspace::capture(folder).map_err(|error| say(format!("cannot be read: {error}")))
+    let mut tree = workspace::capture(folder).map_err(|error| say(format!("cannot be read: {error}")))?;
+    // The clocks of the processes begin on one day; what is younger would be in their future.
+    tree.end_by(EPOCH);
+    Ok(tree)
 }
 
 /// Whether a search can be made in shards: only one that reduces, by traces, without a bound.

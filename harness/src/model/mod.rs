@@ -6,11 +6,13 @@
 mod access;
 mod conflicts;
 mod end;
+mod entries;
 mod execution;
 pub mod footprint;
 pub mod gap;
 mod happens_before;
 mod interned;
+pub mod name;
 mod operation;
 mod outcome;
 mod process;
@@ -25,6 +27,7 @@ pub(crate) use access::Key;
 pub use access::{Access, AccessKind, Location, ObjectId, Way};
 pub use conflicts::{conflicts, written};
 pub use end::End;
+pub use entries::{Attribute, Details, Entry, Tree};
 pub use execution::{
     CallResult, Choice, Cut, Does, Ending, Endless, Event, Execution, Status, View, Waiting,
 };
@@ -33,7 +36,7 @@ pub use gap::{Gap, GapKind, Reach, Sighting};
 pub use happens_before::HappensBefore;
 pub use interned::Interned;
 pub use operation::{Acquisition, Call, Count, LockMode, Need, Operation, Payload, Refusal, Waiter};
-pub use outcome::{Entry, Exit, Outcome, Tree, text_of_bytes};
+pub use outcome::{Exit, Outcome, text_of_bytes};
 pub use process::ProcessId;
 pub use root::Root;
 pub use said::Said;

@@ -1,44 +1,8 @@
-use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::ProcessId;
-
-/// One thing in a tree.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase", tag = "type")]
-pub enum Entry {
-    /// A regular file.
-    File {
-        /// Permission bits.
-        mode: u32,
-        /// Its bytes: text where they are UTF-8, else hexadecimal after `hex:`.
-        #[serde(with = "text_of_bytes")]
-        content: Vec<u8>,
-    },
-    /// A directory.
-    Dir {
-        /// Permission bits.
-        mode: u32,
-    },
-    /// A symbolic link.
-    Link {
-        /// Where it leads.
-        target: String,
-    },
-    /// A FIFO, socket or device, by its kind.
-    Other {
-        /// `fifo`, `socket`, `device`.
-        kind: String,
-        /// Permission bits.
-        mode: u32,
-    },
-}
-
-/// What a directory holds, by path relative to it, sorted; parents come before what is in them. What is watched outside of the
-/// workspace has its absolute path.
-pub type Tree = BTreeMap<String, Entry>;
+use super::{ProcessId, Tree};
 
 /// How a process ended.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -157,20 +121,6 @@ pub mod text_of_bytes {
         pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Vec<u8>>, D::Error> {
             let texts = Vec::<String>::deserialize(deserializer)?;
             texts.iter().map(|text| super::decode(text).map_err(de::Error::custom)).collect()
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Entry;
-
-    #[test]
-    fn bytes_survive_json() {
-        for bytes in [&b""[..], b"{\"a\": 1}\n", b"\xff\x00", b"hex:12", "häßlich".as_bytes()] {
-            let entry = Entry::File { mode: 0o644, content: bytes.to_vec() };
-            let text = serde_json::to_string(&entry).unwrap();
-            assert_eq!(serde_json::from_str::<Entry>(&text).unwrap(), entry, "{text}");
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Entry, Root, Tree};
+use super::{Attribute, Details, Entry, Root, Tree};
 
 /// Entries that a tree may have.
 const ENTRIES: usize = 1_000_000;
@@ -43,8 +43,12 @@ pub fn check_tree(tree: &Tree, root: Root) -> Result<(), BadTree> {
         let problem = format!("has {} entries: at most {ENTRIES} are laid out", tree.len());
         return Err(BadTree { path: String::new(), problem });
     }
+    check_details(&Entry::Dir { mode: 0 }, tree.own().1)
+        .map_err(|problem| BadTree { path: ".".into(), problem })?;
     for (path, entry) in tree {
-        check_entry(tree, root, path, entry).map_err(|problem| BadTree { path: path.clone(), problem })?;
+        let checked = check_entry(tree, root, path, entry);
+        let checked = checked.and_then(|()| check_details(entry, tree.details(path)));
+        checked.map_err(|problem| BadTree { path: path.clone(), problem })?;
     }
     Ok(())
 }
@@ -66,6 +70,9 @@ fn check_entry(tree: &Tree, root: Root, path: &str, entry: &Entry) -> Result<(),
     {
         return Err("is a link to nowhere: its target is empty, too long or has a NUL in it".into());
     }
+    if let Entry::HardLink { to } = entry {
+        check_link(tree, path, to)?;
+    }
     let Some((parent, _)) = path.rsplit_once('/').filter(|(parent, _)| !parent.is_empty()) else {
         return Ok(());
     };
@@ -76,6 +83,35 @@ fn check_entry(tree: &Tree, root: Root, path: &str, entry: &Entry) -> Result<(),
         None if is_absolute => check_above(tree, parent),
         None => Err("is in a directory that is not there".into()),
     }
+}
+
+/// That a hard link is a further name of a file in the workspace, which goes by its first name.
+fn check_link(tree: &Tree, path: &str, to: &str) -> Result<(), String> {
+    let is_file = matches!(tree.get(to), Some(Entry::File { .. } | Entry::Link { .. } | Entry::Other { .. }));
+    if !is_file || to >= path || path.starts_with('/') || to.starts_with('/') {
+        return Err("is a hard link to what is no file of the workspace, or to a later name of it".into());
+    }
+    Ok(())
+}
+
+/// What is said of an entry: attributes that a user may give a file, and holes that are in it, one behind another.
+fn check_details(entry: &Entry, details: &Details) -> Result<(), String> {
+    if let Some(name) = details.attributes.keys().find(|name| !Attribute::counts(name)) {
+        return Err(format!("has an attribute {name:?} that is not laid out"));
+    }
+    let size = if let Entry::File { content, .. } = entry { content.len() as u64 } else { 0 };
+    let ends = details.holes.iter().flat_map(|(from, to)| [*from, *to]).chain([size]).collect::<Vec<_>>();
+    let are_zeros = |(from, to): &(u64, u64)| match entry {
+        Entry::File { content, .. } => (*from..*to).all(|at| content.get(at as usize) == Some(&0)),
+        _ => false,
+    };
+    if !ends.is_sorted() || !details.holes.iter().all(are_zeros) {
+        return Err("has a hole where it is not empty".into());
+    }
+    if matches!(entry, Entry::HardLink { .. }) && details != Details::USUAL {
+        return Err("is a further name of a file, and has an owner or time of its own".into());
+    }
+    Ok(())
 }
 
 /// That the nearest entry above an absolute path, if the tree has any, is a directory.
@@ -103,7 +139,7 @@ fn check_names(path: &str) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::check_tree;
-    use crate::model::{Entry, Root, Tree};
+    use crate::model::{Attribute, Details, Entry, Root, Tree};
 
     fn file() -> Entry {
         Entry::File { mode: 0o644, content: Vec::new() }
@@ -128,6 +164,7 @@ mod tests {
             ("d/e", dir()),
             ("d/e/f", file()),
             ("..f", file()),
+            ("d/h", Entry::HardLink { to: "..f".into() }),
             ("l", link()),
             ("d-e", file()),
         ]);
@@ -135,6 +172,30 @@ mod tests {
         let outside = with(&[("/var/x", file()), ("/home/d", dir()), ("/home/d/f", file()), ("f", file())]);
         assert_eq!(check_tree(&outside, Root::Overlay), Ok(()));
         assert_eq!(check_tree(&Tree::new(), Root::Host), Ok(()));
+    }
+
+    #[test]
+    fn what_cannot_be_so_is_not_said_of_a_file() {
+        let plain = || with(&[("d", dir()), ("f", Entry::File { mode: 0o644, content: vec![0, 0, 1] })]);
+        let said = |path: &str, details: Details| {
+            let mut tree = plain();
+            tree.describe(path, details);
+            check_tree(&tree, Root::Host)
+        };
+        let holes = |holes: &[(u64, u64)]| Details { holes: holes.to_vec(), ..Details::default() };
+        let named = |name: &str| Details {
+            attributes: [(name.to_owned(), Attribute::default())].into(),
+            ..Details::default()
+        };
+        assert_eq!(said("f", holes(&[(0, 1), (1, 2)])), Ok(()));
+        assert_eq!(said("f", named("user.x")), Ok(()));
+        for wrong in [&[(1, 3)][..], &[(1, 2), (0, 1)], &[(0, u64::MAX)], &[(2, 1)]] {
+            assert!(said("f", holes(wrong)).is_err(), "{wrong:?}");
+        }
+        assert!(said("d", holes(&[(0, 1)])).is_err());
+        for wrong in ["security.capability", "trusted.overlay.opaque", "user.a\0b"] {
+            assert!(said("f", named(wrong)).is_err(), "{wrong}");
+        }
     }
 
     #[test]
@@ -162,6 +223,17 @@ mod tests {
             vec![(long.as_str(), file())],
             vec![("l", Entry::Link { target: "a\0b".into() })],
             vec![("l", Entry::Link { target: String::new() })],
+            vec![("h", Entry::HardLink { to: "f".into() })],
+            vec![("f", file()), ("e", Entry::HardLink { to: "f".into() })],
+            vec![("f", file()), ("f", Entry::HardLink { to: "f".into() })],
+            vec![("d", dir()), ("h", Entry::HardLink { to: "d".into() })],
+            vec![("h", Entry::HardLink { to: "/etc/passwd".into() })],
+            vec![("h", Entry::HardLink { to: "../f".into() })],
+            vec![
+                ("f", file()),
+                ("g", Entry::HardLink { to: "f".into() }),
+                ("h", Entry::HardLink { to: "g".into() }),
+            ],
         ];
         for case in cases {
             let bad = check_tree(&with(&case), Root::Host);
@@ -172,6 +244,8 @@ mod tests {
         for path in ["/", "//etc", "/../etc", "/etc/..", "/etc/./x", "/etc//x", "/a\0"] {
             assert!(check_tree(&with(&[(path, file())]), Root::Overlay).is_err(), "{path}");
         }
+        let outside = with(&[("/home/f", file()), ("/home/h", Entry::HardLink { to: "/home/f".into() })]);
+        assert!(check_tree(&outside, Root::Overlay).is_err());
         let through = with(&[("/home/l", link()), ("/home/l/x/y", file())]);
         assert!(check_tree(&through, Root::Overlay).is_err());
         let shown = check_tree(&with(&[("../\x1b[2J", file())]), Root::Host).unwrap_err().to_string();

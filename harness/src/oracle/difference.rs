@@ -2,8 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
-
+use super::json::Json;
 use super::normalize::{is_json, json_of, paths};
 use super::serial::SerialRun;
 use super::{Case, Normalize};
@@ -15,9 +14,9 @@ pub(super) struct KeyDifference {
     /// The names that lead to it, from the outside in. Empty for the whole value.
     pub key: Vec<String>,
     /// What it is here.
-    pub here: Option<Value>,
+    pub here: Option<Json>,
     /// What it is in the serial outcomes, each value once.
-    pub serial: Vec<Option<Value>>,
+    pub serial: Vec<Option<Json>>,
 }
 
 impl KeyDifference {
@@ -27,12 +26,12 @@ impl KeyDifference {
     }
 
     /// What this key leads to in a value.
-    pub(super) fn find<'v>(&self, value: &'v Value) -> Option<&'v Value> {
+    pub(super) fn find<'v>(&self, value: &'v Json) -> Option<&'v Json> {
         self.key.iter().try_fold(value, |value, name| value.get(name))
     }
 
     /// Whether a value has at this key what some serial order leaves there.
-    pub(super) fn is_serial(&self, value: &Value) -> bool {
+    pub(super) fn is_serial(&self, value: &Json) -> bool {
         let found = self.find(value);
         self.serial.iter().any(|serial| serial.as_ref() == found)
     }
@@ -91,7 +90,8 @@ impl<'a> Compared<'a> {
     /// The paths at which every serial outcome has something else (or something) than this one, in order.
     pub(super) fn paths(&self) -> Vec<String> {
         let all: BTreeSet<&String> = paths(self.trees().chain([&self.here.tree]));
-        let differs = |path: &&String| self.trees().all(|tree| tree.get(*path) != self.here.tree.get(*path));
+        let differs =
+            |path: &&String| self.trees().all(|tree| tree.detailed(path) != self.here.tree.detailed(path));
         all.into_iter().filter(differs).cloned().collect()
     }
 
@@ -116,7 +116,7 @@ impl<'a> Compared<'a> {
             return Vec::new();
         };
         let mut found = Vec::new();
-        let serial: Vec<Option<&Value>> = serial.iter().map(Some).collect();
+        let serial: Vec<Option<&Json>> = serial.iter().map(Some).collect();
         compare(&mut Vec::new(), Some(&here), &serial, &mut found);
         found
     }
@@ -124,9 +124,8 @@ impl<'a> Compared<'a> {
     /// The serial outcome that this one adds nothing but paths to, and those paths.
     pub(super) fn only_added(&self) -> Option<Vec<String>> {
         let added = |serial: &Outcome| {
-            let same = self.here.tree.iter().filter(|(path, _)| serial.tree.contains_key(*path));
-            let rest =
-                Outcome { tree: same.map(|(p, e)| (p.clone(), e.clone())).collect(), ..self.here.clone() };
+            let same = self.here.tree.only(|path| serial.tree.contains_key(path));
+            let rest = Outcome { tree: same, ..self.here.clone() };
             let extra = self.here.tree.keys().filter(|path| !serial.tree.contains_key(*path));
             (rest == *serial).then(|| extra.cloned().collect::<Vec<_>>())
         };
@@ -143,7 +142,7 @@ impl<'a> Compared<'a> {
 
 /// The bytes of a file in a tree.
 pub(super) fn content<'t>(tree: &'t Tree, path: &str) -> Option<&'t [u8]> {
-    match tree.get(path) {
+    match tree.get(tree.first_name(path)) {
         Some(Entry::File { content, .. }) => Some(content),
         _ => None,
     }
@@ -154,7 +153,7 @@ pub(super) fn why_not_json(path: &str, bytes: &[u8]) -> String {
     if bytes.is_empty() {
         return "it is empty".into();
     }
-    match serde_json::from_slice::<Value>(bytes) {
+    match Json::parse(bytes) {
         Err(error) => error.to_string(),
         Ok(_) if is_json(path, bytes) => "it parses".into(),
         Ok(_) => "it is no object or array".into(),
@@ -164,17 +163,17 @@ pub(super) fn why_not_json(path: &str, bytes: &[u8]) -> String {
 /// Goes down into objects as long as they are objects everywhere, and notes what no serial order gives.
 fn compare(
     key: &mut Vec<String>,
-    here: Option<&Value>,
-    serial: &[Option<&Value>],
+    here: Option<&Json>,
+    serial: &[Option<&Json>],
     found: &mut Vec<KeyDifference>,
 ) {
     if serial.contains(&here) {
         return;
     }
     let values = || serial.iter().chain([&here]).copied();
-    let objects: Option<Vec<_>> = values().map(|value| value.and_then(Value::as_object)).collect();
-    let Some(objects) = objects else {
-        let mut distinct: Vec<Option<Value>> = Vec::new();
+    let names: Option<Vec<_>> = values().map(|value| value.and_then(Json::names)).collect();
+    let Some(names) = names else {
+        let mut distinct: Vec<Option<Json>> = Vec::new();
         for value in serial.iter().map(|value| value.cloned()) {
             if !distinct.contains(&value) {
                 distinct.push(value);
@@ -183,9 +182,9 @@ fn compare(
         found.push(KeyDifference { key: key.clone(), here: here.cloned(), serial: distinct });
         return;
     };
-    let names: BTreeSet<&String> = objects.iter().flat_map(|object| object.keys()).collect();
+    let names: BTreeSet<&String> = names.into_iter().flatten().collect();
     for name in names {
-        let inner: Vec<Option<&Value>> =
+        let inner: Vec<Option<&Json>> =
             serial.iter().map(|value| value.and_then(|value| value.get(name))).collect();
         key.push(name.clone());
         compare(key, here.and_then(|value| value.get(name)), &inner, found);

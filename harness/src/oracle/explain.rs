@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
-
 use super::difference::{Compared, KeyDifference, content, why_not_json};
 use super::evidence::{clip, list};
+use super::json::Json;
 use super::serial::{Order, SerialRun};
 use crate::model::{Entry, Outcome, ProcessId, Tree};
 
@@ -166,12 +165,12 @@ fn units(order: &Order) -> String {
 }
 
 fn rows_of_key(who: &str, compared: &Compared<'_>, path: &str, difference: &KeyDifference) -> Rows {
-    let show = |value: Option<&Value>| {
+    let show = |value: Option<&Json>| {
         value.map_or_else(|| "not there".into(), |value| clip(&value.to_string(), VALUE))
     };
     let value_in = |outcome: &Outcome| {
         let bytes = content(&outcome.tree, path)?;
-        difference.find(&serde_json::from_slice(bytes).ok()?).cloned()
+        difference.find(&Json::parse(bytes).ok()?).cloned()
     };
     let values: Vec<String> =
         compared.serial.iter().map(|(_, outcome)| show(value_in(outcome).as_ref())).collect();
@@ -190,9 +189,8 @@ fn file(who: &str, compared: &Compared<'_>, path: &str) -> Vec<String> {
         return [table(path, &against(who, &values, no_json(path, bytes), &compared.serial)), around(bytes)]
             .concat();
     }
-    let values: Vec<String> =
-        compared.serial.iter().map(|(_, serial)| entry(serial.tree.get(path))).collect();
-    table(path, &against(who, &values, entry(here), &compared.serial))
+    let values: Vec<String> = compared.serial.iter().map(|(_, serial)| entry(&serial.tree, path)).collect();
+    table(path, &against(who, &values, entry(&compared.here.tree, path), &compared.serial))
 }
 
 /// A text of one line, as it is.
@@ -237,22 +235,24 @@ fn around(content: &[u8]) -> Vec<String> {
     if text.lines().count() < 2 {
         return Vec::new();
     }
-    let at = serde_json::from_slice::<Value>(content).err().map_or(0, |error| error.line());
+    let at = Json::parse(content).err().map_or(0, |error| error.line());
     let first = at.saturating_sub(LINES - 2);
     let shown = text.lines().enumerate().skip(first).take(LINES);
     let shown = shown.map(|(line, text)| format!("  {:>4}  {}", format!("{}:", line + 1), clip(text, VALUE)));
     shown.collect()
 }
 
-fn entry(entry: Option<&Entry>) -> String {
-    match entry {
+fn entry(tree: &Tree, path: &str) -> String {
+    let entry = match tree.get(path) {
         None => "not there".into(),
         Some(Entry::File { mode, content }) if *mode == 0o644 || *mode == 0o664 => quoted(content),
         Some(Entry::File { mode, content }) => format!("{} with mode {mode:o}", quoted(content)),
         Some(Entry::Dir { mode }) => format!("a directory with mode {mode:o}"),
         Some(Entry::Link { target }) => format!("a link to {target}"),
         Some(Entry::Other { kind, mode }) => format!("a {kind} with mode {mode:o}"),
-    }
+        Some(Entry::HardLink { to }) => format!("the same file as {to}"),
+    };
+    entry + &tree.details(path).in_words()
 }
 
 fn quoted(bytes: &[u8]) -> String {
@@ -300,9 +300,8 @@ fn by_order(compared: &Compared<'_>) -> Vec<String> {
 /// `count "2", here "1"`, for each part that differs.
 fn differences(serial: &Outcome, here: &Outcome) -> Vec<String> {
     let paths = super::normalize::paths([&serial.tree, &here.tree]);
-    let files = paths
-        .into_iter()
-        .map(|path| (path.clone(), entry(serial.tree.get(path)), entry(here.tree.get(path))));
+    let files =
+        paths.into_iter().map(|path| (path.clone(), entry(&serial.tree, path), entry(&here.tree, path)));
     let own = (0..here.exits.len()).flat_map(|process| {
         let name = ProcessId(process);
         [

@@ -118,11 +118,19 @@ impl History {
         let is_outside = |path: &str| path.starts_with('/');
         let mut places = 1..;
         for (path, entry) in initial {
+            if matches!(initial.get(initial.first_name(path)), Some(Entry::Other { kind, .. }) if kind != "fifo")
+            {
+                // It is not laid out.
+                continue;
+            }
             let object = if is_outside(path) {
                 ObjectId::outside(path)
             } else {
                 ObjectId::Initial(places.next().unwrap_or_default())
             };
+            if let Entry::HardLink { to } = entry {
+                history.add_name(path, to);
+            }
             let Entry::File { content, .. } = entry else { continue };
             let content = Content::Bytes(content.clone());
             let file = history.add(path, content.clone());

@@ -8,6 +8,7 @@ mod difference;
 mod evidence;
 mod explain;
 mod history;
+mod json;
 mod judge;
 mod livelock;
 mod lost_update;

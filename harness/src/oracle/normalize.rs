@@ -1,7 +1,8 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use globset::{GlobBuilder, GlobMatcher};
 
+use super::json::Json;
 use crate::model::{Entry, Outcome, Tree};
 
 /// The pattern that names the standard outputs of the processes, where others name files.
@@ -66,8 +67,7 @@ impl Normalize {
     /// The tree without what is left out.
     #[must_use]
     pub fn tree(&self, tree: &Tree) -> Tree {
-        let kept = tree.iter().filter(|(path, _)| !self.ignores(path));
-        kept.map(|(path, entry)| (path.clone(), entry.clone())).collect()
+        tree.only(|path| !self.ignores(path))
     }
 
     /// The outcome in its canonical form: two outcomes that count as the same have equal ones.
@@ -75,7 +75,7 @@ impl Normalize {
     pub fn outcome(&self, outcome: &Outcome) -> Outcome {
         let mut normal = outcome.clone();
         normal.tree = self.tree(&outcome.tree);
-        for (path, entry) in &mut normal.tree {
+        for (path, entry) in normal.tree.iter_mut() {
             if let Entry::File { content, .. } = entry {
                 self.file(path, content);
             }
@@ -118,11 +118,11 @@ impl Glob {
 
 /// The value of a file that is meant as JSON: one that begins as an object or array does, or is named so. Not of others: `1` and
 /// `1\n` in a plain file are two different things. `None` where it does not parse.
-pub(super) fn json_of(path: &str, content: &[u8]) -> Option<serde_json::Value> {
+pub(super) fn json_of(path: &str, content: &[u8]) -> Option<Json> {
     if !is_json(path, content) {
         return None;
     }
-    serde_json::from_slice(content).ok()
+    Json::parse(content).ok()
 }
 
 /// Whether a file is meant as JSON, whether or not it parses.
@@ -143,7 +143,7 @@ fn sort_lines(content: &mut Vec<u8>) {
 
 /// All paths of several trees, each once, in order.
 pub(super) fn paths<'a>(trees: impl IntoIterator<Item = &'a Tree>) -> BTreeSet<&'a String> {
-    trees.into_iter().flat_map(BTreeMap::keys).collect()
+    trees.into_iter().flat_map(|tree| tree.keys()).collect()
 }
 
 #[cfg(test)]
@@ -175,6 +175,8 @@ mod tests {
             ("n.json", "1", "1\n", true),
             ("n.txt", "1", "1\n", false),
             ("m.json", "{\"a\":1", "{\"a\":1 ", false),
+            ("m.json", "{\"n\":100000000000000000000000}", "{\"n\":100000000000000000000001}", false),
+            ("m.json", "{\"a\":1,\"a\":2}", "{\"a\":2}", false),
         ] {
             assert_eq!(
                 same(&rules, &outcome(&[(path, a)], &[]), &outcome(&[(path, b)], &[])),

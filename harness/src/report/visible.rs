@@ -8,12 +8,13 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use super::layout::Style;
+use crate::model::name;
 
 /// What a page may have beside text: the colours that [`Style`] gives.
 const COLOURS: [&str; 5] = ["\x1b[1;32m", "\x1b[1;31m", "\x1b[1;33m", "\x1b[2m", "\x1b[0m"];
 
 /// Text for one line. Control characters, and characters that change the order of others, are shown as their escapes: `\x1b`, `\n`,
-/// `\u{202e}`.
+/// `\u{202e}`; bytes of a name that belong to no character as `\xff`.
 #[must_use]
 pub fn line(text: &str) -> Cow<'_, str> {
     escaped(text, |_| false)
@@ -81,16 +82,20 @@ fn escaped(text: &str, keep: impl Fn(char) -> bool) -> Cow<'_, str> {
             '\t' => shown += "\\t",
             // Writing to a string does not fail.
             c if c.is_ascii() => drop(write!(shown, "\\x{:02x}", c as u32)),
-            c => drop(write!(shown, "\\u{{{:x}}}", c as u32)),
+            c => drop(match name::byte(c) {
+                Some(byte) => write!(shown, "\\x{byte:02x}"),
+                None => write!(shown, "\\u{{{:x}}}", c as u32),
+            }),
         }
     }
     Cow::Owned(shown)
 }
 
 /// Whether a character shows as nothing and does something: controls (C0, DEL, C1), line and paragraph separators, marks that change
-/// the direction of text, and tags.
+/// the direction of text, and tags; and what stands for a byte of a [`name`].
 fn is_hidden(c: char) -> bool {
     c.is_control()
+        || name::byte(c).is_some()
         || matches!(c,
             '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}'
             | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
@@ -131,6 +136,8 @@ mod tests {
             ("\x7f\u{9b}31m\u{85}", "\\x7f\\u{9b}31m\\u{85}"),
             ("\u{202e}gpj.exe\u{2066}\u{2069}", "\\u{202e}gpj.exe\\u{2066}\\u{2069}"),
             ("\u{2028}\u{feff}\0", "\\u{2028}\\u{feff}\\x00"),
+            // The byte 0x9b in a name, and the character U+009B.
+            ("n\u{10f79b}\u{9b}", "n\\x9b\\u{9b}"),
         ];
         for (text, expected) in shown {
             assert_eq!(line(text), expected);

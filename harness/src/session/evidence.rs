@@ -83,6 +83,7 @@ pub(super) fn run_again(
     let (mut execution, recorded) = run_schedule(tracer, schedule, how)?;
     let check = afterwards.finish(tracer, &mut execution)?;
     let recording = Recording {
+        whole_tree: true,
         schedule: recorded,
         ending: execution.ending.clone(),
         outcome: execution.outcome.clone(),

@@ -412,7 +412,7 @@ impl<'a> Session<'a> {
 
     /// What is explored, as a fingerprint: the same for all shards of one exploration.
     fn subject(&self) -> String {
-        fingerprint(&(&self.job.scenario, self.tracer.initial()))
+        fingerprint(&(&self.job.scenario, self.tracer.initial().with_ages_in_days()))
     }
 
     fn report(self, searched: Searched) -> Explored {

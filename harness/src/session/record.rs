@@ -151,6 +151,7 @@ impl Session<'_> {
                 enabled: Vec::new(),
             });
             let recording = Recording {
+                whole_tree: true,
                 schedule: recorded.collect(),
                 ending: execution.ending.clone(),
                 outcome: execution.outcome.clone(),

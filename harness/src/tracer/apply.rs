@@ -367,6 +367,7 @@ impl Running<'_> {
 
     /// Takes note of what an operation does with files: their times, and who meets whom at a mapping.
     fn note_accesses(&mut self, name: &Name, operation: &Operation) {
+        self.note_lacking(name.process, operation);
         let (now, number) = (self.processes[name.process].clock, self.number(name.process));
         for access in &operation.accesses {
             let writes = access.kind != AccessKind::Read;

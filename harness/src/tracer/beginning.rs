@@ -106,7 +106,8 @@ impl Running<'_> {
     }
 
     fn start_again(&mut self, process: usize, looks: &[Look]) -> Result<(), TraceError> {
-        self.processes[process] = super::task::Process::default();
+        let clock = self.world.begins;
+        self.processes[process] = super::task::Process { clock, ..Default::default() };
         self.spawn(process)?;
         for look in looks {
             self.processes[process].clock = look.clock;

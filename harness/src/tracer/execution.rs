@@ -92,7 +92,7 @@ impl<'a> Running<'a> {
             under_way: None,
         };
         for process in 0..running.programs.len() {
-            running.processes.push(Process::default());
+            running.processes.push(Process { clock: running.world.begins, ..Process::default() });
             running.begin(process)?;
         }
         Ok(running)
@@ -386,6 +386,11 @@ impl<'a> Running<'a> {
             .zip(&self.times)
             .filter_map(|(&events, times)| times.get(events.checked_sub(1)? as usize));
         latest.copied().fold(self.processes[process].clock, u64::max)
+    }
+
+    /// How late it is for the process that has come the farthest.
+    pub(super) fn latest(&self) -> u64 {
+        self.processes.iter().map(|process| process.clock).fold(self.world.begins, u64::max)
     }
 
     /// Which of a process's operations, from 1, the one is that is being done.

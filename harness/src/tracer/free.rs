@@ -16,6 +16,7 @@ use nix::sys::socket::{MsgFlags, send};
 use nix::sys::time::TimeSpec;
 use nix::unistd::{ForkResult, Pid, pipe2};
 
+use super::chance::EPOCH;
 use super::laid::lay_anew;
 use super::output::Output;
 use super::program::Program;
@@ -85,6 +86,7 @@ impl Free {
     pub fn reset(&mut self, initial: &Tree) -> Result<(), TraceError> {
         self.inside.clear_beside_workspace()?;
         lay_anew(&self.inside.workspace(), initial)?;
+        workspace::date(&self.inside.workspace(), initial, EPOCH + initial.clock(), EPOCH)?;
         for Output { out, err, .. } in &self.outputs {
             out.set_len(0)?;
             err.set_len(0)?;

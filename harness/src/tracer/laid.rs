@@ -1,7 +1,6 @@
 //! The workspace between executions: what the operations show as changed is laid out again, and read; all else is known.
 
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
 use std::path::Path;
@@ -55,19 +54,20 @@ pub struct Survey {
     inodes: Vec<u64>,
     objects: Rc<BTreeMap<u64, ObjectId>>,
     directories: Rc<BTreeSet<ObjectId>>,
+    /// The times of objects of which the tree has one; nothing if it has none.
+    times: Rc<Vec<Option<u64>>>,
 }
 
 impl Survey {
-    /// Looks at all of a workspace.
+    /// Looks at all of a workspace, in which nothing has other times than those of this tree.
     ///
     /// # Errors
     /// Those of reading directories.
-    pub fn take(dir: &Path, workspace: &Paths) -> io::Result<Self> {
+    pub fn take(dir: &Path, workspace: &Paths, tree: &Tree) -> io::Result<Self> {
         let mut paths = vec![".".to_owned()];
         paths.extend(workspace::paths(dir)?);
         let (mut inodes, mut objects, mut directories) = (Vec::new(), BTreeMap::new(), BTreeSet::new());
         for (path, object) in paths.iter().zip((0..).map(ObjectId::Initial)) {
-            // A name that is not UTF-8 is not found by its text: its object is met as a stranger.
             let status = workspace.status(path).ok();
             inodes.push(status.map_or(0, |status| status.st_ino));
             if let Some(status) = status {
@@ -78,7 +78,11 @@ impl Survey {
                 }
             }
         }
+        let times =
+            paths.iter().map(|path| if path == "." { tree.own().1.time } else { tree.details(path).time });
+        let times: Vec<_> = if tree.has_times() { times.collect() } else { Vec::new() };
         Ok(Self {
+            times: Rc::new(times),
             paths: Rc::new(paths),
             inodes,
             objects: Rc::new(objects),
@@ -89,7 +93,17 @@ impl Survey {
     /// The objects.
     #[must_use]
     pub fn objects(&self) -> Objects {
-        Objects::new(Rc::clone(&self.objects), Rc::clone(&self.directories))
+        Objects::new(Rc::clone(&self.objects), Rc::clone(&self.directories), Rc::clone(&self.times))
+    }
+
+    /// The object at a path, if there was one.
+    #[must_use]
+    pub fn object(&self, path: &str) -> Option<ObjectId> {
+        let number = match path {
+            "." => 0,
+            path => 1 + self.paths[1..].binary_search_by(|other| other.as_str().cmp(path)).ok()?,
+        };
+        self.objects.get(&self.inodes[number]).copied()
     }
 
     fn path(&self, object: u32) -> Option<&str> {
@@ -98,7 +112,7 @@ impl Survey {
 
     /// Looks again at some paths and at what was below them.
     fn retake(&mut self, workspace: &Paths, roots: &[String]) -> io::Result<()> {
-        let mut fresh = Vec::new();
+        let mut fresh = BTreeSet::new();
         let objects = Rc::make_mut(&mut self.objects);
         for root in roots {
             let first = 1 + self.paths[1..].partition_point(|path| path < root);
@@ -107,12 +121,13 @@ impl Survey {
                 (first..self.paths.len()).take_while(|at| self.paths[*at].starts_with(root.as_str()));
             for at in touched.filter(|at| self.paths[*at] == *root || self.paths[*at].starts_with(&below)) {
                 objects.remove(&self.inodes[at]);
-                fresh.push(at);
+                fresh.insert(at);
             }
         }
         for at in fresh {
             self.inodes[at] = workspace.status(&self.paths[at])?.st_ino;
-            objects.insert(self.inodes[at], ObjectId::Initial(at as u32));
+            // Of two names of one inode the first one counts.
+            objects.entry(self.inodes[at]).or_insert(ObjectId::Initial(at as u32));
         }
         Ok(())
     }
@@ -122,6 +137,10 @@ impl Survey {
 #[derive(Debug)]
 pub struct Laid {
     survey: Survey,
+    /// The tree as it counts in an outcome.
+    tree: Tree,
+    /// The names of each file that has several.
+    linked: Vec<BTreeSet<String>>,
     /// Paths at which something else may stand now, other objects than were laid out.
     replaced: BTreeSet<String>,
     /// Paths of files with other contents, perhaps.
@@ -133,8 +152,14 @@ pub struct Laid {
 impl Laid {
     /// A workspace that has just been laid out.
     #[must_use]
-    pub fn new(survey: Survey) -> Self {
-        Self { survey, replaced: BTreeSet::new(), written: BTreeSet::new(), lost: false }
+    pub fn new(survey: Survey, initial: &Tree) -> Self {
+        let mut linked: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+        for (path, first) in initial.hard_links() {
+            linked.entry(first).or_default().extend([path.to_owned(), first.to_owned()]);
+        }
+        let linked = linked.into_values().collect();
+        let tree = initial.clone().timeless();
+        Self { survey, tree, linked, replaced: BTreeSet::new(), written: BTreeSet::new(), lost: false }
     }
 
     /// The survey, where that is of the workspace as it is.
@@ -148,8 +173,6 @@ impl Laid {
         self.lost |= !known;
         for (dir, name) in &changes.names {
             let Some(dir) = survey.path(*dir) else { continue };
-            // What was not UTF-8 cannot be found again by its name as text.
-            self.lost |= name.contains('\u{fffd}') || dir.contains('\u{fffd}');
             self.replaced.insert(if dir == "." { name.clone() } else { format!("{dir}/{name}") });
         }
         for object in &changes.modes {
@@ -173,51 +196,83 @@ impl Laid {
         if self.lost {
             return Ok(false);
         }
+        self.replace_whole_files();
         for path in self.only_written() {
             match initial.get(path) {
-                Some(Entry::File { content, .. }) => std::fs::write(dir.join(path), content)?,
+                Some(Entry::File { content, .. }) => {
+                    let file = File::create(dir.join(workspace::native(path)))?;
+                    workspace::write(&file, content, &initial.details(path).holes)?;
+                }
                 _ => return Ok(false),
             }
         }
         let roots: Vec<String> = roots(&self.replaced).cloned().collect();
-        for root in &roots {
-            workspace::lay_again(dir, root, initial)?;
-        }
+        workspace::lay_again(dir, &roots, initial)?;
         self.survey.retake(workspace, &roots)?;
         self.replaced.clear();
         self.written.clear();
         Ok(true)
     }
 
+    /// Takes all names of a file for replaced, if one of them is: the file is made anew.
+    fn replace_whole_files(&mut self) {
+        let concerned = |names: &&BTreeSet<String>| names.iter().any(|path| self.is_replaced(path));
+        let names: Vec<String> = self.linked.iter().filter(concerned).flatten().cloned().collect();
+        self.replaced.extend(names);
+    }
+
     /// What the workspace holds now.
     ///
     /// # Errors
     /// Those of reading.
-    pub fn capture(&self, dir: &Path, initial: &Tree) -> io::Result<Tree> {
+    pub fn capture(&self, dir: &Path) -> io::Result<Tree> {
         if self.lost {
             return workspace::capture_own(dir);
         }
-        let mut tree = initial.clone();
-        for path in self.only_written().chain(roots(&self.replaced)) {
-            workspace::capture_again(dir, path, &mut tree)?;
+        let mut paths: BTreeSet<&str> =
+            self.only_written().chain(roots(&self.replaced)).map(String::as_str).collect();
+        // What is read by one of its names has changed under all of them.
+        let concerned = |names: &&BTreeSet<String>| {
+            names.iter().any(|path| paths.contains(path.as_str()) || self.is_replaced(path))
+        };
+        let linked: Vec<&String> = self.linked.iter().filter(concerned).flatten().collect();
+        paths.extend(linked.into_iter().filter(|path| !self.is_replaced(path)).map(String::as_str));
+        for _ in 0..2 {
+            let mut tree = self.tree.clone();
+            let other_names = workspace::capture_again(dir, &paths, &mut tree)?;
+            if other_names.is_empty() {
+                return Ok(tree);
+            }
+            // A new name of a file that stands where it was laid out.
+            let path = |inode| match self.survey.objects.get(inode) {
+                Some(ObjectId::Initial(number)) => self.survey.path(*number),
+                _ => None,
+            };
+            let others: Option<Vec<&str>> = other_names.iter().map(path).collect();
+            let Some(others) = others else { break };
+            paths.extend(others.into_iter().filter(|path| !self.is_replaced(path)));
         }
-        Ok(tree)
+        workspace::capture_own(dir)
+    }
+
+    /// Whether another object may stand at a path now than was laid out.
+    fn is_replaced(&self, path: &str) -> bool {
+        let above = path.match_indices('/').map(|(end, _)| &path[..end]);
+        above.chain([path]).any(|path| self.replaced.contains(path))
     }
 
     /// Files that are where they were, with other contents.
     fn only_written(&self) -> impl Iterator<Item = &String> {
-        self.written.iter().filter(|path| {
-            let above = path.match_indices('/').map(|(end, _)| &path[..end]);
-            !above.chain([path.as_str()]).any(|path| self.replaced.contains(path))
-        })
+        self.written.iter().filter(|path| !self.is_replaced(path))
     }
 }
 
-/// Lays out a workspace anew. What was made immutable, or to be appended to only, can be removed again first.
+/// Lays out a workspace anew. What was made immutable, or to be appended to only, can be removed again first. Gives the
+/// paths of which the owner or the attributes could not be laid out.
 ///
 /// # Errors
 /// Those of removing and writing.
-pub fn lay_anew(dir: &Path, initial: &Tree) -> io::Result<()> {
+pub fn lay_anew(dir: &Path, initial: &Tree) -> io::Result<BTreeSet<String>> {
     let laid = workspace::lay(dir, initial);
     if !laid.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied) {
         return laid;

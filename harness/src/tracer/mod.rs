@@ -29,6 +29,7 @@ mod free;
 mod ids;
 mod input;
 mod known;
+mod lacking;
 mod laid;
 mod leaving;
 mod listing;
@@ -71,6 +72,8 @@ mod zygote;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -78,6 +81,7 @@ use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 
 pub use self::alone::{Alone, RunsAlone};
+pub use self::chance::EPOCH;
 use self::checkpoint::Beginning;
 use self::cores::bind_to_one_core;
 pub use self::cores::{cores, move_to};
@@ -89,11 +93,13 @@ pub use self::footprint::Lookup;
 use self::footprint::Recorder;
 pub use self::free::{Free, Start};
 use self::known::Known;
+use self::lacking::Lacking;
 use self::laid::{Changes, Laid, Survey, lay_anew};
 use self::locks::Locks;
 use self::mappings::Mappings;
 use self::messages::{most_bytes, most_datagrams};
 pub use self::needs::{Need, State, needs};
+use self::objects::Objects;
 use self::outside::Outside;
 use self::paths::Paths;
 use self::proc::Proc;
@@ -130,6 +136,10 @@ pub struct Tracer {
     initial: Tree,
     /// What is known of the workspace as it is, once it has been laid out.
     laid: Option<Laid>,
+    /// What processes have left in it since.
+    left: Option<Left>,
+    /// What could not be laid out as it is.
+    lacking: Rc<Lacking>,
     not_covered: BTreeSet<Sighting>,
     /// Whether nothing has ever been in there.
     all_covered: bool,
@@ -172,7 +182,8 @@ impl Tracer {
         let (cores, limits) = (bind_to_one_core(), limits.into());
         let sandbox = Sandbox::start(&[programs, others].concat(), root, &limits)?;
         let beginnings = programs.iter().map(|_| Beginning::default()).collect();
-        let (outside_tree, initial) = initial.into_iter().partition(|(path, _)| path.starts_with('/'));
+        let outside_tree = initial.only(|path| path.starts_with('/'));
+        let initial = initial.only(|path| !path.starts_with('/'));
         let outside = match root {
             Root::Host => None,
             Root::Overlay => {
@@ -195,6 +206,8 @@ impl Tracer {
             strands: Strands::whole(programs.len()),
             initial,
             laid: None,
+            left: None,
+            lacking: Rc::default(),
             not_covered: BTreeSet::new(),
             all_covered: true,
             limits,
@@ -237,9 +250,13 @@ impl Tracer {
     /// # Errors
     /// Where the workspace cannot be read.
     pub fn begin_from_here(&mut self) -> Result<&Tree, TraceError> {
-        self.initial = workspace::capture_own(&self.sandbox.workspace())?;
+        let left = self.left.take().unwrap_or_default();
+        let directory = self.sandbox.workspace();
+        let time = |status: &Metadata| left.objects.time_left(status.ino()).unwrap_or(EPOCH);
+        self.initial = workspace::capture_beginning(&directory, &time, left.clock)?;
+        self.initial.usual_at(EPOCH);
         if let Some(outside) = &self.outside {
-            outside.begin_from_here()?;
+            outside.begin_from_here(&|path| left.objects.time_left_outside(path))?;
         }
         self.beginnings.fill_with(Beginning::default);
         (self.known, self.laid) = (Known::default(), None);
@@ -267,6 +284,7 @@ impl Tracer {
     /// # Errors
     /// Where it cannot be written.
     pub fn reset(&mut self) -> Result<(), TraceError> {
+        self.left = None;
         self.sandbox.clear_beside_workspace()?;
         if let Some(outside) = &self.outside {
             outside.reset()?;
@@ -275,8 +293,10 @@ impl Tracer {
         let restored = self.laid.as_mut().map(|laid| laid.restore(&directory, &paths, &self.initial));
         if !matches!(restored, Some(Ok(true))) {
             self.laid = None;
-            lay_anew(&directory, &self.initial)?;
-            self.laid = Some(Laid::new(Survey::take(&directory, &paths)?));
+            let lacking = lay_anew(&directory, &self.initial)?;
+            let survey = Survey::take(&directory, &paths, &self.initial)?;
+            self.lacking = Rc::new(Lacking::of(lacking, &survey));
+            self.laid = Some(Laid::new(survey, &self.initial));
         }
         Ok(())
     }
@@ -288,7 +308,7 @@ impl Tracer {
     pub fn capture(&self) -> Result<Tree, TraceError> {
         let directory = self.sandbox.workspace();
         let mut tree = match &self.laid {
-            Some(laid) => laid.capture(&directory, &self.initial)?,
+            Some(laid) => laid.capture(&directory)?,
             None => workspace::capture_own(&directory)?,
         };
         if let Some(outside) = &self.outside {
@@ -373,17 +393,22 @@ impl Tracer {
     fn survey(&self) -> Result<Survey, TraceError> {
         match self.laid.as_ref().and_then(Laid::survey) {
             Some(survey) => Ok(survey.clone()),
-            None => Ok(Survey::take(&self.sandbox.workspace(), &self.paths()?)?),
+            None => Ok(Survey::take(&self.sandbox.workspace(), &self.paths()?, &self.initial)?),
         }
     }
 
     /// What is known of the workspace when processes begin.
     fn world(&self, survey: &Survey) -> Result<World, TraceError> {
-        let (objects, locks) = (survey.objects(), Locks::default());
+        let (mut objects, locks) = (survey.objects(), Locks::default());
+        if let Some(left) = &self.left {
+            objects.take_times(&left.objects);
+        }
         let changes = Changes::default();
         Ok(World {
             paths: self.paths()?,
             objects,
+            begins: self.left.as_ref().map_or(self.initial.clock(), |left| left.clock),
+            lacking: Rc::clone(&self.lacking),
             locks,
             streams: Streams::new(most_datagrams(), most_bytes()),
             changes,
@@ -416,6 +441,7 @@ impl Tracer {
         if let Some(laid) = &mut self.laid {
             laid.changed(survey, &learned.changes, known, &self.initial);
         }
+        self.left = Some(learned.left);
     }
 }
 
@@ -424,15 +450,25 @@ impl Tracer {
 struct Learned {
     changes: Changes,
     strangers: bool,
+    left: Left,
     not_covered: BTreeSet<Sighting>,
+}
+
+/// What processes leave that does not stand in the workspace: its times, and how late it is, in nanoseconds since the beginning.
+#[derive(Debug, Default)]
+struct Left {
+    objects: Objects,
+    clock: u64,
 }
 
 impl Learned {
     fn of(running: &mut Running<'_>) -> Self {
+        let clock = running.latest();
         let world = &mut running.world;
         Self {
             changes: std::mem::take(&mut world.changes),
             strangers: world.objects.any_strangers(),
+            left: Left { objects: std::mem::take(&mut world.objects), clock },
             not_covered: std::mem::take(&mut world.not_covered),
         }
     }

@@ -25,14 +25,25 @@ pub struct Objects {
     initial_directories: Rc<BTreeSet<ObjectId>>,
     /// By device and number; the device of the workspace is 0 here.
     by_inode: BTreeMap<(u64, u64), ObjectId>,
-    /// Virtual time of the last change, in nanoseconds; those not in it have the time of the beginning.
-    changed: BTreeMap<ObjectId, u64>,
+    /// Those of the initial tree that have another time than that of the beginning, by their numbers.
+    times: Rc<Vec<Option<u64>>>,
+    /// The time of the last change of those that were changed.
+    changed: BTreeMap<ObjectId, Stamp>,
     directories: BTreeSet<ObjectId>,
     /// Of directories and FIFOs, who changed their names and wrote into them, and when.
     entries: BTreeMap<ObjectId, Vec<Touch>>,
     strangers: u32,
     /// Which objects outside the numbers belong to that programs were told.
     told: BTreeMap<u64, ObjectId>,
+}
+
+/// When an object was changed last, in nanoseconds since 1970.
+#[derive(Clone, Copy, Debug)]
+enum Stamp {
+    /// So it was set: whatever changes the object then comes later, and has its own time.
+    Set(u64),
+    /// It was changed then.
+    At(u64),
 }
 
 /// A change of a directory's names, or a write into a FIFO.
@@ -47,10 +58,41 @@ struct Touch {
 }
 
 impl Objects {
-    /// Beginning with these, by the numbers of their inodes, of which these are directories.
+    /// Beginning with these, by the numbers of their inodes, of which these are directories, and with these times.
     #[must_use]
-    pub fn new(initial: Rc<BTreeMap<u64, ObjectId>>, initial_directories: Rc<BTreeSet<ObjectId>>) -> Self {
-        Self { initial, initial_directories, ..Self::default() }
+    pub fn new(
+        initial: Rc<BTreeMap<u64, ObjectId>>,
+        initial_directories: Rc<BTreeSet<ObjectId>>,
+        times: Rc<Vec<Option<u64>>>,
+    ) -> Self {
+        Self { initial, initial_directories, times, ..Self::default() }
+    }
+
+    /// Takes over the times that others have left, in the same workspace as it is.
+    pub fn take_times(&mut self, left: &Self) {
+        for (inode, object) in self.initial.iter() {
+            if let Some(time) = left.time_left(*inode) {
+                self.changed.insert(*object, Stamp::Set(time));
+            }
+        }
+        let outside = left.changed.keys().chain(left.entries.keys()).filter(|object| object.was_outside());
+        for object in outside {
+            self.changed.insert(*object, Stamp::Set(left.time(*object, |_, _| true)));
+        }
+    }
+
+    /// The time of what has this inode in the workspace when all is over, if it is known.
+    #[must_use]
+    pub fn time_left(&self, inode: u64) -> Option<u64> {
+        Some(self.time(self.known("", 0, inode)?, |_, _| true))
+    }
+
+    /// The time of what was changed at an absolute path outside of the workspace, if it was.
+    #[must_use]
+    pub fn time_left_outside(&self, path: &str) -> Option<u64> {
+        let object = ObjectId::outside(path);
+        let is_changed = self.changed.contains_key(&object) || self.entries.contains_key(&object);
+        is_changed.then(|| self.time(object, |_, _| true))
     }
 
     /// Whether something was met that the tracer did not see come to be.
@@ -115,9 +157,9 @@ impl Objects {
             }
             ObjectId::Outside(path) => path,
         };
-        let mut number = OUTSIDE | number_of(&path) % OUTSIDE;
+        let mut number = OUTSIDE | (number_of(&path) % OUTSIDE);
         while *self.told.entry(number).or_insert(object) != object {
-            number = OUTSIDE | (number + 1) % OUTSIDE;
+            number = OUTSIDE | ((number + 1) % OUTSIDE);
         }
         number
     }
@@ -135,15 +177,15 @@ impl Objects {
         object.was_outside() && !self.is_directory(object) && !self.changed.contains_key(&object)
     }
 
-    /// Notes a change by a process, in this one of its operations (from 1). Times only move forward: the latest of concurrent changes
-    /// counts, whichever came last.
+    /// Notes a change by a process, in this one of its operations (from 1). The latest of concurrent changes counts, whichever came last; a
+    /// time that was set goes, also one in the future.
     pub fn touch(&mut self, object: ObjectId, time: u64, process: usize, operation: u32) {
         let time = EPOCH + time;
         if self.is_directory(object) {
             self.entries.entry(object).or_default().push(Touch { process, operation, time });
         } else {
-            let changed = self.changed.entry(object).or_insert(EPOCH);
-            *changed = (*changed).max(time);
+            let stamp = self.changed.entry(object).or_insert(Stamp::At(time));
+            *stamp = Stamp::At(if let Stamp::At(before) = *stamp { before.max(time) } else { time });
         }
     }
 
@@ -155,7 +197,7 @@ impl Objects {
 
     /// Sets the time of the last change, as `utimensat` does: in nanoseconds since 1970.
     pub fn set_time(&mut self, object: ObjectId, time: u64) {
-        self.changed.insert(object, time);
+        self.changed.insert(object, Stamp::Set(time));
         self.entries.remove(&object);
     }
 
@@ -165,7 +207,13 @@ impl Objects {
     pub fn time(&self, object: ObjectId, known: impl Fn(usize, u32) -> bool) -> u64 {
         let entries = self.entries.get(&object).into_iter().flatten();
         let entries = entries.filter(|touch| known(touch.process, touch.operation)).map(|touch| touch.time);
-        entries.fold(self.changed.get(&object).copied().unwrap_or(EPOCH), u64::max)
+        entries.max().unwrap_or_else(|| match (self.changed.get(&object), object) {
+            (Some(Stamp::Set(time) | Stamp::At(time)), _) => *time,
+            (None, ObjectId::Initial(number)) => {
+                self.times.get(number as usize).copied().flatten().unwrap_or(EPOCH)
+            }
+            (None, ObjectId::Outside(_) | ObjectId::Made { .. }) => EPOCH,
+        })
     }
 }
 

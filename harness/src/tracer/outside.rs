@@ -10,22 +10,24 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{DirEntryExt, MetadataExt, OpenOptionsExt, PermissionsExt, lchown, symlink};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat2, readlinkat};
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, OpenHow, ResolveFlag, openat2, readlinkat};
 use nix::sys::stat::{FileStat, Mode, UtimensatFlags, fstatat, utimensat};
 use nix::sys::time::TimeSpec;
-use nix::unistd::{Pid, mkfifo};
+use nix::unistd::{Pid, getegid, geteuid, mkfifo};
 
 use super::decode::Action;
 use super::execution::Running;
 use super::files::Description;
 use crate::model::{
-    AccessKind, BadTree, Call, Entry, GapKind, ObjectId, Operation, ProcessId, Sighting, Tree,
+    AccessKind, Attribute, BadTree, Call, Details, Entry, GapKind, ObjectId, Operation, ProcessId, Sighting,
+    Tree, name,
 };
-use crate::workspace;
+use crate::workspace::{self, native};
 
 /// Directories of the root that are not watched: what is installed there is read all the time and seldom written; devices and what
 /// the kernel tells are no files of the processes'.
@@ -33,6 +35,8 @@ const UNWATCHED: [&str; 13] =
     ["bin", "boot", "dev", "lib", "lib32", "lib64", "libx32", "nix", "proc", "sbin", "snap", "sys", "usr"];
 /// A file that is larger, in bytes, is not copied before somebody writes to it.
 const LARGEST: u64 = 64 << 20;
+/// A second in nanoseconds.
+const SECOND: u64 = 1_000_000_000;
 /// Says of a path that what was there is gone.
 const REMOVED: &str = "removed";
 
@@ -81,8 +85,34 @@ struct Before {
     entry: Option<Entry>,
     /// User and group; `None` for those that make it.
     owner: Option<(u32, u32)>,
+    /// Those that count; a link has none.
+    attributes: BTreeMap<String, Attribute>,
     /// Seconds and nanoseconds of the last change.
     time: Option<(i64, i64)>,
+}
+
+impl Before {
+    /// Whether nobody sees that this is not the other one, but by its times.
+    fn is_as(&self, other: &Self) -> bool {
+        self.entry == other.entry
+            && self.attributes == other.attributes
+            && self.owner.zip(other.owner).is_none_or(|(one, another)| one == another)
+    }
+
+    /// What there is to say of it beside what it is.
+    fn details(&self) -> Details {
+        let own = (geteuid().as_raw(), getegid().as_raw());
+        let time = self.time.and_then(|(seconds, rest)| {
+            let (seconds, rest) = (u64::try_from(seconds).ok()?, u64::try_from(rest).ok()?);
+            seconds.checked_mul(SECOND)?.checked_add(rest)
+        });
+        Details {
+            owner: self.owner.filter(|owner| *owner != own),
+            attributes: self.attributes.clone(),
+            time,
+            holes: Vec::new(),
+        }
+    }
 }
 
 impl Outside {
@@ -112,7 +142,7 @@ impl Outside {
             "" => ("", AtFlags::AT_EMPTY_PATH),
             path => (path, AtFlags::AT_SYMLINK_NOFOLLOW),
         };
-        fstatat(self.root.as_fd(), path, flags)
+        fstatat(self.root.as_fd(), &*native(path), flags)
     }
 
     /// Where the link at a path leads.
@@ -120,7 +150,7 @@ impl Outside {
     /// # Errors
     /// What `readlink` says.
     pub fn link(&self, path: &str) -> Result<std::ffi::OsString, Errno> {
-        readlinkat(self.root.as_fd(), path.trim_start_matches('/'))
+        readlinkat(self.root.as_fd(), &*native(path.trim_start_matches('/')))
     }
 
     /// Sees to it that a file that is there is in the upper layer, where that can be. Whether it may have become another inode.
@@ -165,7 +195,12 @@ impl Outside {
     pub fn add_beginning_to(&self, tree: &mut Tree) {
         let before = self.before.borrow();
         let watched = before.iter().filter(|(path, _)| is_watched(path));
-        tree.extend(watched.filter_map(|(path, before)| Some((path.clone(), before.entry.clone()?))));
+        for (path, before) in watched {
+            if let Some(entry) = &before.entry {
+                tree.insert(path.clone(), entry.clone());
+                tree.describe(path, before.details());
+            }
+        }
     }
 
     /// What is other than at the beginning, of what is watched.
@@ -176,12 +211,16 @@ impl Outside {
         let before = self.before.borrow();
         for path in self.changed.borrow().iter().filter(|path| is_watched(path)) {
             let Some(before) = before.get(path) else { continue };
-            match (self.look(path)?.entry, &before.entry) {
-                (now, then) if now == *then => {}
-                (None, _) => {
+            let now = self.look(path)?;
+            match &now.entry {
+                _ if now.is_as(before) => {}
+                None => {
                     tree.insert(path.clone(), Entry::Other { kind: REMOVED.into(), mode: 0 });
                 }
-                (Some(entry), _) => self.add_whole(path, entry, tree)?,
+                Some(entry) => {
+                    self.add_whole(path, entry.clone(), tree)?;
+                    tree.describe(path, Details { time: None, ..now.details() });
+                }
             }
         }
         Ok(())
@@ -189,21 +228,35 @@ impl Outside {
 
     fn add_whole(&self, path: &str, entry: Entry, tree: &mut Tree) -> io::Result<()> {
         if let (Entry::Dir { .. }, Ok(place)) = (&entry, self.place(path)) {
-            let inside = workspace::capture(&place.path)?;
-            tree.extend(inside.into_iter().map(|(below, entry)| (format!("{path}/{below}"), entry)));
+            let inside = workspace::capture(&place.path)?.timeless();
+            tree.extend(inside.at(path));
+            for below in inside.keys() {
+                tree.describe(&format!("{path}/{below}"), inside.details(below).clone());
+            }
         }
         tree.insert(path.to_owned(), entry);
         Ok(())
     }
 
-    /// Lets every execution begin with what there is now.
+    /// Lets every execution begin with what there is now. `time`: of what is at a path, if it was changed.
     ///
     /// # Errors
-    /// Those of reading.
-    pub fn begin_from_here(&self) -> io::Result<()> {
+    /// Those of reading, and of setting times.
+    pub fn begin_from_here(&self, time: &dyn Fn(&str) -> Option<u64>) -> io::Result<()> {
         let mut now = Tree::new();
         let mut before = self.before.borrow_mut();
-        for path in std::mem::take(&mut *self.changed.borrow_mut()) {
+        let changed = std::mem::take(&mut *self.changed.borrow_mut());
+        for path in &changed {
+            if let (Some(time), Ok(place)) = (time(path), self.place(path)) {
+                // What the machine has it from is not the time that programs were told.
+                let time = TimeSpec::new((time / SECOND).cast_signed(), (time % SECOND).cast_signed());
+                match utimensat(AT_FDCWD, &place.path, &time, &time, UtimensatFlags::NoFollowSymlink) {
+                    Err(Errno::ENOENT) => {}
+                    set => set?,
+                }
+            }
+        }
+        for path in changed {
             before.insert(path.clone(), self.look(&path)?);
             if let Some(entry @ Entry::Dir { .. }) = before.get(&path).and_then(|before| before.entry.clone())
             {
@@ -223,8 +276,10 @@ impl Outside {
     pub fn begin_with(&self, tree: &Tree) -> io::Result<()> {
         for (path, entry) in tree {
             self.remember(path);
-            if self.look(path)?.entry.as_ref() != Some(entry) {
-                let laid = Before { entry: Some(entry.clone()), ..Before::default() };
+            let Details { owner, attributes, time, .. } = tree.details(path).clone();
+            let time = time.map(|time| ((time / SECOND).cast_signed(), (time % SECOND).cast_signed()));
+            let laid = Before { entry: Some(entry.clone()), owner, attributes, time };
+            if !self.look(path)?.is_as(&laid) {
                 self.before.borrow_mut().insert(path.clone(), laid);
             }
         }
@@ -294,7 +349,7 @@ impl Outside {
                 if there {
                     fs::remove_file(&place)?;
                 }
-                symlink(target, &place)?;
+                symlink(native(target), &place)?;
             }
             Entry::Other { kind, mode } if kind == "fifo" && !there => {
                 mkfifo(&place, Mode::from_bits_truncate(*mode))?;
@@ -308,9 +363,10 @@ impl Outside {
         if let Entry::File { mode, .. } | Entry::Dir { mode } | Entry::Other { mode, .. } = entry {
             fs::set_permissions(&place, Permissions::from_mode(*mode))?;
         }
+        workspace::set_attributes(&place, &before.attributes)?;
         if let Some((seconds, rest)) = before.time {
             let time = TimeSpec::new(seconds, rest);
-            utimensat(nix::fcntl::AT_FDCWD, &place, &time, &time, UtimensatFlags::NoFollowSymlink)?;
+            utimensat(AT_FDCWD, &place, &time, &time, UtimensatFlags::NoFollowSymlink)?;
         }
         Ok(())
     }
@@ -324,14 +380,16 @@ impl Outside {
         let Some(entry) = workspace::entry(&place)? else { return Ok(Before::default()) };
         let data = fs::symlink_metadata(&place)?;
         let owner = Some((data.uid(), data.gid()));
-        Ok(Before { entry: Some(entry), owner, time: Some((data.mtime(), data.mtime_nsec())) })
+        let attributes = workspace::attributes(&place)?;
+        Ok(Before { entry: Some(entry), owner, attributes, time: Some((data.mtime(), data.mtime_nsec())) })
     }
 
     /// A path as the controller can use it. Links on the way are followed as the processes would, so that it never leads to the
     /// machine's own files; the last name is to be used without following.
     fn place(&self, path: &str) -> io::Result<Place> {
-        let above = Path::new(path).parent().unwrap_or(Path::new("/"));
-        let name = Path::new(path).file_name().ok_or(io::ErrorKind::InvalidInput)?;
+        let path = native(path);
+        let above = path.parent().unwrap_or(Path::new("/"));
+        let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
         let how = OpenHow::new()
             .flags(OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC)
             .resolve(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS);
@@ -344,7 +402,8 @@ impl Outside {
 impl Running<'_> {
     /// The object that an entry of a directory leads to.
     pub(super) fn listed(&mut self, of: &Description, entry: &fs::DirEntry) -> io::Result<ObjectId> {
-        let path = format!("{}/{}", of.path().trim_end_matches('/'), entry.file_name().to_string_lossy());
+        let path =
+            format!("{}/{}", of.path().trim_end_matches('/'), name::text(entry.file_name().into_vec()));
         // Those outside are on several devices.
         let device = if path.starts_with('/') { entry.metadata()?.dev() } else { 0 };
         let inode = if device == 0 { entry.ino() } else { entry.metadata()?.ino() };

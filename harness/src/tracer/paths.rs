@@ -13,7 +13,8 @@ use nix::sys::stat::{FileStat, fstatat};
 use super::objects::Objects;
 use super::outside::{Outside, is_watched};
 use super::sandbox::WORKSPACE;
-use crate::model::{Access, Location, ObjectId};
+use crate::model::{Access, Location, ObjectId, name};
+use crate::workspace::native;
 
 /// How many symbolic links the kernel follows in one path.
 const MOST_LINKS: usize = 40;
@@ -178,7 +179,7 @@ impl Paths {
         } else {
             (path, AtFlags::AT_SYMLINK_NOFOLLOW)
         };
-        fstatat(self.root.as_fd(), path, flags)
+        fstatat(self.root.as_fd(), &*native(path), flags)
     }
 
     /// Whether a directory of the workspace, at a path relative to that, has names in it; `None` where that is not known.
@@ -350,7 +351,7 @@ impl Walk<'_> {
         }
         let target = match self.paths.outside().filter(|_| path.starts_with('/')) {
             Some(outside) => outside.link(path),
-            None => readlinkat(self.paths.root.as_fd(), path),
+            None => readlinkat(self.paths.root.as_fd(), &*native(path)),
         };
         let target = lossy(target.ok()?.into_vec());
         if target.starts_with('/') {
@@ -390,10 +391,10 @@ pub fn ends_as_directory(path: &str) -> bool {
     path.ends_with('/') || path.ends_with("/.")
 }
 
-/// Text of bytes; what is not UTF-8 is shown as U+FFFD.
+/// Text of a path, of which nothing is lost: see [`name`].
 #[must_use]
 pub fn lossy(bytes: Vec<u8>) -> String {
-    String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+    name::text(bytes)
 }
 
 /// What a link in `/proc` says, such as a task's current directory.

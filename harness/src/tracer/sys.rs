@@ -87,9 +87,8 @@ pub fn set_stack_limit(task: Pid, limit: &libc::rlimit) -> io::Result<()> {
 pub fn stack_limit(task: Pid) -> io::Result<libc::rlimit> {
     let mut has = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: it lives across the call, which writes it and reads nothing.
-    check(
-        unsafe { libc::prlimit(task.as_raw(), libc::RLIMIT_STACK, std::ptr::null(), &raw mut has) }.into(),
-    )?;
+    let got = unsafe { libc::prlimit(task.as_raw(), libc::RLIMIT_STACK, std::ptr::null(), &raw mut has) };
+    check(got.into())?;
     Ok(has)
 }
 

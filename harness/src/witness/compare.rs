@@ -1,7 +1,7 @@
 use std::fmt;
 
 use super::{Recorded, Recording};
-use crate::model::{Choice, Ending, Entry, Outcome, ProcessId, Strands, View};
+use crate::model::{Choice, Details, Ending, Entry, Outcome, ProcessId, Strands, View};
 use crate::oracle::Normalize;
 use crate::report::{visible, words};
 
@@ -59,7 +59,13 @@ pub fn compare(
         .or_else(|| {
             unequal(None, "how it ends", end(&expected.ending, strands), end(&actual.ending, strands))
         })
-        .or_else(|| compare_outcomes(&rules.outcome(&expected.outcome), &rules.outcome(&actual.outcome)))
+        .or_else(|| {
+            let mut outcome = actual.outcome.clone();
+            if !expected.whole_tree {
+                outcome.tree = outcome.tree.plain();
+            }
+            compare_outcomes(&rules.outcome(&expected.outcome), &rules.outcome(&outcome))
+        })
 }
 
 /// The difference between what was recorded of a choice and what there is to choose from now. To be asked before the choice is
@@ -125,7 +131,7 @@ pub fn compare_outcomes(expected: &Outcome, actual: &Outcome) -> Option<Divergen
     let mut paths: Vec<&String> = expected.tree.keys().chain(actual.tree.keys()).collect();
     paths.sort();
     let path = |path: &&String| {
-        let (recorded, now) = (expected.tree.get(*path), actual.tree.get(*path));
+        let (recorded, now) = (expected.tree.detailed(path), actual.tree.detailed(path));
         (recorded != now).then(|| divergence(None, path, entry(recorded), entry(now)))
     };
     let processes = expected.exits.len().max(actual.exits.len());
@@ -158,14 +164,16 @@ pub fn compare_outcomes(expected: &Outcome, actual: &Outcome) -> Option<Divergen
         })
 }
 
-fn entry(entry: Option<&Entry>) -> String {
-    match entry {
-        None => "not there".into(),
-        Some(Entry::File { mode, content }) => format!("{} with mode {mode:o}", quoted(content)),
-        Some(Entry::Dir { mode }) => format!("a directory with mode {mode:o}"),
-        Some(Entry::Link { target }) => format!("a link to {target}"),
-        Some(Entry::Other { kind, mode }) => format!("a {kind} with mode {mode:o}"),
-    }
+fn entry(detailed: Option<(&Entry, &Details)>) -> String {
+    let Some((entry, details)) = detailed else { return "not there".into() };
+    let entry = match entry {
+        Entry::File { mode, content } => format!("{} with mode {mode:o}", quoted(content)),
+        Entry::Dir { mode } => format!("a directory with mode {mode:o}"),
+        Entry::Link { target } => format!("a link to {target}"),
+        Entry::Other { kind, mode } => format!("a {kind} with mode {mode:o}"),
+        Entry::HardLink { to } => format!("the same file as {to}"),
+    };
+    entry + &details.in_words()
 }
 
 /// Content as text; of long content the beginning, and its length.

@@ -204,8 +204,9 @@ impl Page<'_> {
                 Entry::Dir { mode } => format!("{mode:04o} {:>9}  {path}/", ""),
                 Entry::Link { target } => format!("link {:>9}  {path} → {target}", ""),
                 Entry::Other { kind, mode } => format!("{mode:04o} {kind:>9}  {path}"),
+                Entry::HardLink { to } => format!("link {:>9}  {path} = {to}", ""),
             };
-            self.item(&format!("    {line}"))?;
+            self.item(&format!("    {line}{}", tree.details(path).in_words()))?;
         }
         match tree.len().saturating_sub(ENTRIES) {
             0 => Ok(()),

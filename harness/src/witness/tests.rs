@@ -29,7 +29,12 @@ fn recording(script: &Script) -> Recording {
         call: event.operation.call.clone(),
         enabled: vec![ProcessId(0), ProcessId(1)],
     });
-    Recording { schedule: steps.collect(), ending: execution.ending, outcome: execution.outcome }
+    Recording {
+        schedule: steps.collect(),
+        ending: execution.ending,
+        outcome: execution.outcome,
+        whole_tree: true,
+    }
 }
 
 fn witness() -> Witness {

@@ -1,123 +1,16 @@
 //! The directory that processes share: laid out afresh for each execution, and read when it is over.
 
+mod attributes;
 mod lay;
+mod read;
 
-use std::collections::BTreeSet;
-use std::fs::{self, Permissions};
-use std::io;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
-use std::path::Path;
-
-pub use self::lay::{lay, lay_again};
+pub use self::attributes::{read as attributes, replace as set_attributes};
+pub use self::lay::{date, lay, lay_again, native, write};
+pub use self::read::{capture, capture_again, capture_beginning, capture_own, entry, paths};
 use crate::model::{Entry, Tree};
 
-/// Whose a directory is that is read.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Whose {
-    /// Somebody's: nothing in it is changed.
-    Theirs,
-    /// Made by the caller: what its mode keeps the caller from reading is readable for that moment.
-    Own,
-}
-
-/// Reads a directory, with everything below it. Names that are not UTF-8 are shown with U+FFFD.
-///
-/// # Errors
-/// Those of reading; what disappears meanwhile is left out.
-pub fn capture(dir: &Path) -> io::Result<Tree> {
-    let mut tree = Tree::new();
-    capture_below(dir, "", Whose::Theirs, &mut tree)?;
-    Ok(tree)
-}
-
-/// The same of a directory of the caller's own, in which others may have made what they let nobody read.
-///
-/// # Errors
-/// Those of reading and of changing modes.
-pub fn capture_own(dir: &Path) -> io::Result<Tree> {
-    let mut tree = Tree::new();
-    capture_below(dir, "", Whose::Own, &mut tree)?;
-    Ok(tree)
-}
-
-fn capture_below(dir: &Path, prefix: &str, whose: Whose, tree: &mut Tree) -> io::Result<()> {
-    for item in fs::read_dir(dir)? {
-        let item = item?;
-        let path = format!("{prefix}{}", item.file_name().to_string_lossy());
-        capture_at(&item.path(), path, whose, tree)?;
-    }
-    Ok(())
-}
-
-fn capture_at(file: &Path, path: String, whose: Whose, tree: &mut Tree) -> io::Result<()> {
-    let Some(entry) = entry_of(file, whose)? else { return Ok(()) };
-    if matches!(entry, Entry::Dir { .. }) {
-        let below = format!("{path}/");
-        let_read(file, whose, || capture_below(file, &below, whose, tree))?;
-    }
-    tree.insert(path, entry);
-    Ok(())
-}
-
-/// Reads what is at a path, whatever its mode.
-fn let_read<T>(file: &Path, whose: Whose, mut read: impl FnMut() -> io::Result<T>) -> io::Result<T> {
-    let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", file.display()));
-    match read() {
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied && whose == Whose::Own => {
-            let mode = fs::symlink_metadata(file)?.permissions();
-            fs::set_permissions(file, Permissions::from_mode(mode.mode() | 0o700)).map_err(named)?;
-            let found = read();
-            fs::set_permissions(file, mode).map_err(named)?;
-            found
-        }
-        // Told of with the innermost path.
-        Err(error) if error.get_ref().is_none() => Err(named(error)),
-        read => read,
-    }
-}
-
-/// What is at a path, if anything; of a directory only that it is one.
-///
-/// # Errors
-/// Those of reading.
-pub fn entry(file: &Path) -> io::Result<Option<Entry>> {
-    entry_of(file, Whose::Theirs)
-}
-
-fn entry_of(file: &Path, whose: Whose) -> io::Result<Option<Entry>> {
-    let status = match fs::symlink_metadata(file) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        status => status?,
-    };
-    let (kind, mode) = (status.file_type(), status.mode() & 0o7777);
-    Ok(Some(if kind.is_dir() {
-        Entry::Dir { mode }
-    } else if kind.is_symlink() {
-        Entry::Link { target: fs::read_link(file)?.to_string_lossy().into_owned() }
-    } else if kind.is_file() {
-        Entry::File { mode, content: let_read(file, whose, || fs::read(file))? }
-    } else {
-        let kind = match () {
-            () if kind.is_fifo() => "fifo",
-            () if kind.is_socket() => "socket",
-            () => "device",
-        };
-        Entry::Other { kind: kind.into(), mode }
-    }))
-}
-
-/// Reads what stands at one path of a directory of the caller's own, with everything below it, into a tree, in place of what that has
-/// there.
-///
-/// # Errors
-/// Those of reading and of changing modes.
-pub fn capture_again(dir: &Path, path: &str, tree: &mut Tree) -> io::Result<()> {
-    let old: Vec<String> = at_and_below(tree, path).map(|(path, _)| path.clone()).collect();
-    for path in old {
-        tree.remove(&path);
-    }
-    capture_at(&dir.join(path), path.to_owned(), Whose::Own, tree)
-}
+/// The mode of a directory that is laid out, if nothing is said of it.
+const USUAL: u32 = 0o755;
 
 /// What a tree has at a path and below it, in order.
 fn at_and_below<'a>(
@@ -129,33 +22,12 @@ fn at_and_below<'a>(
     tree.get_key_value(path).into_iter().chain(below)
 }
 
-/// The paths of everything below a directory of the caller's own, sorted as those of a [`Tree`] are.
-///
-/// # Errors
-/// Those of reading directories and of changing modes.
-pub fn paths(dir: &Path) -> io::Result<BTreeSet<String>> {
-    let mut paths = BTreeSet::new();
-    paths_below(dir, "", &mut paths)?;
-    Ok(paths)
-}
-
-fn paths_below(dir: &Path, prefix: &str, paths: &mut BTreeSet<String>) -> io::Result<()> {
-    for item in fs::read_dir(dir)? {
-        let item = item?;
-        let path = format!("{prefix}{}", item.file_name().to_string_lossy());
-        if item.file_type()?.is_dir() {
-            let below = format!("{path}/");
-            let_read(&item.path(), Whose::Own, || paths_below(&item.path(), &below, paths))?;
-        }
-        paths.insert(path);
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{capture, capture_again, capture_own, lay, lay_again, paths};
-    use crate::model::{Entry, Tree};
+    use std::collections::BTreeSet;
+
+    use super::{capture, capture_again, capture_own, date, lay, lay_again, paths};
+    use crate::model::{Attribute, Details, Entry, Tree};
 
     #[test]
     fn what_is_laid_out_is_what_is_read() {
@@ -170,8 +42,73 @@ mod tests {
         ]);
         for _ in 0..2 {
             lay(dir.path(), &tree).unwrap();
-            assert_eq!(capture(dir.path()).unwrap(), tree);
+            assert_eq!(capture_own(dir.path()).unwrap(), tree);
         }
+    }
+
+    #[test]
+    fn hard_links_owners_attributes_holes_and_names_that_are_no_text_are_laid_out_and_read() {
+        let dir = tempfile::tempdir_in("/dev/shm").unwrap();
+        let mut sparse = vec![0; 1 << 20];
+        sparse[1 << 19] = 1;
+        let to = |path: &str| Entry::HardLink { to: path.into() };
+        let wild = crate::model::name::text(b"n\xff/\xfe".to_vec());
+        let mut tree = Tree::from([
+            ("b".into(), Entry::Dir { mode: 0o555 }),
+            ("b/last".into(), to("a")),
+            ("a".into(), Entry::File { mode: 0o444, content: b"shared".to_vec() }),
+            ("c".into(), to("a")),
+            ("e".into(), Entry::Link { target: wild.clone() }),
+            ("f".into(), to("e")),
+            ("n\u{10f7ff}".into(), Entry::Dir { mode: 0o755 }),
+            (wild, Entry::File { mode: 0o644, content: Vec::new() }),
+            ("p".into(), Entry::Other { kind: "fifo".into(), mode: 0o600 }),
+            ("q".into(), to("p")),
+            ("sparse".into(), Entry::File { mode: 0o644, content: sparse.clone() }),
+            ("full".into(), Entry::File { mode: 0o4711, content: sparse }),
+        ]);
+        let attributes = [("user.note".to_owned(), Attribute(vec![0, 255]))].into();
+        tree.describe("a", Details { attributes, ..Details::default() });
+        let hole = |from: u64, to: u64| (from << 12, to << 12);
+        tree.describe("sparse", Details { holes: vec![hole(0, 128), hole(129, 256)], ..Details::default() });
+        if nix::unistd::geteuid().is_root() {
+            tree.describe("full", Details { owner: Some((1, 2)), ..Details::default() });
+            tree.describe("e", Details { owner: Some((3, 0)), ..Details::default() });
+        }
+        for _ in 0..2 {
+            assert_eq!(lay(dir.path(), &tree).unwrap(), BTreeSet::new());
+            let mut read = capture(dir.path()).unwrap();
+            let times: Vec<_> = tree.keys().map(|path| read.details(path).time).collect();
+            assert!(
+                times
+                    .iter()
+                    .zip(tree.values())
+                    .all(|(time, entry)| { time.is_some() != matches!(entry, Entry::HardLink { .. }) })
+            );
+            for path in tree.keys() {
+                read.describe(path, Details { time: None, ..read.details(path).clone() });
+            }
+            read.begin(None, Details::default(), 0);
+            assert_eq!(read, tree);
+            assert_eq!(capture_own(dir.path()).unwrap(), tree.clone().timeless());
+        }
+        assert_eq!(paths(dir.path()).unwrap(), tree.keys().cloned().collect());
+    }
+
+    #[test]
+    fn times_are_read_and_given() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = || Entry::File { mode: 0o644, content: Vec::new() };
+        let mut tree = Tree::from([("new".into(), file()), ("old".into(), file()), ("now".into(), file())]);
+        let second = 1_000_000_000;
+        let at = |time: u64| Details { time: Some(time * second), ..Details::default() };
+        tree.describe("new", at(990));
+        tree.describe("old", at(400));
+        lay(dir.path(), &tree).unwrap();
+        date(dir.path(), &tree, 1_000 * second, 1_000 * second).unwrap();
+        let read = capture(dir.path()).unwrap();
+        let age = |path: &str| read.details("now").time.unwrap() - read.details(path).time.unwrap();
+        assert_eq!((age("new"), age("old")), (10 * second, 600 * second));
     }
 
     /// As root there is nothing that cannot be read: then this holds of itself.
@@ -220,10 +157,10 @@ mod tests {
         std::fs::remove_dir_all(dir.path().join("d")).unwrap();
         std::fs::write(dir.path().join("d"), "a file").unwrap();
         let mut read = tree.clone();
-        capture_again(dir.path(), "d", &mut read).unwrap();
-        assert_eq!(read, capture(dir.path()).unwrap());
+        assert_eq!(capture_again(dir.path(), &["d"].into(), &mut read).unwrap(), Vec::<u64>::new());
+        assert_eq!(read, capture_own(dir.path()).unwrap());
         assert_eq!(read.len(), 3);
-        lay_again(dir.path(), "d", &tree).unwrap();
-        assert_eq!(capture(dir.path()).unwrap(), tree);
+        lay_again(dir.path(), &["d".into()], &tree).unwrap();
+        assert_eq!(capture_own(dir.path()).unwrap(), tree);
     }
 }

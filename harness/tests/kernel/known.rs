@@ -137,7 +137,7 @@ pub const MENDED: &[(&str, &str, &str, &str)] = &[
 const LEFT_OUT: &[(&str, &str)] = &[
     ("FS_IOC_SETFLAGS", "what is made immutable cannot be put back: no execution follows"),
     ("F_SETLEASE", "leases are a gap"),
-    ("user.", "extended attributes of the beginning are lost"),
+    ("user.", "extended attributes are held against the kernel in pairs only"),
 ];
 
 /// Whether no random program makes this call.

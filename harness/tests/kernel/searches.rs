@@ -78,6 +78,9 @@ fn outcome(execution: &Execution, order: &[usize]) -> String {
     }
     let mut text: String = said.concat();
     for (path, entry) in &execution.outcome.tree {
+        // As the program tells of it: whatever name it has.
+        let tree = &execution.outcome.tree;
+        let entry = tree.get(tree.first_name(path)).unwrap_or(entry);
         let _ = match entry {
             Entry::File { mode, content } => {
                 let _ = write!(text, " {path}:{mode:o}:");
@@ -87,6 +90,7 @@ fn outcome(execution: &Execution, order: &[usize]) -> String {
             Entry::Dir { mode } => write!(text, " {path}/{mode:o}"),
             Entry::Link { target } => write!(text, " {path}->{target}"),
             Entry::Other { kind, mode } => write!(text, " {path}?{kind}:{mode:o}"),
+            Entry::HardLink { to } => write!(text, " {path}={to}"),
         };
     }
     text

@@ -2,6 +2,7 @@
 
 #![cfg(target_os = "linux")]
 
+mod beginnings;
 mod calls;
 mod cycles;
 mod datagrams;

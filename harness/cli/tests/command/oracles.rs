@@ -33,6 +33,15 @@ fn each_kind_is_found() {
     }
 }
 
+/// 10^23 + 1 is 10^23 to a number of 64 bits.
+#[test]
+fn numbers_of_json_are_compared_exactly() {
+    let counts = "read x < n.json; case $x in *0}) n=1 ;; *) n=2 ;; esac
+        echo \"{\\\"n\\\":10000000000000000000000$n}\" > n.json";
+    let kinds = found([counts, counts], &["--setup", "echo '{\"n\":100000000000000000000000}' > n.json"]);
+    assert!(kinds.contains("lost-update"), "{kinds:?}");
+}
+
 #[test]
 fn an_invariant_is_checked_in_every_final_workspace() {
     let commands = ["echo a > f", "echo b > f"];

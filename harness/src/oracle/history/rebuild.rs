@@ -38,6 +38,14 @@ impl History {
         self.files.len() - 1
     }
 
+    /// A further name of a file.
+    pub(super) fn add_name(&mut self, path: &str, file: &str) {
+        if let (Some(content), Some(&of)) = (self.initial.get(file).cloned(), self.names.get(file)) {
+            self.initial.insert(path.to_owned(), content);
+            self.names.insert(path.to_owned(), of);
+        }
+    }
+
     /// What a step makes of the files.
     pub(super) fn apply(&mut self, step: usize, event: &Event) {
         let call = &event.operation.call;

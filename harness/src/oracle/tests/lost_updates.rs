@@ -54,6 +54,26 @@ fn a_lost_key_is_found_through_renames_of_temporary_files_and_below_other_keys()
     assert_eq!(anomaly.keys, ["agents.a"]);
 }
 
+/// A value of 64 bits does not tell these numbers apart, nor does it keep both of two equal keys.
+#[test]
+fn a_number_of_any_size_and_a_key_that_stands_twice_are_lost_too() {
+    let big = |last: u8| format!("{{\"n\": 10000000000000000000000{last}}}");
+    let twice = |last: u8| format!("{{\"n\": {last}, \"n\": 0}}");
+    let cases = [(big(0), big(1), big(2), vec!["n".to_owned()]), (twice(0), twice(1), twice(2), Vec::new())];
+    for (before, once, both, keys) in cases {
+        let script = Script::new(2)
+            .read(0, FILE, &before)
+            .read(1, FILE, &before)
+            .open(0, FILE, TRUNCATE)
+            .write(0, FILE, &once)
+            .open(1, FILE, TRUNCATE)
+            .write(1, FILE, &once)
+            .leaves(FILE, &once);
+        let anomaly = judged(&script, &both_leave(FILE, &both), &tree(&[(FILE, &before)])).expect("a loss");
+        assert_eq!((anomaly.kind, anomaly.keys), (Kind::LostUpdate, keys), "{}", anomaly.summary);
+    }
+}
+
 #[test]
 fn a_counter_and_a_plain_text_lose_updates_too() {
     let cases = [

@@ -36,6 +36,7 @@ use super::faults::Faults;
 use super::files::Descriptors;
 use super::footprint::Recorder;
 use super::input::Feed;
+use super::lacking::Lacking;
 use super::laid::Changes;
 use super::locks::Locks;
 use super::mappings::Mappings;
@@ -125,6 +126,10 @@ pub struct World {
     pub paths: Paths,
     /// Its objects.
     pub objects: Objects,
+    /// The virtual time at which processes begin, in nanoseconds since the beginning.
+    pub begins: u64,
+    /// What could not be laid out as it is.
+    pub lacking: Rc<Lacking>,
     /// Its locks.
     pub locks: Locks,
     /// What goes through its FIFOs and Unix sockets.

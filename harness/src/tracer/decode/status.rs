@@ -391,10 +391,9 @@ impl Decoder<'_> {
         Ok(match fraction.cast_signed() {
             libc::UTIME_NOW => Asked::Now,
             libc::UTIME_OMIT => Asked::Leave,
-            _ => match seconds.checked_mul(1_000_000_000).and_then(|time| time.checked_add(fraction)) {
-                Some(time) => Asked::At(time),
-                None => Asked::Leave,
-            },
+            // What is before 1970 is of then.
+            _ if seconds.cast_signed() < 0 => Asked::At(0),
+            _ => Asked::At(seconds.saturating_mul(1_000_000_000).saturating_add(fraction)),
         })
     }
 
