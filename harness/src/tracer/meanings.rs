@@ -31,6 +31,9 @@ impl Running<'_> {
             // A copy of the process would not do it again.
             self.processes[name.process].end_prefix();
         }
+        if let Decision::Hold(held) = &mut decision {
+            self.world.times.order(&mut held.operation);
+        }
         if let (Some(forget), Decision::Hold(held)) = (self.world.faults.forget, &mut decision) {
             forget(&mut held.operation);
         }

@@ -60,6 +60,7 @@ mod streams;
 mod sys;
 mod task;
 mod timers;
+mod times;
 mod told;
 mod tracee;
 mod tries;
@@ -102,6 +103,8 @@ use self::sandbox::Sandbox;
 pub use self::sandbox::{SandboxError, WORKSPACE};
 use self::streams::Streams;
 use self::timers::Timers;
+use self::times::Times;
+pub use self::times::{Delay, Overtaking};
 pub use self::units::unit;
 use crate::backend::Detail;
 use crate::limits::Limits;
@@ -135,6 +138,9 @@ pub struct Tracer {
     limits: Limits,
     cores: Option<CpuSet>,
     faults: Faults,
+    times: Times,
+    /// The changes that could have come later than others in the last execution, as far as a process could tell.
+    overtakings: BTreeSet<Overtaking>,
 }
 
 impl Tracer {
@@ -199,6 +205,8 @@ impl Tracer {
             limits,
             cores,
             faults: Faults::default(),
+            times: Times::default(),
+            overtakings: BTreeSet::new(),
         })
     }
 
@@ -217,6 +225,22 @@ impl Tracer {
     #[doc(hidden)]
     pub fn plant(&mut self, faults: Faults) {
         self.faults = faults;
+    }
+
+    /// Has changes of these files be in conflict from now on. Nothing may have been run before. `all`: changes that something orders are to
+    /// be told of, too.
+    pub fn order_times(&mut self, of: &BTreeSet<String>, all: bool) {
+        self.times = Times { ordered: Rc::new(of.clone()), all, ..Times::default() };
+    }
+
+    /// Has processes told from now on that these changes were later than they were. What is known of how processes end is not used meanwhile.
+    pub fn delay(&mut self, changes: &[Delay]) {
+        self.times.delays = Rc::new(changes.to_vec());
+    }
+
+    /// The changes that could have come later than others in the last execution, as far as a process could tell.
+    pub fn take_overtakings(&mut self) -> BTreeSet<Overtaking> {
+        std::mem::take(&mut self.overtakings)
     }
 
     /// What ends what is under way.
@@ -383,6 +407,7 @@ impl Tracer {
         Ok(World {
             paths: self.paths()?,
             objects,
+            times: self.times.clone(),
             locks,
             streams: Streams::new(most_datagrams(), most_bytes()),
             changes,

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use nix::sys::stat::FileStat;
 
-use super::chance::{EPOCH, number_of};
+use super::chance::number_of;
 use crate::model::ObjectId;
 
 /// Device number that programs see for the workspace.
@@ -25,25 +25,27 @@ pub struct Objects {
     initial_directories: Rc<BTreeSet<ObjectId>>,
     /// By device and number; the device of the workspace is 0 here.
     by_inode: BTreeMap<(u64, u64), ObjectId>,
-    /// Virtual time of the last change, in nanoseconds; those not in it have the time of the beginning.
-    changed: BTreeMap<ObjectId, u64>,
     directories: BTreeSet<ObjectId>,
-    /// Of directories, who changed them and when.
-    entries: BTreeMap<ObjectId, Vec<Touch>>,
+    /// Who changed them and when; those not in it have the time of the beginning.
+    touches: BTreeMap<ObjectId, Vec<Touch>>,
     strangers: u32,
     /// Which objects outside the numbers belong to that programs were told.
     told: BTreeMap<u64, ObjectId>,
 }
 
-/// A change of a directory's names.
-#[derive(Clone, Copy, Debug)]
-struct Touch {
+/// A change of an object.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Touch {
     /// The place of the process.
-    process: usize,
-    /// Which of its operations, from 1.
-    operation: u32,
+    pub process: usize,
+    /// Which of its operations, from 1; 0 if none gave it this time, but the program.
+    pub operation: u32,
     /// The virtual time, in nanoseconds since 1970.
-    time: u64,
+    pub time: u64,
+    /// Whether it changed what the object holds, not only what is said of it.
+    pub modifies: bool,
+    /// Whether the program said the time, as `utimensat` lets it. Then the operation is that which gave the time to the file that it was taken from.
+    pub is_set: bool,
 }
 
 impl Objects {
@@ -132,34 +134,45 @@ impl Objects {
     /// it. Interpreters hold what they have compiled against it.
     #[must_use]
     pub fn has_its_own_time(&self, object: ObjectId) -> bool {
-        object.was_outside() && !self.is_directory(object) && !self.changed.contains_key(&object)
+        object.was_outside() && !self.is_directory(object) && !self.touches.contains_key(&object)
     }
 
-    /// Notes a change by a process, in this one of its operations (from 1). Times only move forward: the latest of concurrent changes
-    /// counts, whichever came last.
-    pub fn touch(&mut self, object: ObjectId, time: u64, process: usize, operation: u32) {
-        let time = EPOCH + time;
-        if self.is_directory(object) {
-            self.entries.entry(object).or_default().push(Touch { process, operation, time });
-        } else {
-            let changed = self.changed.entry(object).or_insert(EPOCH);
-            *changed = (*changed).max(time);
+    /// Notes a change. Times only move forward: the latest of concurrent changes counts, whichever came last.
+    pub fn touch(&mut self, object: ObjectId, touch: Touch) {
+        let is_directory = self.is_directory(object);
+        let touches = self.touches.entry(object).or_default();
+        if !is_directory {
+            // What came before is over with; a time that was set before, too.
+            touches.retain(|before| {
+                let is_before = before.is_set || before.process == touch.process;
+                !(is_before && (touch.modifies || !before.modifies))
+            });
         }
+        touches.push(touch);
     }
 
-    /// Sets the time of the last change, as `utimensat` does: in nanoseconds since 1970.
-    pub fn set_time(&mut self, object: ObjectId, time: u64) {
-        self.changed.insert(object, time);
-        self.entries.remove(&object);
+    /// Sets the time of the last change, as `utimensat` does: to a time, in nanoseconds since 1970, or to that of the call.
+    pub fn set_time(&mut self, object: ObjectId, time: Option<u64>, by: Touch) {
+        let modified = match time {
+            None => Touch { modifies: true, ..by },
+            Some(time) => {
+                let taken =
+                    self.touches.values().flatten().find(|touch| touch.modifies && touch.time == time);
+                let (process, operation) = taken.map_or((by.process, 0), |it| (it.process, it.operation));
+                Touch { process, operation, time, modifies: true, is_set: true }
+            }
+        };
+        self.touches.insert(object, vec![Touch { modifies: false, ..by }, modified]);
     }
 
-    /// The time of the last change, in nanoseconds since 1970. Of a directory that of the last change of its names that is `known`:
-    /// made by this process, in this one of its operations.
-    #[must_use]
-    pub fn time(&self, object: ObjectId, known: impl Fn(usize, u32) -> bool) -> u64 {
-        let entries = self.entries.get(&object).into_iter().flatten();
-        let entries = entries.filter(|touch| known(touch.process, touch.operation)).map(|touch| touch.time);
-        entries.fold(self.changed.get(&object).copied().unwrap_or(EPOCH), u64::max)
+    /// The changes that count for the times of an object. Of a directory those that are `known`: made by this process, in this one of its
+    /// operations.
+    pub fn touches(&self, object: ObjectId, known: impl Fn(usize, u32) -> bool) -> Vec<Touch> {
+        let is_directory = self.is_directory(object);
+        let touches = self.touches.get(&object).into_iter().flatten().copied();
+        touches
+            .filter(|touch| !is_directory || touch.is_set || known(touch.process, touch.operation))
+            .collect()
     }
 }
 

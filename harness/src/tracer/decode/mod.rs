@@ -45,6 +45,7 @@ use super::rights::Rights;
 use super::sandbox::WORKSPACE;
 use super::streams::Streams;
 use super::timers::Timers;
+use super::times::Times;
 use super::tracee::{Registers, Tracee};
 use super::units::MARK;
 use crate::model::{Access, Begins, Call, GapKind, Location, ObjectId, Operation, ProcessId, Sighting};
@@ -124,6 +125,8 @@ pub struct World {
     pub paths: Paths,
     /// Its objects.
     pub objects: Objects,
+    /// How the times that programs are told of them come about.
+    pub times: Times,
     /// Its locks.
     pub locks: Locks,
     /// What goes through its FIFOs and Unix sockets.
