@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use super::evidence::{Begin, Following, difference};
 use super::{Session, SessionError};
 use crate::model::{Ending, Execution, GapKind, ProcessId, Sighting};
-use crate::tracer::{Delay, Overtaking};
+use crate::tracer::{Delay, Overtaking, delays_of};
 use crate::witness::Divergence;
 
 /// The changes of so many files are ordered at most: each multiplies the executions.
@@ -102,18 +102,24 @@ impl<'a> Session<'a> {
     ) -> Result<bool, SessionError> {
         let is_new = |it: &&Overtaking| !self.times.tried.contains(&key(it));
         let mut left: Vec<Overtaking> = overtakings.iter().filter(is_new).cloned().collect();
-        let has_tried = !left.is_empty();
+        left.sort_by_key(|it| it.delay);
+        let (has_tried, mut at_once) = (!left.is_empty(), true);
         let mut matters = BTreeSet::new();
         while let Some(first) = left.first() {
             self.limits.event()?;
-            let differs = again(self, &[first.delay])?.is_some();
-            // What is told the other way round now is tried as well, unless it may be what matters.
-            let still = self.tracer.take_overtakings();
-            let still: BTreeSet<Key> = still.iter().map(key).collect();
-            let (rest, tried): (Vec<_>, Vec<_>) = left
-                .into_iter()
-                .enumerate()
-                .partition(|(number, it)| *number > 0 && (differs || still.contains(&key(it))));
+            let delays = if at_once { delays_of(&left) } else { vec![first.delay] };
+            let differs = again(self, &delays)?.is_some();
+            let still: BTreeSet<Key> = self.tracer.take_overtakings().iter().map(key).collect();
+            // What is told the other way round now was tried.
+            let is_told = |it: &Overtaking| !still.contains(&key(it));
+            if at_once && (differs || !left.iter().any(is_told)) {
+                at_once = false;
+                continue;
+            }
+            let (tried, rest): (Vec<_>, Vec<_>) = left.into_iter().enumerate().partition(|(number, it)| {
+                let is_first = *number == 0 && !at_once;
+                is_first || (!differs && is_told(it))
+            });
             self.times.tried.extend(tried.iter().map(|(_, it)| key(it)));
             left = rest.into_iter().map(|(_, it)| it).collect();
             if differs {

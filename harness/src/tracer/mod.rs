@@ -104,7 +104,7 @@ pub use self::sandbox::{SandboxError, WORKSPACE};
 use self::streams::Streams;
 use self::timers::Timers;
 use self::times::Times;
-pub use self::times::{Delay, Overtaking};
+pub use self::times::{Delay, Overtaking, delays_of};
 pub use self::units::unit;
 use crate::backend::Detail;
 use crate::limits::Limits;

@@ -4,7 +4,7 @@
 //! execution of a trace class. What is noted here is which processes were told of such two, and what it takes to make the other one the
 //! later: the session tries it, and orders the two changes if it matters.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use super::chance::TICK;
@@ -49,6 +49,18 @@ pub struct Overtaking {
     pub delay: Delay,
     /// Whether something orders the two changes.
     pub is_ordered: bool,
+}
+
+/// What makes the later ones of as many of these changes as can be tried at once: of each process its earliest, with all that comes of it.
+#[must_use]
+pub fn delays_of(overtakings: &[Overtaking]) -> Vec<Delay> {
+    let mut delays: BTreeMap<(usize, Option<u32>), Delay> = BTreeMap::new();
+    for Overtaking { delay, .. } in overtakings {
+        let known = delays.entry((delay.process, delay.alone.then_some(delay.operation))).or_insert(*delay);
+        known.operation = known.operation.min(delay.operation);
+        known.by = known.by.max(delay.by);
+    }
+    delays.into_values().collect()
 }
 
 /// A process was told the times of an object, which come from these changes.
