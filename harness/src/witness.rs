@@ -19,7 +19,7 @@ mod show;
 mod steps;
 mod tasks;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -51,6 +51,9 @@ pub struct Witness {
     pub cooks: String,
     /// The scenario in full.
     pub scenario: Scenario,
+    /// The files of which it matters which was changed last: their changes are in conflict.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub ordered_times: BTreeSet<String>,
     /// What each execution starts from: the workspace after `setup`, which a replay does not run again.
     pub initial: Tree,
     /// The conclusion.
@@ -83,6 +86,7 @@ impl Witness {
             format: FORMAT,
             cooks: env!("CARGO_PKG_VERSION").to_owned(),
             scenario,
+            ordered_times: BTreeSet::new(),
             initial,
             verdict,
             anomaly: None,

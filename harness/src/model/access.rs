@@ -126,6 +126,8 @@ pub enum Location {
     /// What the tasks of a process share that nobody else sees, its memory above all: where their order is explored
     /// ([`Strands`](super::Strands)), each of their operations changes it.
     Tasks(ProcessId),
+    /// Which of several files was changed last: those of which that decides what a process does. Each change of one of them is a write.
+    Times,
 }
 
 impl Location {
@@ -205,6 +207,7 @@ pub(crate) enum Key {
     Ends(ObjectId, Way),
     Process(ProcessId),
     Tasks(ProcessId),
+    Times,
 }
 
 impl Key {
@@ -226,6 +229,7 @@ impl Key {
             Location::Ends { object, way } => Self::Ends(*object, *way),
             Location::Process(process) => Self::Process(*process),
             Location::Tasks(process) => Self::Tasks(*process),
+            Location::Times => Self::Times,
         }
     }
 }

@@ -171,7 +171,11 @@ fn rank(a: &Event, b: &Event) -> Option<u8> {
         | Location::Ends { .. }
         | Location::Process(_)
         | Location::Tasks(_) => 1,
-        Location::Listing(_) | Location::Mode(_) | Location::Attributes(_) | Location::Status(_) => 2,
+        Location::Listing(_)
+        | Location::Mode(_)
+        | Location::Attributes(_)
+        | Location::Status(_)
+        | Location::Times => 2,
     });
     let signals = a.operation.disturbs(a.process, &b.operation, b.process);
     ranks.min().or(signals.then_some(1))

@@ -286,6 +286,13 @@ impl Session<'_> {
                     .to_owned(),
             );
         }
+        if !self.times.ordered.is_empty() {
+            let files: Vec<&str> = self.times.ordered.iter().map(String::as_str).collect();
+            remarks.push(format!(
+                "a process decides by which file was changed last: the order of all changes of {} is explored",
+                files.join(", ")
+            ));
+        }
         remarks.extend(self.impossible_orders());
         let lasts = self.serial.runs().iter().map(|run| run.outcome.last.as_ref().map(|(exit, _)| *exit));
         let failed: Vec<Option<Exit>> = lasts.map(|exit| exit.filter(|exit| !exit.is_success())).collect();

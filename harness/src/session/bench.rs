@@ -11,7 +11,8 @@ use crate::limits::Limits;
 use crate::model::footprint::{self, Footprint};
 use crate::model::{Execution, Sighting, Tree};
 use crate::oracle::CheckRun;
-use crate::tracer::{self, TraceError, Tracer};
+use crate::scenario::Equivalence;
+use crate::tracer::{self, Overtaking, TraceError, Tracer};
 
 /// What comes of an execution beside itself.
 #[derive(Debug, Default)]
@@ -20,6 +21,8 @@ pub(super) struct Seen {
     pub(super) check: Option<CheckRun>,
     /// What of it was not covered.
     pub(super) not_covered: BTreeSet<Sighting>,
+    /// The changes that could have come later than others in it, as far as a process could tell.
+    pub(super) overtakings: BTreeSet<Overtaking>,
 }
 
 /// That of the search itself: its tracer runs other things as well.
@@ -65,8 +68,9 @@ fn finish(
     afterwards: &Afterwards,
     execution: &mut Execution,
 ) -> Result<Seen, SessionError> {
+    let overtakings = tracer.take_overtakings();
     let check = afterwards.finish(tracer, execution)?;
-    Ok(Seen { check, not_covered: tracer.take_not_covered() })
+    Ok(Seen { check, not_covered: tracer.take_not_covered(), overtakings })
 }
 
 /// That of one who runs ahead: a sandbox and a core to itself.
@@ -94,7 +98,7 @@ impl OfItsOwn {
         initial: &Tree,
         core: Option<usize>,
         limits: &Limits,
-        footprints: &Footprints,
+        (footprints, ordered): (&Footprints, &BTreeSet<String>),
     ) -> Result<Self, SessionError> {
         if let Some(core) = core {
             tracer::move_to(&[core]);
@@ -102,6 +106,7 @@ impl OfItsOwn {
         let (afterwards, others) = Afterwards::of(&job.scenario);
         let mut tracer = tracer_of(&job.scenario, &job.programs, &others, initial, limits)?;
         tracer.plant(job.faults);
+        tracer.order_times(ordered, job.scenario.equivalence == Equivalence::Observed);
         Ok(Self { tracer, afterwards, footprints: Arc::clone(footprints) })
     }
 }

@@ -8,6 +8,7 @@ use super::{Session, SessionError};
 use crate::backend::Detail;
 use crate::model::{Choice, End, Ending, Execution, Outcome, Tree};
 use crate::report::fingerprint;
+use crate::tracer::Overtaking;
 use crate::witness::Divergence;
 
 /// Of so many executions one is run again without anything that is kept of others: the last of them. A process that begins afresh may do
@@ -21,7 +22,7 @@ pub(super) struct Checks {
     /// How many executions there were since one was run again.
     since: u64,
     /// The last of them that came to an end.
-    last: Option<Execution>,
+    last: Option<(Execution, Vec<Overtaking>)>,
     /// How many were run again.
     made: u64,
     /// The events of these runs.
@@ -32,9 +33,13 @@ pub(super) struct Checks {
 
 impl Session<'_> {
     /// Takes note of an execution of the search; runs one in twenty again.
-    pub(super) fn check_now_and_then(&mut self, execution: Execution) -> Result<(), SessionError> {
+    pub(super) fn check_now_and_then(
+        &mut self,
+        execution: Execution,
+        overtakings: Vec<Overtaking>,
+    ) -> Result<(), SessionError> {
         if matches!(execution.ending, Ending::Complete | Ending::Blocked(_)) {
-            self.checks.last = Some(execution);
+            self.checks.last = Some((execution, overtakings));
         }
         self.checks.since += 1;
         let may_cost = self.checks.made == 0 || self.checks.spent * EACH <= self.limits.events();
@@ -52,16 +57,28 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Runs the last execution again without checkpoints, known endings and all that is kept of others. It has to be the same.
+    /// Runs the last execution again without checkpoints, known endings and all that is kept of others, and with another order of changes
+    /// told if there is one. It has to be the same.
     fn check_last(&mut self) -> Result<(), SessionError> {
-        let Some(execution) = self.checks.last.take() else { return Ok(()) };
+        let Some((execution, overtakings)) = self.checks.last.take() else { return Ok(()) };
         self.checks.since = 0;
         if self.checks.failed.is_some() {
             return Ok(());
         }
         self.limits.event()?;
         let before = self.limits.events();
-        let differs = self.differs_again(&execution, Begin::Afresh)?;
+        let number = usize::try_from(self.checks.made).unwrap_or(0);
+        let told = number.checked_rem(overtakings.len()).map(|number| &overtakings[number]);
+        self.tracer.delay(&told.map(|it| it.delay).into_iter().collect::<Vec<_>>());
+        let differs = self.differs_again(&execution, Begin::Afresh);
+        self.tracer.delay(&[]);
+        let mut differs = differs?;
+        if let (Some(_), Some(told)) = (&differs, told) {
+            differs = self.differs_again(&execution, Begin::Afresh)?;
+            if differs.is_none() {
+                self.times_matter_after_all(told)?;
+            }
+        }
         self.checks.made += 1;
         self.checks.spent += self.limits.events() - before;
         let Some(differs) = differs else { return Ok(()) };
@@ -84,7 +101,8 @@ impl Session<'_> {
         Ok(())
     }
 
-    fn differs_again(
+    /// Runs an execution again, and says where it differs.
+    pub(super) fn differs_again(
         &mut self,
         execution: &Execution,
         begin: Begin,

@@ -22,9 +22,15 @@ pub(super) const REPLAYS: u32 = 3;
 
 /// Follows a schedule; records what stood to choose at each step.
 #[derive(Debug)]
-struct Following<'a> {
+pub(super) struct Following<'a> {
     schedule: &'a [Choice],
     recorded: Vec<Recorded>,
+}
+
+impl<'a> Following<'a> {
+    pub(super) fn of(schedule: &'a [Choice]) -> Self {
+        Self { schedule, recorded: Vec::new() }
+    }
 }
 
 impl Chooser for Following<'_> {
@@ -66,7 +72,7 @@ pub(super) fn run_schedule(
     schedule: &[Choice],
     (begin, detail): (Begin, Detail),
 ) -> Result<(Execution, Vec<Recorded>), SessionError> {
-    let mut following = Following { schedule, recorded: Vec::new() };
+    let mut following = Following::of(schedule);
     let execution = match begin {
         Begin::AsKept => tracer.execute(&mut following, detail)?,
         Begin::Afresh => tracer.execute_afresh(&mut following, detail)?,
@@ -170,6 +176,7 @@ impl Session<'_> {
             format: FORMAT,
             cooks: env!("CARGO_PKG_VERSION").into(),
             scenario: self.job.scenario.clone(),
+            ordered_times: self.times.ordered.clone(),
             versions,
             initial,
             verdict: Verdict::Anomaly,
@@ -264,6 +271,7 @@ pub fn replay(
     } else {
         tracer_of(&witness.scenario, programs, &others, &witness.initial, &limits)?
     };
+    tracer.order_times(&witness.ordered_times, false);
     let strands = tracer.strands();
     let schedule: Vec<Choice> = witness.recording.schedule.iter().map(|recorded| recorded.choice).collect();
     let again = run_again(&mut tracer, &afterwards, &schedule, (Begin::AsKept, Detail::Evidence))?;

@@ -13,6 +13,7 @@ mod search;
 mod serial;
 mod simpler;
 mod stress;
+mod times;
 mod together;
 
 use std::collections::BTreeSet;
@@ -35,7 +36,7 @@ use crate::model::{
 };
 use crate::oracle::{BadGlob, CheckRun, Normalize, SerialOutcomes, candidate_orders, conflict_serializable};
 use crate::report::{Basis, Finding, Report, Shard, fingerprint};
-use crate::scenario::Scenario;
+use crate::scenario::{Equivalence, Scenario};
 use crate::tracer::{self, Faults, Program, TraceError, Tracer};
 use crate::verdict::{Facts, GateFault, conclude_with};
 use crate::witness::{Divergence, Witness};
@@ -102,6 +103,10 @@ pub enum SessionError {
         "the execution does not repeat: {0}; leave out by --ignore what depends on more than the schedule, or put it into a canonical form by --canon"
     )]
     Divergence(Box<Divergence>),
+    /// It matters which of these files was changed last: the exploration begins again, with their changes in conflict.
+    #[doc(hidden)]
+    #[error("it matters which of these files was changed last: {}", .0.iter().cloned().collect::<Vec<_>>().join(", "))]
+    TimesMatter(BTreeSet<String>),
 }
 
 /// What to explore.
@@ -207,6 +212,7 @@ struct Session<'a> {
     /// Whether in the serial runs no task came near to the limit of its processor time.
     serial_were_far: bool,
     checks: checks::Checks,
+    times: times::Times,
     /// The first process that came to no further operation, in words, if that is no anomaly.
     why: Option<String>,
 }
@@ -243,9 +249,32 @@ pub fn explore(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Explored, SessionError> {
     let all = tracer::cores();
-    let session = Session::begin(job, &limits.into(), keep)?;
-    let places = Places::beside(&all, &tracer::cores(), job.jobs.saturating_sub(1));
-    session.conclude(&places, progress)
+    let (limits, mut ordered) = (limits_of(&limits.into(), &job.scenario), BTreeSet::new());
+    let mut places = None;
+    conclude(job, &limits, (&mut ordered, keep), &mut |session| {
+        let beside = || Places::beside(&all, &tracer::cores(), job.jobs.saturating_sub(1));
+        session.conclude(places.get_or_insert_with(beside), progress)
+    })
+}
+
+/// Makes an exploration, again and again as long as it matters which of further files was changed last. These are then `ordered`.
+fn conclude<R>(
+    job: &Job,
+    limits: &Limits,
+    (ordered, keep): (&mut BTreeSet<String>, &mut dyn Keep),
+    make: &mut dyn FnMut(Session<'_>) -> Result<R, SessionError>,
+) -> Result<R, SessionError> {
+    let begun = Instant::now();
+    loop {
+        let mut session = Session::begin(job, limits, keep)?;
+        session.begun = begun;
+        session.tracer.order_times(ordered, job.scenario.equivalence == Equivalence::Observed);
+        session.times.ordered.clone_from(ordered);
+        match make(session) {
+            Err(SessionError::TimesMatter(files)) => ordered.extend(files),
+            made => return made,
+        }
+    }
 }
 
 /// A tracer for the processes of a scenario, and other programs.
@@ -269,7 +298,7 @@ impl<'a> Session<'a> {
         let scenario = &job.scenario;
         let rules = Normalize::new(&scenario.ignore, &scenario.unordered)?;
         let (afterwards, others) = Afterwards::of(scenario);
-        let limits = limits_of(limits, scenario);
+        let limits = limits.clone();
         let mut tracer = tracer_of(scenario, &job.programs, &others, &job.tree, &limits)?;
         tracer.plant(job.faults);
         Ok(Self {
@@ -300,6 +329,7 @@ impl<'a> Session<'a> {
             unfinished: Vec::new(),
             serial_were_far: true,
             checks: checks::Checks::default(),
+            times: times::Times::default(),
             why: None,
         })
     }
@@ -320,6 +350,12 @@ impl<'a> Session<'a> {
             }
             Ok(searched)
         });
+        if let Err(SessionError::TimesMatter(files)) = searched {
+            for number in (1..=self.findings.len()).rev() {
+                self.keep.withdrawn(number);
+            }
+            return Err(SessionError::TimesMatter(files));
+        }
         let (searched, error) = self.ended(searched)?;
         Ok(Explored { error, ..self.report(searched) })
     }

@@ -61,14 +61,16 @@ impl Session<'_> {
         places: &Places,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Searched, SessionError> {
+        self.times.searches = true;
         let mut strategy = self.strategy();
         let limits = self.limits.clone();
         let _search = limits.during(Phase::Search);
         let (job, initial) = (self.job, self.tracer.beginning());
         let over = Arc::new(AtomicBool::new(false));
         let theirs = limits.beside(&over);
-        let ahead = Arc::clone(&self.ahead);
-        let make = |place: &Place<'_>| OfItsOwn::new(job, &initial, place.core(), &theirs, &ahead);
+        let (ahead, ordered) = (Arc::clone(&self.ahead), self.times.ordered.clone());
+        let make =
+            |place: &Place<'_>| OfItsOwn::new(job, &initial, place.core(), &theirs, (&ahead, &ordered));
         let beside = Beside { places, max_steps: self.most_steps(), limits: &limits, over: &over };
         let ended = beside.search(make, |ahead| self.run(strategy.as_mut(), ahead, progress));
         let (end, why) = match ended {
@@ -106,9 +108,11 @@ impl Session<'_> {
                 self.verify(&execution)?;
                 self.verified += 1;
             }
+            let overtakings = self.still_open(seen.overtakings);
+            self.try_times(&execution, &overtakings)?;
             self.judge(&execution, seen.check.as_ref())?;
             let depth = execution.trace.len();
-            self.check_now_and_then(execution)?;
+            self.check_now_and_then(execution, overtakings)?;
             progress(Progress {
                 counts: self.counts,
                 anomalies: self.findings.len(),

@@ -263,11 +263,17 @@ impl Session<'_> {
         tasks: &[Vec<usize>],
         how: How,
     ) -> Result<(Vec<Picked>, Execution), SessionError> {
-        let mut merge = Merge::new(serial, left_out, self.most_steps()).helped(self.helped);
-        let execution = match how {
-            How::AsKept => self.tracer.execute_without(left_out, tasks, &mut merge)?,
-            How::Afresh => {
-                self.tracer.afresh(|tracer| tracer.execute_without(left_out, tasks, &mut merge))?
+        let (merge, execution) = loop {
+            let mut merge = Merge::new(serial, left_out, self.most_steps()).helped(self.helped);
+            let execution = match how {
+                How::AsKept => self.tracer.execute_without(left_out, tasks, &mut merge)?,
+                How::Afresh => {
+                    self.tracer.afresh(|tracer| tracer.execute_without(left_out, tasks, &mut merge))?
+                }
+            };
+            // What it has left is looked at by the caller: so it is made once more behind what was tried.
+            if !self.try_times_of_serial(&execution, (left_out, tasks))? {
+                break (merge, execution);
             }
         };
         let picked = merge.picked().to_vec();

@@ -3,15 +3,16 @@
 //! What they leave is held against the serial outcomes of the same processes: those of the tracer, all merges of their units, and
 //! those of the processes free, one after another. No trace is recorded, so what is wrong is told by what is left alone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
+use super::ending::limits_of;
 use super::finish::Afterwards;
 use super::search::Searched;
-use super::{ALL_ORDERS, Identity, Job, Session, SessionError, identity};
+use super::{ALL_ORDERS, Identity, Job, Session, SessionError, conclude, identity};
 use crate::explore::SplitMix64;
 use crate::limits::{Limits, Phase};
 use crate::model::{Anomaly, Ending, Execution, Outcome, ProcessId, Tree};
@@ -64,12 +65,17 @@ pub fn stress(
     // Who traces stays on one core; who runs free has all of them.
     let cores = tracer::cores();
     let mut nothing = ();
-    let mut session = Session::begin(job, &limits.into(), &mut nothing)?;
-    let mut tally = Tally::default();
-    let end = session.prepare().and_then(|()| run_free(&mut session, how, &cores, &mut tally, progress));
-    let searched = end.map(|end| Searched { end, covered: None, why: None });
-    let (searched, _) = session.ended(searched)?;
-    Ok(session.report_of(tally, how, searched))
+    let limits = limits_of(&limits.into(), &job.scenario);
+    conclude(job, &limits, (&mut BTreeSet::new(), &mut nothing), &mut |mut session| {
+        let mut tally = Tally::default();
+        let end = session.prepare().and_then(|()| run_free(&mut session, how, &cores, &mut tally, progress));
+        if let Err(SessionError::TimesMatter(files)) = end {
+            return Err(SessionError::TimesMatter(files));
+        }
+        let searched = end.map(|end| Searched { end, covered: None, why: None });
+        let (searched, _) = session.ended(searched)?;
+        Ok(session.report_of(tally, how, searched))
+    })
 }
 
 /// Runs the processes free until there were as many runs as wanted.

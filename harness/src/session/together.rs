@@ -1,10 +1,12 @@
 //! Several explorations side by side, each on a core of its own.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::ahead::Places;
-use super::{Explored, Job, Keep, Progress, Session, SessionError};
+use super::ending::limits_of;
+use super::{Explored, Job, Keep, Progress, SessionError, conclude};
 use crate::limits::Limits;
 use crate::tracer;
 
@@ -28,7 +30,10 @@ pub fn explore_together<R: Send>(
     let explore = |number: usize, job: &Job| {
         limits.check()?;
         let mut keep = keep(number);
-        Session::begin(job, &limits, keep.as_mut())?.conclude(&places, &mut |made| progress(number, made))
+        let (limits, mut ordered) = (limits_of(&limits, &job.scenario), BTreeSet::new());
+        conclude(job, &limits, (&mut ordered, keep.as_mut()), &mut |session| {
+            session.conclude(&places, &mut |made| progress(number, made))
+        })
     };
     let work = |core: Option<usize>| {
         if let Some(core) = core {

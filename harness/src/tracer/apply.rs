@@ -7,7 +7,6 @@ use std::rc::Rc;
 use nix::sys::stat::{FileStat, stat};
 
 use super::TraceError;
-use super::chance::EPOCH;
 use super::decode::{Action, Held};
 use super::execution::Running;
 use super::files::{Description, Descriptor, What};
@@ -220,7 +219,6 @@ impl Running<'_> {
         operation: Option<&Operation>,
     ) -> Result<(), TraceError> {
         self.settle_footprint(name, result);
-        let now = self.processes[name.process].clock;
         if let Some(operation) = operation {
             self.note_accesses(name, operation);
         }
@@ -331,7 +329,8 @@ impl Running<'_> {
             }
             Action::Unlock(claim) => self.world.locks.release(claim),
             Action::SetTime { object, time } => {
-                self.world.objects.set_time(*object, time.unwrap_or(EPOCH + now));
+                let by = self.touch_of(name, operation, *object);
+                self.world.objects.set_time(*object, *time, by);
             }
             Action::Space(buffer) => self.task(name)?.tracee.write(buffer + 16, &told::space())?,
             Action::Map { object, writable } => {
@@ -368,13 +367,13 @@ impl Running<'_> {
     /// Takes note of what an operation does with files: their times, and who meets whom at a mapping.
     fn note_accesses(&mut self, name: &Name, operation: &Operation) {
         self.note_lacking(name.process, operation);
-        let (now, number) = (self.processes[name.process].clock, self.number(name.process));
         for access in &operation.accesses {
             let writes = access.kind != AccessKind::Read;
             let met = match access.location {
                 Location::Status(object) => {
                     if writes {
-                        self.world.objects.touch(object, now, name.process, number);
+                        let touch = self.touch_of(name, Some(operation), object);
+                        self.world.objects.touch(object, touch);
                     }
                     // A write through a mapping changes the times of the file.
                     self.world.mappings.touch(object, name.process, false)
@@ -406,8 +405,8 @@ impl Running<'_> {
         let object = self.made_by(name);
         if let Some(status) = status {
             self.world.objects.made(path, &status, object);
-            let (now, number) = (self.processes[name.process].clock, self.number(name.process));
-            self.world.objects.touch(object, now, name.process, number);
+            let touch = self.touch_of(name, None, object);
+            self.world.objects.touch(object, touch);
         }
         object
     }

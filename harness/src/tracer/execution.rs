@@ -14,6 +14,7 @@ use super::ids::first_pid;
 use super::known::{Known, Past, past};
 use super::sandbox::Sandbox;
 use super::task::{Name, Pauses, Process, State, Task};
+use super::times::Told;
 use super::tracee::{Registers, Resume, Stop, Tracee, Waited, give_way};
 use super::{TraceError, sleep};
 use crate::backend::Detail;
@@ -38,7 +39,13 @@ pub struct Running<'a> {
     pub(super) processes: Vec<Process>,
     pub(super) world: World,
     /// The order of what has happened, from which the clocks follow.
-    order: HappensBefore,
+    pub(super) order: HappensBefore,
+    /// Of each process, the numbers of its operations in that.
+    pub(super) numbers: Vec<Vec<usize>>,
+    /// What processes were told of times.
+    pub(super) told: BTreeSet<Told>,
+    /// The calls that have changed something, by process and operation, with their paths.
+    pub(super) changes: BTreeMap<(usize, u32), (String, String)>,
     /// Of each process, the times of its operations.
     times: Vec<Vec<u64>>,
     /// And their pasts.
@@ -80,6 +87,9 @@ impl<'a> Running<'a> {
             processes: Vec::new(),
             world,
             order: HappensBefore::default(),
+            numbers: vec![Vec::new(); programs.len()],
+            told: BTreeSet::new(),
+            changes: BTreeMap::new(),
             times: vec![Vec::new(); programs.len()],
             pasts: vec![Vec::new(); programs.len()],
             programs,
@@ -411,8 +421,10 @@ impl<'a> Running<'a> {
 
     /// Records what was done, at this time.
     pub(super) fn record_at(&mut self, process: usize, operation: &Operation, time: u64) {
+        self.note_changing(process, operation);
         let number = self.order.push(ProcessId(process), operation);
         self.times[process].push(time);
+        self.numbers[process].push(number);
         self.world.streams.note(ProcessId(process), &operation.adds);
         self.note_change(ProcessId(process), operation);
         self.note_asking(process, operation);

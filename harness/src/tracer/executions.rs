@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::checkpoint::Beginning;
 use super::execution::Running;
 use super::input::Feed;
+use super::known::Known;
 use super::{Learned, TraceError, Tracer};
 use crate::backend::{Backend, Chooser, Detail};
 use crate::model::{
@@ -114,7 +115,9 @@ impl Tracer {
             let mut world = self.world(&survey)?;
             world.inputs = self.inputs()?;
             self.footprint.borrow_mut().begin();
-            let known = (&mut self.beginnings[..], &mut self.known, self.all_covered);
+            let mut nothing = Known::default();
+            let ends = if self.times.delays.is_empty() { &mut self.known } else { &mut nothing };
+            let known = (&mut self.beginnings[..], ends, self.all_covered);
             match Running::start(&self.sandbox, programs, known, world, detail, &self.limits) {
                 Ok(mut running) => {
                     running.preferred = preferred.to_vec();
@@ -122,6 +125,7 @@ impl Tracer {
                     if !matches!(ending, Some(Ending::Endless(_))) {
                         running.keep_records();
                     }
+                    self.overtakings = running.overtakings();
                     (ending, running.ends(), Learned::of(&mut running))
                 }
                 // Before its first operation: nobody has done anything that others see.

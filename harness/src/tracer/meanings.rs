@@ -31,6 +31,9 @@ impl Running<'_> {
             // A copy of the process would not do it again.
             self.processes[name.process].end_prefix();
         }
+        if let Decision::Hold(held) = &mut decision {
+            self.world.times.order(&mut held.operation);
+        }
         if let (Some(forget), Decision::Hold(held)) = (self.world.faults.forget, &mut decision) {
             forget(&mut held.operation);
         }
@@ -43,8 +46,7 @@ impl Running<'_> {
             return Ok(());
         }
         let is_touched = |accesses: &[Access]| {
-            done.changes(by, accesses)
-                || accesses.iter().any(|access| changes_what_it_looks_at(done, access))
+            done.changes(by, accesses) || accesses.iter().any(|access| changes_what_it_looks_at(done, access))
         };
         // Tasks of one process may share an offset, or a place in a listing.
         let several = self.of(by.0).count() > 1;
@@ -133,9 +135,8 @@ impl Running<'_> {
 /// Whether an operation looks at what this is on, and changes it for who comes behind: at the size of a file, of which it changes the bytes
 /// before, and at the bytes in a FIFO, which are lost when it closes that.
 fn changes_what_it_looks_at(done: &Operation, access: &Access) -> bool {
-    let writes_data = |access: &Access| {
-        matches!(access.location, Location::Data { .. }) && access.kind != AccessKind::Read
-    };
+    let writes_data =
+        |access: &Access| matches!(access.location, Location::Data { .. }) && access.kind != AccessKind::Read;
     let looks = |own: &Access| match own.location {
         Location::Data { .. } => done.accesses.iter().any(writes_data),
         Location::Left(_) => true,

@@ -62,8 +62,8 @@ impl Running<'_> {
                     self.world.streams.charge(*end, u64::try_from(result).unwrap_or(0));
                 }
                 if let (End::Fifo(object, _), true, true) = (end, *written, moved > 0) {
-                    let (now, number) = (self.processes[name.process].clock, self.number(name.process));
-                    self.world.objects.write_into(*object, now, name.process, number);
+                    let touch = self.touch_of(name, None, *object);
+                    self.world.objects.write_into(*object, touch);
                 }
                 if moved > 0 {
                     operation.adds = vec![(end.stream(*written), if *written { moved } else { -moved })];

@@ -62,6 +62,7 @@ mod streams;
 mod sys;
 mod task;
 mod timers;
+mod times;
 mod told;
 mod tracee;
 mod tries;
@@ -109,6 +110,8 @@ use self::sandbox::Sandbox;
 pub use self::sandbox::{SandboxError, WORKSPACE};
 use self::streams::Streams;
 use self::timers::Timers;
+use self::times::Times;
+pub use self::times::{Delay, Overtaking, delays_of};
 pub use self::units::unit;
 use crate::backend::Detail;
 use crate::limits::Limits;
@@ -146,6 +149,9 @@ pub struct Tracer {
     limits: Limits,
     cores: Option<CpuSet>,
     faults: Faults,
+    times: Times,
+    /// The changes that could have come later than others in the last execution, as far as a process could tell.
+    overtakings: BTreeSet<Overtaking>,
 }
 
 impl Tracer {
@@ -213,6 +219,8 @@ impl Tracer {
             limits,
             cores,
             faults: Faults::default(),
+            times: Times::default(),
+            overtakings: BTreeSet::new(),
         })
     }
 
@@ -231,6 +239,22 @@ impl Tracer {
     #[doc(hidden)]
     pub fn plant(&mut self, faults: Faults) {
         self.faults = faults;
+    }
+
+    /// Has changes of these files be in conflict from now on. Nothing may have been run before. `all`: changes that something orders are to
+    /// be told of, too.
+    pub fn order_times(&mut self, of: &BTreeSet<String>, all: bool) {
+        self.times = Times { ordered: Rc::new(of.clone()), all, ..Times::default() };
+    }
+
+    /// Has processes told from now on that these changes were later than they were. What is known of how processes end is not used meanwhile.
+    pub fn delay(&mut self, changes: &[Delay]) {
+        self.times.delays = Rc::new(changes.to_vec());
+    }
+
+    /// The changes that could have come later than others in the last execution, as far as a process could tell.
+    pub fn take_overtakings(&mut self) -> BTreeSet<Overtaking> {
+        std::mem::take(&mut self.overtakings)
     }
 
     /// What ends what is under way.
@@ -409,6 +433,7 @@ impl Tracer {
             objects,
             begins: self.left.as_ref().map_or(self.initial.clock(), |left| left.clock),
             lacking: Rc::clone(&self.lacking),
+            times: self.times.clone(),
             locks,
             streams: Streams::new(most_datagrams(), most_bytes()),
             changes,

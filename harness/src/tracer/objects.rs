@@ -27,34 +27,31 @@ pub struct Objects {
     by_inode: BTreeMap<(u64, u64), ObjectId>,
     /// Those of the initial tree that have another time than that of the beginning, by their numbers.
     times: Rc<Vec<Option<u64>>>,
-    /// The time of the last change of those that were changed.
-    changed: BTreeMap<ObjectId, Stamp>,
+    /// The times that others have left, who ran before in the same workspace.
+    left: BTreeMap<ObjectId, u64>,
     directories: BTreeSet<ObjectId>,
-    /// Of directories and FIFOs, who changed their names and wrote into them, and when.
-    entries: BTreeMap<ObjectId, Vec<Touch>>,
+    /// The FIFOs that were written into.
+    fifos: BTreeSet<ObjectId>,
+    /// Who changed them and when; those not in it have the time of the beginning.
+    touches: BTreeMap<ObjectId, Vec<Touch>>,
     strangers: u32,
     /// Which objects outside the numbers belong to that programs were told.
     told: BTreeMap<u64, ObjectId>,
 }
 
-/// When an object was changed last, in nanoseconds since 1970.
-#[derive(Clone, Copy, Debug)]
-enum Stamp {
-    /// So it was set: whatever changes the object then comes later, and has its own time.
-    Set(u64),
-    /// It was changed then.
-    At(u64),
-}
-
-/// A change of a directory's names, or a write into a FIFO.
-#[derive(Clone, Copy, Debug)]
-struct Touch {
+/// A change of an object.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Touch {
     /// The place of the process.
-    process: usize,
-    /// Which of its operations, from 1.
-    operation: u32,
+    pub process: usize,
+    /// Which of its operations, from 1; 0 if none gave it this time, but the program.
+    pub operation: u32,
     /// The virtual time, in nanoseconds since 1970.
-    time: u64,
+    pub time: u64,
+    /// Whether it changed what the object holds, not only what is said of it.
+    pub modifies: bool,
+    /// Whether the program said the time, as `utimensat` lets it. Then the operation is that which gave the time to the file that it was taken from.
+    pub is_set: bool,
 }
 
 impl Objects {
@@ -70,29 +67,25 @@ impl Objects {
 
     /// Takes over the times that others have left, in the same workspace as it is.
     pub fn take_times(&mut self, left: &Self) {
-        for (inode, object) in self.initial.iter() {
-            if let Some(time) = left.time_left(*inode) {
-                self.changed.insert(*object, Stamp::Set(time));
-            }
-        }
-        let outside = left.changed.keys().chain(left.entries.keys()).filter(|object| object.was_outside());
-        for object in outside {
-            self.changed.insert(*object, Stamp::Set(left.time(*object, |_, _| true)));
-        }
+        let inside =
+            self.initial.iter().filter_map(|(inode, object)| Some((*object, left.time_left(*inode)?)));
+        let outside = left.touches.keys().chain(left.left.keys()).filter(|object| object.was_outside());
+        let outside = outside.map(|object| (*object, left.time_after(*object)));
+        self.left = inside.chain(outside).collect();
     }
 
     /// The time of what has this inode in the workspace when all is over, if it is known.
     #[must_use]
     pub fn time_left(&self, inode: u64) -> Option<u64> {
-        Some(self.time(self.known("", 0, inode)?, |_, _| true))
+        Some(self.time_after(self.known("", 0, inode)?))
     }
 
     /// The time of what was changed at an absolute path outside of the workspace, if it was.
     #[must_use]
     pub fn time_left_outside(&self, path: &str) -> Option<u64> {
         let object = ObjectId::outside(path);
-        let is_changed = self.changed.contains_key(&object) || self.entries.contains_key(&object);
-        is_changed.then(|| self.time(object, |_, _| true))
+        let is_changed = self.touches.contains_key(&object) || self.left.contains_key(&object);
+        is_changed.then(|| self.time_after(object))
     }
 
     /// Whether something was met that the tracer did not see come to be.
@@ -174,46 +167,71 @@ impl Objects {
     /// it. Interpreters hold what they have compiled against it.
     #[must_use]
     pub fn has_its_own_time(&self, object: ObjectId) -> bool {
-        object.was_outside() && !self.is_directory(object) && !self.changed.contains_key(&object)
+        let is_changed = self.touches.contains_key(&object) || self.left.contains_key(&object);
+        object.was_outside() && !self.is_directory(object) && !is_changed
     }
 
-    /// Notes a change by a process, in this one of its operations (from 1). The latest of concurrent changes counts, whichever came last; a
-    /// time that was set goes, also one in the future.
-    pub fn touch(&mut self, object: ObjectId, time: u64, process: usize, operation: u32) {
-        let time = EPOCH + time;
-        if self.is_directory(object) {
-            self.entries.entry(object).or_default().push(Touch { process, operation, time });
-        } else {
-            let stamp = self.changed.entry(object).or_insert(Stamp::At(time));
-            *stamp = Stamp::At(if let Stamp::At(before) = *stamp { before.max(time) } else { time });
+    /// Notes a change. The latest of concurrent changes counts, whichever came last; a time that was set goes, also one in the future.
+    pub fn touch(&mut self, object: ObjectId, touch: Touch) {
+        let all_count = self.is_seen_in_parts(object);
+        let touches = self.touches.entry(object).or_default();
+        if !all_count {
+            // What came before is over with; a time that was set before, too.
+            touches.retain(|before| {
+                let is_before = before.is_set || before.process == touch.process;
+                !(is_before && (touch.modifies || !before.modifies))
+            });
         }
+        touches.push(touch);
     }
 
-    /// Notes that a process has written into a FIFO, in this one of its operations (from 1).
-    pub fn write_into(&mut self, fifo: ObjectId, time: u64, process: usize, operation: u32) {
-        let time = EPOCH + time;
-        self.entries.entry(fifo).or_default().push(Touch { process, operation, time });
+    /// Notes that a process has written into a FIFO.
+    pub fn write_into(&mut self, fifo: ObjectId, touch: Touch) {
+        self.fifos.insert(fifo);
+        self.touch(fifo, touch);
     }
 
-    /// Sets the time of the last change, as `utimensat` does: in nanoseconds since 1970.
-    pub fn set_time(&mut self, object: ObjectId, time: u64) {
-        self.changed.insert(object, Stamp::Set(time));
-        self.entries.remove(&object);
+    /// Whether a process is told of those changes alone that it knows: of the names in a directory, of the bytes in a FIFO.
+    fn is_seen_in_parts(&self, object: ObjectId) -> bool {
+        self.is_directory(object) || self.fifos.contains(&object)
     }
 
-    /// The time of the last change, in nanoseconds since 1970. Of a directory that of the last change of its names that is `known`:
-    /// made by this process, in this one of its operations. Of a FIFO likewise that of the last write.
-    #[must_use]
-    pub fn time(&self, object: ObjectId, known: impl Fn(usize, u32) -> bool) -> u64 {
-        let entries = self.entries.get(&object).into_iter().flatten();
-        let entries = entries.filter(|touch| known(touch.process, touch.operation)).map(|touch| touch.time);
-        entries.max().unwrap_or_else(|| match (self.changed.get(&object), object) {
-            (Some(Stamp::Set(time) | Stamp::At(time)), _) => *time,
-            (None, ObjectId::Initial(number)) => {
-                self.times.get(number as usize).copied().flatten().unwrap_or(EPOCH)
+    /// Sets the time of the last change, as `utimensat` does: to a time, in nanoseconds since 1970, or to that of the call.
+    pub fn set_time(&mut self, object: ObjectId, time: Option<u64>, by: Touch) {
+        let modified = match time {
+            None => Touch { modifies: true, ..by },
+            Some(time) => {
+                let taken =
+                    self.touches.values().flatten().find(|touch| touch.modifies && touch.time == time);
+                let (process, operation) = taken.map_or((by.process, 0), |it| (it.process, it.operation));
+                Touch { process, operation, time, modifies: true, is_set: true }
             }
-            (None, ObjectId::Outside(_) | ObjectId::Made { .. }) => EPOCH,
-        })
+        };
+        self.touches.insert(object, vec![Touch { modifies: false, ..by }, modified]);
+    }
+
+    /// The changes that count for the times of an object. Of a directory or FIFO those that are `known`: made by this process, in this one
+    /// of its operations.
+    pub fn touches(&self, object: ObjectId, known: impl Fn(usize, u32) -> bool) -> Vec<Touch> {
+        let in_parts = self.is_seen_in_parts(object);
+        let touches = self.touches.get(&object).into_iter().flatten().copied();
+        touches.filter(|touch| !in_parts || touch.is_set || known(touch.process, touch.operation)).collect()
+    }
+
+    /// The time that an object has as long as nobody changes it, in nanoseconds since 1970.
+    #[must_use]
+    pub fn time_before(&self, object: ObjectId) -> u64 {
+        let initial = || match object {
+            ObjectId::Initial(number) => self.times.get(number as usize).copied().flatten(),
+            ObjectId::Outside(_) | ObjectId::Made { .. } => None,
+        };
+        self.left.get(&object).copied().or_else(initial).unwrap_or(EPOCH)
+    }
+
+    /// The time of the last change of what an object holds when all is over, in nanoseconds since 1970.
+    fn time_after(&self, object: ObjectId) -> u64 {
+        let touches = self.touches.get(&object).into_iter().flatten().filter(|touch| touch.modifies);
+        touches.map(|touch| touch.time).max().unwrap_or_else(|| self.time_before(object))
     }
 }
 

@@ -28,7 +28,7 @@ pub fn settle(operation: &mut Operation, action: &Action, result: i64) {
 pub fn only_looked(operation: &mut Operation) {
     operation.accesses.retain(|access| {
         let is_count = matches!(access.location, Location::Listing(_) | Location::Status(_));
-        access.kind != AccessKind::Join || !is_count
+        (access.kind != AccessKind::Join || !is_count) && access.location != Location::Times
     });
     for access in &mut operation.accesses {
         access.kind = AccessKind::Read;
@@ -45,7 +45,9 @@ fn written_from(action: &Action) -> Option<u64> {
 
 /// A write of so many bytes. One that appends depends on where the file ends, so it keeps all positions from there on.
 fn only_wrote(operation: &mut Operation, start: u64, moved: u64) {
-    let wrote = |location: &Location| matches!(location, Location::Data { .. } | Location::Status(_));
+    let wrote = |location: &Location| {
+        matches!(location, Location::Data { .. } | Location::Status(_) | Location::Times)
+    };
     if moved == 0 {
         operation.accesses.retain(|access| access.kind == AccessKind::Read || !wrote(&access.location));
     }

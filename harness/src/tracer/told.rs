@@ -2,7 +2,7 @@
 
 use super::TraceError;
 use super::execution::Running;
-use super::objects::{DEVICE, DIRECTORY_SIZE};
+use super::objects::{DEVICE, DIRECTORY_SIZE, Touch};
 use super::task::Name;
 use crate::model::{ObjectId, Operation};
 
@@ -16,21 +16,30 @@ impl Running<'_> {
         extended: bool,
         operation: Option<&Operation>,
     ) -> Result<(), TraceError> {
-        let time = if self.world.objects.has_its_own_time(object) {
-            self.time_told(name, buffer, extended)?
+        let times = if self.world.objects.has_its_own_time(object) {
+            [self.time_told(name, buffer, extended)?; 2]
         } else {
-            self.time_seen(name.process, object, operation)
+            self.times_seen(name.process, object, operation)
         };
-        self.fix_status(name, object, time, buffer, extended)
+        self.fix_status(name, object, times, buffer, extended)
     }
 
-    /// The time of the last change of an object, in nanoseconds since 1970, as far as an operation can see it.
-    fn time_seen(&self, process: usize, object: ObjectId, operation: Option<&Operation>) -> u64 {
+    /// The times of the last change of what an object holds, and of the last change of any kind, in nanoseconds since 1970, as far as an
+    /// operation can see them.
+    fn times_seen(&mut self, process: usize, object: ObjectId, operation: Option<&Operation>) -> [u64; 2] {
         let before = self.known_before(process, operation);
         let sees_all = self.processes[process].has_slept;
         let known =
             |by: usize, number: u32| sees_all || before.get(by).is_some_and(|&events| number <= events);
-        self.world.objects.time(object, known)
+        let touches = self.world.objects.touches(object, known);
+        let latest = |counts: &dyn Fn(&Touch) -> bool| {
+            let times = touches.iter().filter(|touch| counts(touch)).map(|touch| self.time_of(touch));
+            times.max().unwrap_or_else(|| self.world.objects.time_before(object))
+        };
+        let times = [latest(&|touch| touch.modifies), latest(&|touch| !touch.is_set)];
+        let path = operation.and_then(|operation| operation.call.path.as_deref());
+        self.note_times(process, object, touches, path.unwrap_or_default());
+        times
     }
 
     /// Makes what a program is told of an object the same on every machine and in every execution.
@@ -38,12 +47,14 @@ impl Running<'_> {
         &mut self,
         name: &Name,
         object: ObjectId,
-        time: u64,
+        times: [u64; 2],
         buffer: u64,
         extended: bool,
     ) -> Result<(), TraceError> {
-        let (seconds, rest) = (time / 1_000_000_000, time % 1_000_000_000);
-        let stamp = [seconds.to_le_bytes(), rest.to_le_bytes()].concat();
+        let stamp =
+            |time: u64| [(time / 1_000_000_000).to_le_bytes(), (time % 1_000_000_000).to_le_bytes()].concat();
+        // Reading a file moves none of its times.
+        let [modified, changed] = times.map(stamp);
         let inode = self.world.objects.inode_shown(object).to_le_bytes();
         let is_directory = self.world.objects.is_directory(object);
         let tracee = &self.task(name)?.tracee;
@@ -69,14 +80,14 @@ impl Running<'_> {
         }
         if extended {
             tracee.write(buffer + 32, &inode)?;
-            for at in [64, 80, 96, 112] {
-                tracee.write(buffer + at, &stamp)?;
+            for (at, stamp) in [(64, &modified), (80, &modified), (96, &changed), (112, &modified)] {
+                tracee.write(buffer + at, stamp)?;
             }
             let device = [0u32.to_le_bytes(), (DEVICE as u32).to_le_bytes()].concat();
             tracee.write(buffer + 136, &[device.as_slice(), &1u64.to_le_bytes()].concat())?;
         } else {
             tracee.write(buffer, &[DEVICE.to_le_bytes(), inode].concat())?;
-            tracee.write(buffer + 72, &[stamp.as_slice(), &stamp, &stamp].concat())?;
+            tracee.write(buffer + 72, &[modified.as_slice(), &modified, &changed].concat())?;
         }
         Ok(())
     }

@@ -41,6 +41,7 @@ pub fn word(location: &Location) -> &'static str {
         Location::Ends { way: Way::Back, .. } => "ends back",
         Location::Process(_) => "process",
         Location::Tasks(_) => "tasks",
+        Location::Times => "times",
     }
 }
 

@@ -85,3 +85,14 @@ fn files_have_virtual_times() {
     assert_eq!((seconds[1] - seconds[0], seconds[2]), (100, 981_173_106));
     assert!(seconds[3] <= seconds[0], "{text}");
 }
+
+/// To rename a file, or to link it, changes no time but the last one; a time that was set lasts until the file is changed.
+#[test]
+fn only_what_changes_a_file_moves_its_time_of_modification() {
+    let script = "echo x > log; stat -c '%Y %Z' log; sleep 100; mv log lock; ln lock log; stat -c '%Y %Z' lock
+        touch -d '2031-02-03 04:05:06Z' lock; stat -c %Y lock; cat lock > /dev/null; stat -c %X lock; echo >> lock; stat -c %Y lock";
+    let seconds = numbers(&alone(shell(script)));
+    assert_eq!((seconds[0], seconds[1] + 100), (seconds[2], seconds[3]));
+    assert_eq!((seconds[4], seconds[5]), (1_927_857_906, 1_927_857_906));
+    assert_eq!(seconds[6], seconds[3]);
+}

@@ -19,5 +19,6 @@ mod stress;
 mod suite;
 mod support;
 mod threads;
+mod times;
 mod units;
 mod verify;

@@ -47,6 +47,7 @@ use super::rights::Rights;
 use super::sandbox::WORKSPACE;
 use super::streams::Streams;
 use super::timers::Timers;
+use super::times::Times;
 use super::tracee::{Registers, Tracee};
 use super::units::MARK;
 use crate::model::{Access, Begins, Call, GapKind, Location, ObjectId, Operation, ProcessId, Sighting};
@@ -130,6 +131,8 @@ pub struct World {
     pub begins: u64,
     /// What could not be laid out as it is.
     pub lacking: Rc<Lacking>,
+    /// How the times that programs are told of them come about.
+    pub times: Times,
     /// Its locks.
     pub locks: Locks,
     /// What goes through its FIFOs and Unix sockets.
