@@ -6,6 +6,11 @@ pub type Needed = (&'static str, &'static [&'static str], &'static str);
 /// All of them.
 pub const NEEDED: &[Needed] = &[
     (
+        "ends there",
+        &["open", "openat", "openat2"],
+        "who has an end of a FIFO open: to close it conflicts with to open it by what is left in it, too",
+    ),
+    (
         "status",
         &[
             "bind",
