@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
+use super::Tracer;
 use super::chance::TICK;
 use super::execution::Running;
 use super::objects::Touch;
@@ -86,6 +87,24 @@ impl Times {
         if self.ordered.contains(path) && operation.accesses.iter().any(changes) {
             operation.accesses.push(Access::write(Location::Times));
         }
+    }
+}
+
+impl Tracer {
+    /// Has changes of these files be in conflict from now on. Nothing may have been run before. `all`: changes that something orders are to
+    /// be told of, too.
+    pub fn order_times(&mut self, of: &BTreeSet<String>, all: bool) {
+        self.times = Times { ordered: Rc::new(of.clone()), all, ..Times::default() };
+    }
+
+    /// Has processes told from now on that these changes were later than they were. What is known of how processes end is not used meanwhile.
+    pub fn delay(&mut self, changes: &[Delay]) {
+        self.times.delays = Rc::new(changes.to_vec());
+    }
+
+    /// The changes that could have come later than others in the last execution, as far as a process could tell.
+    pub fn take_overtakings(&mut self) -> BTreeSet<Overtaking> {
+        std::mem::take(&mut self.overtakings)
     }
 }
 
