@@ -261,7 +261,7 @@ impl Session<'_> {
         serial: Serial<'_>,
         left_out: &[ProcessId],
         tasks: &[Vec<usize>],
-        how: How,
+        mut how: How,
     ) -> Result<(Vec<Picked>, Execution), SessionError> {
         let (merge, execution) = loop {
             let mut merge = Merge::new(serial, left_out, self.most_steps()).helped(self.helped);
@@ -271,9 +271,13 @@ impl Session<'_> {
                     self.tracer.afresh(|tracer| tracer.execute_without(left_out, tasks, &mut merge))?
                 }
             };
-            // What it has left is looked at by the caller: so it is made once more behind what was tried.
+            // What it has left is looked at by the caller: so it is made once more behind what was tried, of which the first one that
+            // comes to its end keeps nothing.
             if !self.try_times_of_serial(&execution, (left_out, tasks))? {
                 break (merge, execution);
+            }
+            if !self.known_serial.has_first() {
+                how = How::Afresh;
             }
         };
         let picked = merge.picked().to_vec();
