@@ -22,7 +22,7 @@ use super::paths::{inside, proc_link};
 use super::sandbox::{Sandbox, WORKSPACE};
 use super::task::{Name, State, Task};
 use super::tracee::{Registers, Tracee};
-use crate::model::{AccessKind, Event, Location, ObjectId, Operation};
+use crate::model::{Access, AccessKind, Event, Location, ObjectId, Operation};
 
 /// An operation at the beginning of a process, which changed nothing.
 #[derive(Clone, Debug)]
@@ -92,7 +92,10 @@ impl Recorder {
         let inside = call.path.as_ref().is_none_or(|path| !path.starts_with('/'));
         let maps = inside && matches!(call.name.as_str(), "mmap" | "execve" | "execveat");
         let goes_on = call.begins().is_some();
-        self.over = after_others || changes || maps || goes_on || event.exit.is_some();
+        // What is asked of a process may change with each step of that, also with one that touches nothing, as its end does.
+        let about = |access: &Access| matches!(access.location, Location::Process(_));
+        let asks = event.operation.accesses.iter().any(about);
+        self.over = after_others || changes || maps || goes_on || asks || event.exit.is_some();
         if !self.over {
             self.prefix.looks.push(Look { event: event.clone(), clock });
         }

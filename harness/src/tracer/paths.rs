@@ -185,11 +185,13 @@ impl Paths {
     /// Whether a directory of the workspace, at a path relative to that, has names in it; `None` where that is not known.
     #[must_use]
     pub fn has_names(&self, path: &str) -> Option<bool> {
-        if path.starts_with('/') {
-            return None;
-        }
-        let directory = format!("/proc/self/fd/{}/{path}", self.root.as_raw_fd());
-        Some(std::fs::read_dir(directory).ok()?.next().is_some())
+        Some(std::fs::read_dir(self.in_workspace(path)?).ok()?.next().is_some())
+    }
+
+    /// Where the controller finds what stands at a path relative to the workspace; `None` for an absolute one.
+    #[must_use]
+    pub fn in_workspace(&self, path: &str) -> Option<String> {
+        (!path.starts_with('/')).then(|| format!("/proc/self/fd/{}/{path}", self.root.as_raw_fd()))
     }
 
     /// The directory at a path.

@@ -208,6 +208,34 @@ fn ends_that_nobody_sees_are_no_operations() {
     assert_eq!(seen.outcomes, schedules(&programs, &Tree::new()).outcomes);
 }
 
+/// Of programs of which copies are kept: a copy that stands behind a question has an answer of another execution.
+#[test]
+fn the_end_of_a_process_can_come_before_all_that_is_asked_of_it() {
+    let asks =
+        python("import os; os._exit(0 if os.path.exists('none') or not os.system('kill -0 1100') else 3)");
+    let asks_itself = python(
+        "
+import os
+ends = []
+for _ in range(2):
+    try:
+        os.kill(1100, 0)
+        ends.append(0)
+    except ProcessLookupError:
+        ends.append(1)
+os._exit(2 * ends[0] + ends[1])
+",
+    );
+    let nothing = || process(|| 0);
+    for (what, program, wanted) in [("a child", asks, vec![0, 3]), ("itself", asks_itself, vec![0, 1, 3])] {
+        let programs = [program, nothing(), nothing()];
+        let seen = classes(&programs, &Tree::new());
+        assert_eq!(statuses(&seen, 0), wanted.into_iter().map(status).collect(), "{what}");
+        assert_eq!(seen.outcomes, schedules(&programs, &Tree::new()).outcomes, "{what}");
+        assert_eq!(seen.counts.redundant, 0, "{what}");
+    }
+}
+
 /// Whether a signal that is caught ends a wait depends on whether there is one: on the lock, or on what comes through the FIFO.
 #[test]
 fn a_signal_that_ends_a_wait_depends_on_what_is_waited_for() {

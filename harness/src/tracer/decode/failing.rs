@@ -140,6 +140,34 @@ impl Decoder<'_> {
         }
     }
 
+    /// Why the kernel will not set or remove the attribute of which the name is at an address, of what stands at this path of the controller;
+    /// `follow`: of what the link there leads to.
+    pub(super) fn why_not_attribute(&self, at: &str, follow: bool, name: u64) -> Option<&'static str> {
+        let flags = match self.name {
+            "setxattr" | "lsetxattr" | "fsetxattr" => self.arguments[4] as i32,
+            // The flags are the last of the numbers that the call points to.
+            "setxattrat" => (self.numbers(self.arguments[4], 2).ok()?[1] >> 32) as i32,
+            _ => libc::XATTR_REPLACE,
+        };
+        let name = self.path(name).ok()?;
+        let (name, mut nothing) = (name.as_str(), [0; 0]);
+        let size = if follow {
+            rustix::fs::getxattr(at, name, &mut nothing[..])
+        } else {
+            rustix::fs::lgetxattr(at, name, &mut nothing[..])
+        };
+        let is_there = match size {
+            Ok(_) => true,
+            Err(rustix::io::Errno::NODATA) => false,
+            Err(_) => return None,
+        };
+        match flags {
+            libc::XATTR_CREATE if is_there => Some("an attribute made that is there"),
+            libc::XATTR_REPLACE if !is_there => Some("an attribute changed or removed that is not there"),
+            _ => None,
+        }
+    }
+
     /// Whether a directory of the workspace has names in it.
     fn has_names(&self, path: &str) -> bool {
         self.world.paths.has_names(path) == Some(true)

@@ -201,10 +201,17 @@ impl Decoder<'_> {
         }
         let with_mode = self.goes_with_mode(name);
         if changes {
-            self.change(base, address, flags, |found| {
+            let decision = self.change(base, address, flags, |found| {
                 let permitted = (!with_mode).then(|| Access::read(Location::Mode(found.object)));
                 permitted.into_iter().chain(attribute(found.object, with_mode, true)).collect()
-            })
+            })?;
+            let path = match &decision {
+                Decision::Hold(held) => held.operation.call.path.as_deref(),
+                _ => None,
+            };
+            let at = path.and_then(|path| self.world.paths.in_workspace(path));
+            let why_not = at.and_then(|at| self.why_not_attribute(&at, false, name));
+            Ok(self.refused(decision, why_not))
         } else {
             let resolved = self.resolve_at(base, address, flags)?;
             let more = match &resolved.place {
@@ -227,7 +234,9 @@ impl Decoder<'_> {
         let checked = self.world.rights.are_checked(self.caller.process);
         let permitted = (!with_mode && (changes || checked)).then(|| Access::read(Location::Mode(object)));
         let accesses = permitted.into_iter().chain(attribute(object, with_mode, changes)).collect();
-        Ok(self.hold(Some(description.path().to_owned()), String::new(), accesses, Action::None))
+        let decision = self.hold(Some(description.path().to_owned()), String::new(), accesses, Action::None);
+        let at = format!("/proc/{}/fd/{number}", self.caller.tracee.id());
+        Ok(self.refused(decision, changes.then(|| self.why_not_attribute(&at, true, name)).flatten()))
     }
 
     /// Whether an attribute has to do with the mode: access control lists have, and the list of all attributes.
