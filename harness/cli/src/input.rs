@@ -91,7 +91,7 @@ fn look_for(program: &Program, tree: &Tree, made_later: bool) -> Result<(), Stri
     }
 }
 
-/// What a folder holds, as old as it is when the newest in it was changed.
+/// What a folder holds. If something in it is newer than the beginning of the clock, all times move back together.
 pub fn tree(folder: &Path) -> Result<Tree, Failure> {
     let say =
         |problem: String| Failure::usage(format!("the workspace folder {}: {problem}", folder.display()));
@@ -101,7 +101,7 @@ pub fn tree(folder: &Path) -> Result<Tree, Failure> {
         Ok(_) => {}
     }
     let mut tree = workspace::capture(folder).map_err(|error| say(format!("cannot be read: {error}")))?;
-    // The clocks of the processes begin on one day; what is younger would be in their future.
+    // The clocks of the processes begin at a fixed date. A file that is newer would be in their future.
     tree.end_by(EPOCH);
     Ok(tree)
 }

@@ -126,7 +126,8 @@ pub enum Location {
     /// What the tasks of a process share that nobody else sees, its memory above all: where their order is explored
     /// ([`Strands`](super::Strands)), each of their operations changes it.
     Tasks(ProcessId),
-    /// Which of several files was changed last: those of which that decides what a process does. Each change of one of them is a write.
+    /// Which of several files was changed last. It concerns the files by whose order of changes some process decides; each change of one of
+    /// them is a write.
     Times,
 }
 

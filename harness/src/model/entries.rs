@@ -38,26 +38,26 @@ pub enum Entry {
         /// Permission bits.
         mode: u32,
     },
-    /// A further name of what is at another path of the tree, the first one that leads to it: a hard link.
+    /// A hard link: a further name of the file at another path of the tree, which is its first name.
     HardLink {
         /// That path.
         to: String,
     },
 }
 
-/// What else there is to say of an entry. What is usual is not said.
+/// What else there is to say of an entry. In JSON, a field with the usual value is left out.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
 pub struct Details {
-    /// User and group; `None` for those of the one who lays it out.
+    /// User and group; `None` for those of the process that lays the tree out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<(u32, u32)>,
     /// Extended attributes by their names.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub attributes: BTreeMap<String, Attribute>,
-    /// When it was changed last, in nanoseconds since 1970; `None` for when an execution begins.
+    /// When it was changed last, in nanoseconds since 1970; `None` for the time at which an execution begins.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time: Option<u64>,
-    /// Where a file has holes: ranges of zeros that take no place.
+    /// The holes of a file: ranges of zeros that take no space on disk.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub holes: Vec<(u64, u64)>,
 }
@@ -68,7 +68,8 @@ pub struct Details {
 pub struct Attribute(#[serde(with = "text_of_bytes")] pub Vec<u8>);
 
 impl Attribute {
-    /// Whether an attribute of this name is part of a tree: those that a user may give a file, and its access lists. Others are the system's own.
+    /// Whether an attribute of this name is part of a tree: the attributes that a user may set, and access lists. Others belong to the
+    /// system.
     #[must_use]
     pub fn counts(name: &str) -> bool {
         (name.starts_with("user.") || name.starts_with("system.posix_acl_")) && !name.contains('\0')
@@ -76,11 +77,11 @@ impl Attribute {
 }
 
 impl Details {
-    /// As they are if nothing is said.
+    /// The details of an entry of which nothing more is said.
     pub const USUAL: &'static Self =
         &Self { owner: None, attributes: BTreeMap::new(), time: None, holes: Vec::new() };
 
-    /// What is said of an owner and of attributes, as the end of a phrase.
+    /// The owner and the attributes in words, as the end of a phrase.
     #[must_use]
     pub fn in_words(&self) -> String {
         let owner = self.owner.map(|(user, group)| format!(" of user {user}, group {group}"));
@@ -97,7 +98,7 @@ impl Details {
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub struct Tree {
     entries: BTreeMap<String, Entry>,
-    /// Of the entries of which there is something to say.
+    /// Of the entries whose details are not the usual ones.
     details: BTreeMap<String, Details>,
     itself: Itself,
 }
@@ -132,13 +133,13 @@ impl Tree {
         Self::default()
     }
 
-    /// Puts an entry at a path, of which nothing else is said; gives what was there.
+    /// Puts an entry at a path, with the usual details. Returns the entry that was there.
     pub fn insert(&mut self, path: String, entry: Entry) -> Option<Entry> {
         self.details.remove(&path);
         self.entries.insert(path, entry)
     }
 
-    /// Removes what is at a path; gives what was there.
+    /// Removes what is at a path. Returns the entry that was there.
     pub fn remove(&mut self, path: &str) -> Option<Entry> {
         self.details.remove(path);
         self.entries.remove(path)
@@ -166,7 +167,7 @@ impl Tree {
         Some((self.get(path)?, self.details(path)))
     }
 
-    /// Says what else there is to say of the entry at a path, if there is one.
+    /// Sets what else there is to say of the entry at a path, if there is one.
     pub fn describe(&mut self, path: &str, details: Details) {
         if !self.entries.contains_key(path) || details == *Details::USUAL {
             self.details.remove(path);
@@ -175,7 +176,7 @@ impl Tree {
         }
     }
 
-    /// The path that an entry is known by: of a hard link, that of the file.
+    /// The path by which an entry is known: of a hard link, the first name of its file.
     #[must_use]
     pub fn first_name<'a>(&'a self, path: &'a str) -> &'a str {
         match self.get(path) {
@@ -184,7 +185,7 @@ impl Tree {
         }
     }
 
-    /// The paths of hard links, with those that they are further names of.
+    /// The path of each hard link, with the first name of its file.
     pub fn hard_links(&self) -> impl Iterator<Item = (&str, &str)> {
         self.entries.iter().filter_map(|(path, entry)| match entry {
             Entry::HardLink { to } => Some((path.as_str(), to.as_str())),
@@ -192,7 +193,7 @@ impl Tree {
         })
     }
 
-    /// These entries of it. If a file loses the name that it is known by, the first of those that are left takes its place.
+    /// The tree with these entries alone. If a file loses its first name, the first of the names that are left takes its place.
     #[must_use]
     pub fn only(&self, keep: impl Fn(&str) -> bool) -> Self {
         let mut kept = Self { itself: self.itself.clone(), ..Self::default() };
@@ -214,7 +215,7 @@ impl Tree {
         kept
     }
 
-    /// The entries of a tree that is at a path of another one, by their paths there.
+    /// The entries of this tree, by their paths in a tree that has it at `path`.
     pub fn at<'a>(&'a self, path: &'a str) -> impl Iterator<Item = (String, Entry)> + 'a {
         let at = move |below: &str| format!("{path}/{below}");
         self.entries.iter().map(move |(below, entry)| match entry {
@@ -223,7 +224,7 @@ impl Tree {
         })
     }
 
-    /// Whether it has a time of anything, other than that of the beginning.
+    /// Whether anything in it has another time than that of the beginning.
     #[must_use]
     pub fn has_times(&self) -> bool {
         self.itself.details.time.is_some() || self.details.values().any(|details| details.time.is_some())
@@ -241,7 +242,7 @@ impl Tree {
         (self.itself.mode, &self.itself.details)
     }
 
-    /// Says so, and how long the preparation took.
+    /// Sets what is said of the directory itself, and how long the preparation took.
     pub fn begin(&mut self, mode: Option<u32>, details: Details, clock: u64) {
         self.itself = Itself { mode, details, clock };
     }
@@ -257,14 +258,14 @@ impl Tree {
         self
     }
 
-    /// The entries alone, with a file of its own at each hard link: all that earlier versions say of a tree.
+    /// The entries without details, and with a file of its own at each hard link: what earlier versions recorded of a tree.
     #[must_use]
     pub fn plain(&self) -> Self {
         let entry = |path: &String, entry: &Entry| self.get(self.first_name(path)).unwrap_or(entry).clone();
         self.entries.iter().map(|(path, at)| (path.clone(), entry(path, at))).collect()
     }
 
-    /// The tree with times in whole days before the newest: those of one that was copied elsewhere, or checked out, are the same.
+    /// The tree with each time as whole days before the newest. A copy of a directory, or another checkout of it, has the same.
     #[must_use]
     pub fn with_ages_in_days(&self) -> Self {
         let times =
@@ -275,7 +276,7 @@ impl Tree {
         tree
     }
 
-    /// Says no time that is this one: it is that of the beginning.
+    /// Leaves out each time that equals this one, the time of the beginning.
     pub fn usual_at(&mut self, time: u64) {
         self.retime(|at| at.filter(|at| *at != time));
     }
@@ -290,8 +291,8 @@ impl Tree {
         }
     }
 
-    /// Lets nothing have changed after a time, in nanoseconds since 1970: if something has, all times move back by so much that the last
-    /// change is then. So the order of changes stays, and what lies between them, back to 1970.
+    /// If something was changed after this time, in nanoseconds since 1970, moves all times back together, so that the last change is at
+    /// this time. The order of the changes stays, and so do the intervals between them; no time becomes earlier than 1970.
     pub fn end_by(&mut self, time: u64) {
         let times =
             || self.details.values().filter_map(|details| details.time).chain(self.itself.details.time);
@@ -341,7 +342,7 @@ impl IntoIterator for Tree {
     type Item = (String, Entry);
     type IntoIter = btree_map::IntoIter<String, Entry>;
 
-    /// The entries; what else was said of them is gone.
+    /// The entries, without their details.
     fn into_iter(self) -> Self::IntoIter {
         self.entries.into_iter()
     }
@@ -398,7 +399,7 @@ mod tests {
         let mut tree = detailed();
         tree.describe("c", at(30));
         tree.end_by(20);
-        // What was changed last has the time of the beginning then, and that is not said.
+        // What was changed last then has the time of the beginning, which is left out.
         assert_eq!((tree.details("a").time, tree.details("c").time), (Some(0), None));
         let mut early = detailed();
         early.end_by(20);

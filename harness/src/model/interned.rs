@@ -10,8 +10,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// All texts that were interned.
 static TEXTS: Mutex<BTreeSet<Interned>> = Mutex::new(BTreeSet::new());
 
-/// A text that is kept once, as long as the program runs, so that it is copied and compared as a number is. Two of them are the same
-/// exactly if their texts are; they are ordered as their texts.
+/// A text that is kept once, as long as the program runs, so that copying and comparing it costs no more than with a number. Two of them
+/// are equal exactly if their texts are; they are ordered as their texts.
 #[derive(Clone, Copy)]
 pub struct Interned(&'static String);
 

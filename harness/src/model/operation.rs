@@ -132,25 +132,25 @@ pub struct Operation {
     /// How it changes what is counted. What it adds to or takes from, it touches as a change.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub adds: Vec<(Location, i64)>,
-    /// Set where it is the wait for a lock that the kernel refuses, since it would close a cycle of processes that wait.
+    /// Set if it is a wait for a lock that the kernel refuses, since it would close a cycle of processes that wait.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<Box<Refusal>>,
 }
 
-/// What the refusal of a wait rests on.
+/// Why the kernel refuses a wait for a lock: it would close a cycle of processes that wait for each other's locks.
 ///
-/// Nobody can see whether a process that is held at the wait for a lock has begun to wait. So each process of a cycle may be the
-/// one that comes last, as long as all are held at their waits: this operation is enabled then, whichever others are. Who goes on
-/// in a cycle of which one was refused is another matter.
+/// Nobody can see whether a process that is held at its wait has begun to wait. So as long as all processes of a cycle are held at their
+/// waits, each of them may be the last to wait, whose wait the kernel refuses: the refusal of each is enabled. Once one of them was
+/// refused, the others wait for their locks as usual.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Refusal {
-    /// What the same call is where it closes no cycle: an acquisition that waits.
+    /// What the same call is if it closes no cycle: an acquisition that waits.
     pub instead: Operation,
-    /// The others that wait in the cycle.
+    /// The other waiters of the cycle.
     pub waiters: Vec<Waiter>,
 }
 
-/// One that is held at the wait for a lock.
+/// A process or task that is held at its wait for a lock.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct Waiter {
     /// Its process, as a location that all its operations touch: [`Location::Process`], or [`Location::Tasks`].
@@ -174,8 +174,8 @@ impl Operation {
         Self { call, accesses, ..Self::default() }
     }
 
-    /// The wait for a lock that is refused, as it would close a cycle with these waiters. It looks at where they stand, and at the locks
-    /// that they and this wait for, `instead` being what it would be otherwise.
+    /// A wait for a lock that is refused, as it would close a cycle with these waiters. It reads where the waiters stand, and the locks
+    /// that they and this process wait for. `instead` is what it would be otherwise.
     #[must_use]
     pub fn refusal(instead: Self, locks: Vec<Location>, waiters: Vec<Waiter>) -> Self {
         let own = instead.accesses.iter().map(|access| access.location.clone());

@@ -85,16 +85,16 @@ fn check_entry(tree: &Tree, root: Root, path: &str, entry: &Entry) -> Result<(),
     }
 }
 
-/// That a hard link is a further name of a file in the workspace, which goes by its first name.
+/// That a hard link leads to the first name of a file in the workspace.
 fn check_link(tree: &Tree, path: &str, to: &str) -> Result<(), String> {
     let is_file = matches!(tree.get(to), Some(Entry::File { .. } | Entry::Link { .. } | Entry::Other { .. }));
     if !is_file || to >= path || path.starts_with('/') || to.starts_with('/') {
-        return Err("is a hard link to what is no file of the workspace, or to a later name of it".into());
+        return Err("is a hard link to something that is not a file of the workspace, or to a later name of it".into());
     }
     Ok(())
 }
 
-/// What is said of an entry: attributes that a user may give a file, and holes that are in it, one behind another.
+/// That the details of an entry can be laid out: attributes that a user may set, and holes within the file, in order.
 fn check_details(entry: &Entry, details: &Details) -> Result<(), String> {
     if let Some(name) = details.attributes.keys().find(|name| !Attribute::counts(name)) {
         return Err(format!("has an attribute {name:?} that is not laid out"));
@@ -106,10 +106,10 @@ fn check_details(entry: &Entry, details: &Details) -> Result<(), String> {
         _ => false,
     };
     if !ends.is_sorted() || !details.holes.iter().all(are_zeros) {
-        return Err("has a hole where it is not empty".into());
+        return Err("has a hole where it does not hold zeros".into());
     }
     if matches!(entry, Entry::HardLink { .. }) && details != Details::USUAL {
-        return Err("is a further name of a file, and has an owner or time of its own".into());
+        return Err("is a hard link, and has an owner or time of its own".into());
     }
     Ok(())
 }

@@ -120,7 +120,7 @@ impl History {
         for (path, entry) in initial {
             if matches!(initial.get(initial.first_name(path)), Some(Entry::Other { kind, .. }) if kind != "fifo")
             {
-                // It is not laid out.
+                // A socket or a device is not laid out.
                 continue;
             }
             let object = if is_outside(path) {

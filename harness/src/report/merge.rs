@@ -353,7 +353,7 @@ fn join(parts: Vec<Part>) -> Result<Report, BadAccept> {
     })
 }
 
-/// What one of the serial orders leaves and none of the shards has met, though together they were exhaustive.
+/// Says, in words, which serial outcome none of the shards has met, though together they were exhaustive.
 fn not_met(basis: &Basis, outcomes: &BTreeSet<String>) -> Option<String> {
     if basis.gaps.iter().any(|gap| gap.hides_races) {
         return None;

@@ -57,8 +57,8 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Runs the last execution again without checkpoints, known endings and all that is kept of others, and with another order of changes
-    /// told if there is one. It has to be the same.
+    /// Runs the last execution again without checkpoints, known endings and all that is kept of others. If two changes of files could have
+    /// come in another order, the processes are told that order. The execution has to be the same.
     fn check_last(&mut self) -> Result<(), SessionError> {
         let Some((execution, overtakings)) = self.checks.last.take() else { return Ok(()) };
         self.checks.since = 0;
@@ -130,8 +130,7 @@ impl Session<'_> {
         Ok(difference(&bare(execution), &bare(&again), rules))
     }
 
-    /// What an exhaustive search has to meet: the fingerprints of what the processes leave one after another, each with the first order that
-    /// leaves it.
+    /// The serial outcomes that an exhaustive search has to meet: the fingerprint of each, with the first order that leaves it.
     pub(super) fn serial_to_meet(&self) -> BTreeMap<String, String> {
         let rules = self.serial.rules();
         let whole = self.serial.runs().iter().filter(|run| run.order.left_out.is_empty() && !self.helped);

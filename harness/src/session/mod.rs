@@ -257,7 +257,7 @@ pub fn explore(
     })
 }
 
-/// Makes an exploration, again and again as long as it matters which of further files was changed last. These are then `ordered`.
+/// Makes an exploration. If it finds files of which it matters which was changed last, adds them to `ordered` and begins again.
 fn conclude<R>(
     job: &Job,
     limits: &Limits,

@@ -271,8 +271,8 @@ impl Session<'_> {
                     self.tracer.afresh(|tracer| tracer.execute_without(left_out, tasks, &mut merge))?
                 }
             };
-            // What it has left is looked at by the caller: so it is made once more behind what was tried, of which the first one that
-            // comes to its end keeps nothing.
+            // The caller looks at what this run has left. So if others were tried after it, it is made once more. The first serial run is
+            // then made afresh, since it has to show all that its processes look up.
             if !self.try_times_of_serial(&execution, (left_out, tasks))? {
                 break (merge, execution);
             }

@@ -1,7 +1,9 @@
-//! Programs that decide by which of two files was changed last. Where nothing orders the two changes, the times that a process is told of
-//! them show one order in every execution of a trace class. So an execution in which a process was told both is run again with the other
-//! order told, once for each process and two files and calls that changed them; and so is each execution that is run again as a check. If one
-//! comes out otherwise, the changes of these files are in conflict from then on, and the exploration begins again.
+//! Programs that decide by which of two files was changed last.
+//!
+//! If nothing orders the two changes, the times that a process is told show the same order in every execution of a trace class. So an
+//! execution in which a process was told the times of both is run again with times that show the other order: once for each process, two
+//! files and calls that changed them. An execution that is run again as a check is told another order as well. If such a run has another
+//! result, the changes of these files are in conflict from then on, and the exploration begins again.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +13,7 @@ use crate::model::{Ending, Execution, GapKind, ProcessId, Sighting};
 use crate::tracer::{Delay, Overtaking, delays_of};
 use crate::witness::Divergence;
 
-/// The changes of so many files are ordered at most: each multiplies the executions.
+/// The changes of at most this many files are ordered: each further file multiplies the executions.
 const MOST_FILES: usize = 6;
 
 /// What is known of times in an exploration.
@@ -19,11 +21,11 @@ const MOST_FILES: usize = 6;
 pub(super) struct Times {
     /// The files whose changes are in conflict, because it matters which of them was changed last.
     pub(super) ordered: BTreeSet<String>,
-    /// What was tried.
+    /// The changes that were tried in the other order.
     tried: BTreeSet<Key>,
-    /// Whether the search has begun. Of one that is made in parts, each part finds out other things from then on.
+    /// Whether the search has begun. From then on, each shard of a search runs other executions than the others.
     pub(super) searches: bool,
-    /// Whether some order that matters is not explored. Then nothing more is made of those that could be.
+    /// Whether some order that matters is not explored. Then the exploration is not begun again for others that could be.
     is_gap: bool,
 }
 
@@ -35,7 +37,7 @@ fn key(overtaking: &Overtaking) -> Key {
     (process, files, overtaking.calls.clone())
 }
 
-/// Runs an execution again, told in another way, and says where it differs.
+/// Runs an execution again with these changes told to be later, and says where it differs.
 type Again<'s, 'a> = dyn FnMut(&mut Session<'a>, &[Delay]) -> Result<Option<Divergence>, SessionError> + 's;
 
 impl<'a> Session<'a> {
@@ -60,7 +62,7 @@ impl<'a> Session<'a> {
         self.try_overtakings(overtakings, &mut again).map(drop)
     }
 
-    /// The same of a serial run that was just made. Whether anything was run after it.
+    /// The same for a serial run that was just made. Returns whether anything was run after it.
     pub(super) fn try_times_of_serial(
         &mut self,
         execution: &Execution,
@@ -81,7 +83,7 @@ impl<'a> Session<'a> {
         self.try_overtakings(&overtakings, &mut again)
     }
 
-    /// Those of which the search does not look at what orders the two changes: where they are in conflict, it does.
+    /// Those that the search does not explore anyway. If something orders the two changes and both are in conflict already, it does.
     pub(super) fn still_open(&self, overtakings: BTreeSet<Overtaking>) -> Vec<Overtaking> {
         let is_seen = |it: &Overtaking| it.is_ordered && it.changed.is_subset(&self.times.ordered);
         overtakings.into_iter().filter(|it| !is_seen(it)).collect()
@@ -94,7 +96,7 @@ impl<'a> Session<'a> {
         if matters.is_empty() || self.times.is_gap { Ok(()) } else { Err(SessionError::TimesMatter(matters)) }
     }
 
-    /// Tries what has not been tried yet. Whether there was something.
+    /// Tries what has not been tried yet. Returns whether there was anything.
     fn try_overtakings(
         &mut self,
         overtakings: &[Overtaking],
@@ -110,7 +112,7 @@ impl<'a> Session<'a> {
             let delays = if at_once { delays_of(&left) } else { vec![first.delay] };
             let differs = again(self, &delays)?.is_some();
             let still: BTreeSet<Key> = self.tracer.take_overtakings().iter().map(key).collect();
-            // What is told the other way round now was tried.
+            // If the process was now told the other order, that order was tried.
             let is_told = |it: &Overtaking| !still.contains(&key(it));
             if at_once && (differs || !left.iter().any(is_told)) {
                 at_once = false;
@@ -124,7 +126,7 @@ impl<'a> Session<'a> {
             left = rest.into_iter().map(|(_, it)| it).collect();
             if differs {
                 if let Some(divergence) = again(self, &[])? {
-                    // It depends on more than times.
+                    // It differs with the same times as well: it depends on more than times.
                     return Err(SessionError::Divergence(Box::new(divergence)));
                 }
                 tried.iter().for_each(|(_, it)| self.times_matter(it, &mut matters));
@@ -138,7 +140,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Adds the files of which it matters which was changed last. Where that cannot be explored, it is a gap.
+    /// Adds the files of which it matters which was changed last. If their order cannot be explored, that is a gap.
     fn times_matter(&mut self, overtaking: &Overtaking, matters: &mut BTreeSet<String>) {
         let all = &(&self.times.ordered | &overtaking.changed) | matters;
         let is_part = self.times.searches && self.job.shard.is_some();

@@ -131,8 +131,8 @@ pub enum Instruction {
     Lock { file: Expr, mode: LockMode },
     /// Takes the lock of a file if it can be had now.
     TryLock { file: Expr, mode: LockMode, into: Register },
-    /// Takes the record lock of a file, waiting for it, unless that closes a cycle of processes that wait for record locks: then -1.
-    /// What the process holds of it itself is converted.
+    /// Takes the record lock of a file, waiting for it, unless that closes a cycle of processes that wait for record locks: then the result
+    /// is -1. If the process holds the lock already, its mode is changed.
     RecordLock { file: Expr, mode: LockMode, into: Register },
     /// Gives the locks of a file back.
     Unlock { file: Expr },

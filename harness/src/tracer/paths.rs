@@ -222,6 +222,9 @@ impl Paths {
         let from_base = !way.path.starts_with('/') && !way.within;
         let ahead = if from_base { [base, names(way.path)].concat() } else { names(way.path) };
         let place = walk.walk(ahead, way.follow_last || ends_as_directory(way.path));
+        if let (true, Place::Inside(Spot { found: Some(found), .. })) = (ends_with_dot(way.path), &place) {
+            walk.goes_through(Some(found.object));
+        }
         let Walk { accesses, departs, .. } = walk;
         self.note_followed(way, departs, &place);
         Resolved { accesses, place }
@@ -284,6 +287,7 @@ impl Walk<'_> {
                 (None, None) => None,
             };
             if name == ".." {
+                self.goes_through(directory);
                 if self.at.len() > self.root.len() {
                     self.at.pop();
                 }
@@ -294,9 +298,7 @@ impl Walk<'_> {
                 self.departs |= !leads_to_workspace(&self.at);
                 continue;
             };
-            if self.checked {
-                self.accesses.push(Access::read(Location::Mode(directory)));
-            }
+            self.goes_through(Some(directory));
             self.accesses.push(Access::read(Location::Name { dir: directory, name: name.clone() }));
             let last = ahead.is_empty();
             let status = match self.paths.status(&path) {
@@ -322,6 +324,13 @@ impl Walk<'_> {
             }
         }
         self.end()
+    }
+
+    /// Whether the kernel lets a process look something up in a directory depends on its mode, also if that is `..` or `.`.
+    fn goes_through(&mut self, directory: Option<ObjectId>) {
+        let looked_at =
+            directory.filter(|_| self.checked).map(|directory| Access::read(Location::Mode(directory)));
+        self.accesses.extend(looked_at);
     }
 
     /// The walk comes to nothing here, before these names.
@@ -391,6 +400,12 @@ pub fn names(path: &str) -> Vec<String> {
 /// Whether a path can only lead to a directory, by its end: a last link is followed then.
 pub fn ends_as_directory(path: &str) -> bool {
     path.ends_with('/') || path.ends_with("/.")
+}
+
+/// Whether a path ends with `.`, which is looked up in the directory that it leads to.
+fn ends_with_dot(path: &str) -> bool {
+    let path = path.trim_end_matches('/');
+    path == "." || path.ends_with("/.")
 }
 
 /// Text of a path, of which nothing is lost: see [`name`].

@@ -2,6 +2,20 @@
 
 /// Conflicts that were missing once, each with what it is about: a world, and two actions.
 pub const MENDED: &[(&str, &str, &str, &str)] = &[
+    ("open", "chmod 'd 0", "open 'd/../f O_RDONLY", "`..` is looked up in a directory, too"),
+    ("open", "chmod 'd 0", "stat 'd/. stat%", "and so is `.`"),
+    (
+        "open",
+        "chmod 'd 0",
+        "1=open 'd O_RDONLY|O_DIRECTORY; fchdir $1",
+        "a mode may forbid to go to a directory by a descriptor",
+    ),
+    (
+        "open",
+        "chmod 'e 0555",
+        "open 'e O_RDWR|O_TMPFILE 0644",
+        "to make a file without a name reads the mode of its directory",
+    ),
     ("full", "truncate 'f 5", "truncate 'f 2", "to truncate to the size that a file has reads that size"),
     (
         "full",

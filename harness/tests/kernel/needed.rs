@@ -34,7 +34,27 @@ pub const NEEDED: &[Needed] = &[
     ),
     (
         "mode of a directory",
-        &["bind", "creat", "execve", "execveat", "linkat", "mkdirat", "newfstatat", "stat", "symlink"],
+        &[
+            "bind",
+            "chmod",
+            "chown",
+            "connect",
+            "creat",
+            "execve",
+            "execveat",
+            "faccessat2",
+            "fchmodat",
+            "getcwd",
+            "getxattr",
+            "lchown",
+            "linkat",
+            "lstat",
+            "mkdirat",
+            "newfstatat",
+            "stat",
+            "statx",
+            "symlink",
+        ],
         "who may go through a directory: another call of the kind shows it, by another name of the same decoding",
     ),
     (
@@ -43,6 +63,7 @@ pub const NEEDED: &[Needed] = &[
             "access",
             "chdir",
             "creat",
+            "fchmodat",
             "mkdir",
             "open",
             "readlink",
@@ -80,8 +101,8 @@ pub const NEEDED: &[Needed] = &[
     ),
     (
         "writers",
-        &["creat", "open", "openat", "openat2"],
-        "an open that is refused reads what it would have changed",
+        &["creat", "dup2", "open", "openat", "openat2"],
+        "a call that is refused reads what it would have changed",
     ),
     (
         "runners",
@@ -125,7 +146,7 @@ pub const NEEDED: &[Needed] = &[
         &["fsetxattr", "lsetxattr"],
         "a call that fails reads all that it would have changed, whatever made it fail",
     ),
-    ("read status", &["chmod", "fchmod", "futimesat", "ioctl", "utimes"], "the same"),
+    ("read status", &["chmod", "fchmod", "futimesat", "ioctl", "utime", "utimes"], "the same"),
 ];
 
 /// Whether it is said why this access of this call is needed.

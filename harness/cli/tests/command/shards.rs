@@ -179,7 +179,7 @@ fn what_does_not_belong_together_is_not_joined() {
     assert!(human.stdout.contains("exhaustive") && human.stdout.contains("replay: cooks replay"));
 }
 
-/// A fault of ours, planted: the shards say that they are exhaustive, and none has met what a serial order leaves.
+/// A planted fault: the shards say that they are exhaustive, and none of them has met what a serial order leaves.
 #[test]
 fn a_serial_outcome_that_no_shard_met_is_told() {
     let place = place();

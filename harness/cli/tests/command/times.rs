@@ -1,18 +1,19 @@
-//! Programs that decide by which of two files was written last: both orders are explored, also where nothing else orders the two.
+//! Programs that decide by which of two files was written last: both orders are explored, even if nothing else orders the two writes.
 
 use serde_json::Value;
 
 use crate::support::{Place, kinds, number};
 
-/// Fails if `g` was written later than `f`. One after the other neither order lets it; a program that makes these calls fails once another
-/// one writes `g` between its own write and its look.
+/// The first process fails if `g` was written later than `f`. It succeeds in both serial orders, and fails if the other process writes `g`
+/// between its write and its test.
 const NEWER: [&str; 2] = ["echo 1 > f; [ f -nt g ]", "echo 2 > g"];
 
-/// One copies what another one changes and then copies itself if the copy is older: made at the same time, the copy may stay what it was.
+/// The first process copies a file. The second changes that file, and copies it too if the copy is older. If both copy at the same time,
+/// the copy may stay as it was.
 const BUILDS: [&str; 2] =
     ["cat src > out", "echo 22 > src; [ -z \"$(find src -newer out)\" ] || cat src > out"];
 
-/// Looks at two files, and is told their times, too; it prints something else.
+/// The first process reads the status of two files, their times included, but does not compare the times.
 const LOOKS: [&str; 2] = ["echo 1 > f; stat -c %n f g; ls -l f > out", "echo 2 > g"];
 
 fn place() -> Place {
@@ -26,7 +27,7 @@ fn explored(code: i32, commands: &[&str], options: &[&str]) -> Value {
 #[test]
 fn which_file_is_newer_is_explored_in_both_orders() {
     let reference = explored(1, &NEWER, &["--strategy", "dfs"]);
-    // By every interleaving of the same calls on the kernel: it ends with 0 or 1.
+    // In every interleaving of the same calls on the kernel, the first process ends with 0 or 1.
     assert_eq!((number(&reference, "distinct_outcomes"), number(&reference, "serial_outcomes")), (2, 1));
     for options in [&[][..], &["--equivalence", "observed"], &["--jobs", "2"]] {
         let report = explored(1, &NEWER, options);
@@ -59,11 +60,11 @@ fn a_witness_shows_the_same_times_again() {
 fn who_only_looks_at_times_costs_no_execution() {
     let report = explored(0, &LOOKS, &[]);
     assert_eq!((number(&report, "distinct_outcomes"), number(&report, "serial_outcomes")), (1, 1));
-    // One for each place of the two changes of `g` before or after the look at it.
+    // One for each way in which the two changes of `g` come before or after the `stat` of it.
     assert_eq!((number(&report, "complete"), number(&report, "executions")), (3, 3));
 }
 
-/// Each file more multiplies the executions.
+/// Each further file multiplies the executions.
 #[test]
 fn that_the_times_of_many_files_matter_is_a_gap() {
     let writes = |name: &str| format!("for i in 1 2 3 4; do echo 1 > {name}$i; done");

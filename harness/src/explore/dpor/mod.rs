@@ -61,9 +61,9 @@ use crate::model::{Call, Choice, Cut, Ending, Event, Execution, Operation, Proce
 /// and those that are independent of it, less those that take away what is needed, with what comes of them. It takes what is next in
 /// the place where it comes to stand then, and is no race with what it does not touch there.
 ///
-/// **Waits that are refused.** A wait for a record lock that closes a cycle of such waits fails. Each process of the cycle can be the one
-/// that closes it, so all are enabled there ([`Operation::refused`]), and what one does next takes that away from the others: so what
-/// each was held at races as if it came there. `races/refusals.rs` has the rest.
+/// **Waits that are refused.** A wait for a record lock fails if it closes a cycle of such waits. Each process of the cycle can be the one
+/// that closes it, so all of them are enabled ([`Operation::refused`]). What one of them does next takes the refusal away from the others.
+/// So the refusal that each was held at races as if it came there. `races/refusals.rs` has the rest.
 ///
 /// **Operations that do something else when they come first.** The paper takes a step's accesses for known; here a call that is
 /// to come earlier may find a file there, or a lock free, and touch other things. So the last step of a plan is known in part
@@ -143,7 +143,7 @@ pub enum Fault {
     TasksWakeThemselves,
     /// What a task was held at when its process ended does not race.
     TakenAwayForgotten,
-    /// That a wait which closes a cycle could have been refused does not race.
+    /// The refusal of a wait that an event takes away does not race.
     RefusalsForgotten,
     /// An execution that was cut because it waits for its part has no races.
     CutForgotten,
@@ -263,7 +263,8 @@ impl Dpor {
         taken_away
     }
 
-    /// The waits that would have been refused where they are, but for an event of another process that changes what they look at.
+    /// The refusals that an event of another process takes away, since it changes what they read: before that event, the wait would have
+    /// been refused.
     fn refusals_taken_away(&self, execution: &Execution) -> Vec<TakenAway> {
         let lost = |(event, done): (usize, &Event)| {
             let others = self.stack[event].others().into_iter();

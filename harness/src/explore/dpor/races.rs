@@ -26,7 +26,7 @@ struct Later<'a> {
     conflicting: Vec<usize>,
     /// Where it has to wait, what for: one of these.
     needs: Vec<&'a Need>,
-    /// The events that brought the others of its cycle to their waits, where it is the refusal of a wait.
+    /// If it is the refusal of a wait: the events that brought the other processes of the cycle to their waits.
     brought: Vec<usize>,
 }
 
@@ -86,8 +86,8 @@ fn releases(operation: &Operation, access: &Access, waited: &Acquisition) -> boo
     access.location.overlaps(&waited.lock) && access.kind != AccessKind::Read && !takes
 }
 
-/// Whether an operation touches this whatever comes of it. A change that commutes with its like is made only if nothing stands in its way,
-/// and then does not look; whether a lock can be had is looked at.
+/// Whether an operation makes this access even if it fails. A join is made only if the operation succeeds, and reads nothing; but the join
+/// of a lock reads whether the lock can be had.
 fn is_looked_at(access: &Access) -> bool {
     access.kind != AccessKind::Join
         || matches!(access.location, Location::Lock(_) | Location::RecordLock { .. })
@@ -112,7 +112,7 @@ pub(in crate::explore) struct Race<'a> {
     independent: Vec<usize>,
     /// Those that do not, and come before what overtakes; where that waits until a need of it is met.
     left_out: Vec<usize>,
-    /// Whether some of these do not come of the earlier event, or it is not sure that it can come first.
+    /// Whether some of these do not come of the earlier event, or it is not sure that the later operation can come first.
     leaves_out: bool,
     /// The need that is met then.
     met: Option<&'a Need>,

@@ -129,7 +129,7 @@ impl Observed {
         }
         let status = |process| self.known.status(at, &self.thought, ProcessId(process));
         let statuses: Vec<Status> = (0..self.processes).map(status).collect::<Option<_>>()?;
-        // Whether a wait is refused depends on what others are held at, which is not in what it looks at.
+        // Whether a wait is refused depends on what other processes are held at, which its accesses do not tell.
         let is_refused = |status: &Status| status.operation().is_some_and(|held| held.refused.is_some());
         let is_known = !statuses.iter().any(is_refused) && !waits_in_a_ring(&statuses);
         is_known.then_some(statuses)
@@ -161,7 +161,7 @@ impl Observed {
     }
 }
 
-/// Whether processes wait for each other's record locks.
+/// Whether processes wait for each other's record locks in a cycle.
 fn waits_in_a_ring(statuses: &[Status]) -> bool {
     let next = |process: &ProcessId| match &statuses[process.0] {
         Status::Blocked { operation: Operation { acquires: Some(acquires), .. }, holders }

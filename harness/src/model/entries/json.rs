@@ -84,7 +84,7 @@ mod tests {
         let tree = detailed();
         let text = serde_json::to_string(&tree).unwrap();
         assert_eq!(serde_json::from_str::<Tree>(&text).unwrap(), tree, "{text}");
-        // What is usual is not said: so it was written before anything else could be said.
+        // Usual details are left out, so a plain tree is written as by earlier versions.
         let plain = Tree::from([("f".into(), file("x"))]);
         assert_eq!(
             serde_json::to_string(&plain).unwrap(),

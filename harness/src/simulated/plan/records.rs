@@ -1,4 +1,4 @@
-//! Record locks: to wait for one fails where it would close a cycle of processes that wait for record locks.
+//! Record locks: a wait for one fails if it would close a cycle of processes that wait for record locks.
 
 use super::{Plan, Planner, excludes, lock_access, path_of};
 use crate::model::{Access, Acquisition, Location, LockMode, ObjectId, Operation, ProcessId, Waiter};
@@ -10,11 +10,11 @@ pub(super) fn record(object: ObjectId) -> Location {
     Location::RecordLock { object, start: 0, end: u64::MAX }
 }
 
-/// Who waits in a cycle, and for which locks.
+/// The processes that wait in a cycle, each with the lock that it waits for.
 type Cycle = Vec<(ProcessId, Location)>;
 
 impl Planner<'_> {
-    /// A request that waits, or fails in the place of closing a cycle.
+    /// A request that waits, or fails if its wait would close a cycle.
     pub(super) fn record_lock(&self, object: ObjectId, mode: LockMode, into: Register) -> Plan {
         let lock = record(object);
         let converts = self.world.holders(&lock).iter().any(|(holder, _)| *holder == self.id);
@@ -38,14 +38,15 @@ impl Planner<'_> {
         plan.does(effects).gives(1, into)
     }
 
-    /// Who holds the record lock of a file against a process.
+    /// The other processes that hold the record lock of a file in a mode that makes a process wait.
     fn against(&self, process: ProcessId, object: ObjectId, mode: LockMode) -> Vec<ProcessId> {
         let holders = self.world.holders(&record(object)).iter();
         let against = holders.filter(|(holder, held)| *holder != process && excludes(mode, *held));
         against.map(|(holder, _)| *holder).collect()
     }
 
-    /// The cycle that this process closes by waiting for these, if it does whichever of them the kernel takes it to wait for.
+    /// The cycle that this process closes by waiting for these holders. `None` if one of them does not lead back to this process: the
+    /// kernel follows only one holder of a lock.
     fn cycle(&self, holders: &[ProcessId], passed: &[ProcessId]) -> Option<Cycle> {
         let mut cycle = Cycle::new();
         for holder in holders.iter().filter(|holder| **holder != self.id) {
@@ -59,7 +60,7 @@ impl Planner<'_> {
         Some(cycle)
     }
 
-    /// The record lock that another process is held at the wait for, and who holds it.
+    /// If another process is held at its wait for a record lock: the holders of that lock, and the lock.
     fn waits_for(&self, other: ProcessId) -> Option<(Vec<ProcessId>, Location)> {
         let process = &self.processes[other.0];
         let Some(Instruction::RecordLock { file, mode, .. }) = process.instruction() else { return None };

@@ -76,10 +76,14 @@ impl Decoder<'_> {
         let resolved = self.follow(base, &path, follow, within)?;
         let resolved = self.used(resolved);
         if let (true, Place::Inside(spot)) = (unnamed, &resolved.place) {
-            // Nobody else sees it before it gets a name.
+            // Nobody else sees it before it gets a name. The mode of its directory may forbid to make it.
+            let checked = self.world.rights.are_checked(self.caller.process);
+            let directory = spot.found.as_ref().filter(|_| checked);
+            let more =
+                directory.map(|found| Access::read(Location::Mode(found.object))).into_iter().collect();
             let path = format!("{}/(unnamed)", spot.path);
             let action = Action::Open { object: None, path, flags };
-            return Ok(self.on_path(resolved, &open_words(flags), Vec::new(), action));
+            return Ok(self.on_path(resolved, &open_words(flags), more, action));
         }
         // Also where it is opened to be read only.
         let empties = flags & libc::O_TRUNC != 0;
@@ -207,10 +211,15 @@ impl Decoder<'_> {
         self.look(libc::AT_FDCWD, address, true)
     }
 
-    /// `fchdir`: from now on the kernel is asked what the current directory is.
-    pub(super) fn leave(&mut self) -> Meant {
+    /// `fchdir`: from now on the kernel is asked what the current directory is. A mode may forbid to go there.
+    pub(super) fn leave(&mut self, number: i32) -> Meant {
         self.caller.descriptors.borrow_mut().has_left = true;
-        Ok(Decision::Pass)
+        if !self.world.rights.are_checked(self.caller.process) {
+            return Ok(Decision::Pass);
+        }
+        let (description, object) = self.description(number)?;
+        let accesses = vec![Access::read(Location::Mode(object))];
+        Ok(self.hold(Some(description.path().to_owned()), String::new(), accesses, Action::None))
     }
 
     /// A look at a path with flags.

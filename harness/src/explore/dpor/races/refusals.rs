@@ -1,10 +1,12 @@
-//! Waits for a lock that are refused, since they would close a cycle of processes that wait.
+//! Waits for a lock that the kernel refuses, since they would close a cycle of processes that wait.
 //!
-//! Such a wait is the end of two kinds of races. As what it is, it can come wherever all the others of its cycle are held at their
-//! waits, and what it looks at of the locks is so. As what it is where it closes no cycle, an acquisition that waits, it can come before
-//! the one that took the lock. What takes a refusal away (another process of the cycle is refused, the lock is given back) may come
-//! behind it as well, though the process that was held at it does something else then: so what is held there before such an event is the
-//! end of races, too.
+//! Such a wait is the end of two kinds of races. As a refusal, it can come wherever all other processes of its cycle are held at their
+//! waits, and the locks are as it reads them. As an acquisition that waits, which it is if it closes no cycle, it can come before the
+//! operation that took the lock.
+//!
+//! An event can take a refusal away: another process of the cycle is refused, or the lock is released. Such an event can also come after
+//! the refusal, though the process that was held at the refusal has done something else instead. So a refusal that is held before such an
+//! event is the end of races, too.
 
 use std::borrow::Cow;
 
@@ -12,8 +14,8 @@ use super::Later;
 use crate::model::{Event, HappensBefore, Location, Waiter};
 
 impl Later<'_> {
-    /// Adds to those from the `first` on the races of those among them that are refused as what they would be otherwise, and says what
-    /// brought the others of their cycles to their waits.
+    /// For each refusal from the `first` on: notes the events that brought the other processes of its cycle to their waits, and adds the
+    /// acquisition that it would be otherwise as the end of further races.
     pub(super) fn add_refusals(later: &mut Vec<Self>, first: usize, order: &HappensBefore, trace: &[Event]) {
         for at in first..later.len() {
             let Some(refusal) = later[at].operation.refused.clone() else { continue };
@@ -36,19 +38,20 @@ impl Later<'_> {
         }
     }
 
-    /// Whether the others of its cycle are held at their waits behind these events and all before the earlier one, if it is refused.
+    /// Whether the other processes of its cycle are held at their waits after these events and all before the `earlier` one. True if it is
+    /// no refusal.
     pub(super) fn is_refused_before(&self, earlier: usize, independent: &[usize]) -> bool {
         let is_reached = |event: &usize| *event < earlier || independent.contains(event);
         self.brought.iter().all(is_reached)
     }
 
-    /// Whether it may be something else before this event: what it looks at of the locks may be otherwise.
+    /// Whether it is a refusal that may be something else before this event, since the locks that it reads may differ there.
     pub(super) fn may_not_be_refused_before(&self, earlier: usize) -> bool {
         self.operation.refused.is_some() && self.signal != Some(earlier)
     }
 }
 
-/// Whether an event is one of the process that a waiter is of.
+/// Whether an event is of the process of a waiter.
 fn is_of(event: &Event, of: &Location) -> bool {
     match of {
         Location::Tasks(process) => event.operation.of_task_of() == Some(*process),

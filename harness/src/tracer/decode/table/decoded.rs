@@ -36,7 +36,7 @@ pub(super) const ROWS: &[Row] = &[
     decoded("readlink", 89, NONE, |call, [a, ..]| call.read_link(HERE, a, NO_FOLLOW)),
     decoded("readlinkat", 267, 78, |call, [a, b, ..]| call.read_link(fd(a), b, NO_FOLLOW | EMPTY)),
     decoded("chdir", 80, 49, |call, [a, ..]| call.go_to(a)),
-    decoded("fchdir", 81, 50, |call, _| call.leave()),
+    decoded("fchdir", 81, 50, |call, [a, ..]| call.leave(fd(a))),
     decoded("getcwd", 79, 17, |call, _| call.current_directory()),
     decoded("execve", 59, 221, |call, [a, ..]| call.exec(HERE, a, 0)),
     decoded("execveat", 322, 281, |call, [a, b, _, _, e, ..]| call.exec(fd(a), b, e)),
