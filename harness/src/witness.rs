@@ -108,7 +108,7 @@ pub struct Recording {
     pub ending: Ending,
     /// What it left.
     pub outcome: Outcome,
-    /// Whether its tree says of hard links, owners and extended attributes; those of earlier versions do not.
+    /// Whether its tree has hard links, owners and extended attributes; the trees of earlier versions have none.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub whole_tree: bool,
 }

@@ -70,7 +70,7 @@ kinds! {
         "Use a named stream or datagram socket in the workspace with its usual options."
     RecordLock "record-lock"
         "A process waits for a record lock, and cooks cannot tell whether the kernel would find a cycle of waits and refuse one (EDEADLK)."
-        "Let one thread of each process take all its record locks, and let no two processes share one."
+        "Take all record locks of a process in one thread, and wait only for locks that one process holds alone."
     FileWatch "file-watch"
         "A process watches files (inotify, leases); cooks does not explore the moments at which the kernel reports a change."
         "Let the process poll the file."

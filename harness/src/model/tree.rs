@@ -89,7 +89,7 @@ fn check_entry(tree: &Tree, root: Root, path: &str, entry: &Entry) -> Result<(),
 fn check_link(tree: &Tree, path: &str, to: &str) -> Result<(), String> {
     let is_file = matches!(tree.get(to), Some(Entry::File { .. } | Entry::Link { .. } | Entry::Other { .. }));
     if !is_file || to >= path || path.starts_with('/') || to.starts_with('/') {
-        return Err("is a hard link to something that is not a file of the workspace, or to a later name of it".into());
+        return Err("is a hard link to no file of the workspace, or to a later name of it".into());
     }
     Ok(())
 }

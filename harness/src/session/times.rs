@@ -23,7 +23,7 @@ pub(super) struct Times {
     pub(super) ordered: BTreeSet<String>,
     /// The changes that were tried in the other order.
     tried: BTreeSet<Key>,
-    /// Whether the search has begun. From then on, each shard of a search runs other executions than the others.
+    /// Whether the search has begun. From then on, each shard of a search runs executions of its own.
     pub(super) searches: bool,
     /// Whether some order that matters is not explored. Then the exploration is not begun again for others that could be.
     is_gap: bool,

@@ -92,7 +92,8 @@ impl Recorder {
         let inside = call.path.as_ref().is_none_or(|path| !path.starts_with('/'));
         let maps = inside && matches!(call.name.as_str(), "mmap" | "execve" | "execveat");
         let goes_on = call.begins().is_some();
-        // What is asked of a process may change with each step of that, also with one that touches nothing, as its end does.
+        // The answer to a question about a process may change with each step of that process, even with one that touches nothing, such as
+        // its end.
         let about = |access: &Access| matches!(access.location, Location::Process(_));
         let asks = event.operation.accesses.iter().any(about);
         self.over = after_others || changes || maps || goes_on || asks || event.exit.is_some();

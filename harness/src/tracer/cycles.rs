@@ -1,12 +1,12 @@
 //! Cycles of processes that wait for each other's record locks: the kernel finds them, and refuses the wait that would close one.
 //!
-//! As `posix_locks_deadlock` has it (`fs/locks.c`): whoever waits for a POSIX lock looks who holds it, what that one waits for, who holds
-//! that, and so on, and is refused (`EDEADLK`) if that leads to itself. Whom the kernel takes for one is the owner of POSIX locks, a process
-//! with all its threads: so what it takes for a cycle need not be a deadlock. It looks so far and no further. Who waits for the lock of an
-//! open file description is not found, and who waits for one of his own never looks: in a cycle with such a one all may wait for ever, and
-//! that is what is shown of it.
+//! The kernel's function is `posix_locks_deadlock` (`fs/locks.c`). Before an owner begins to wait for a POSIX lock, the kernel looks who
+//! holds that lock, which lock that holder waits for, who holds that one, and so on; if this leads back to the owner, it refuses the wait
+//! (`EDEADLK`). The owner of POSIX locks is a process with all its threads, so what the kernel takes for a cycle need not be a deadlock.
+//! The kernel follows a limited number of owners. It does not find an owner that waits for the lock of an open file description, and does
+//! not look for a cycle when such a wait begins: in a cycle with such a wait all processes may wait for ever, and the search shows that.
 //!
-//! Nobody can see whether a task that is held at such a call waits already, so each of a cycle may be the last: see
+//! Nobody can see whether a task that is held at such a call waits already, so each task of a cycle may be the last: see
 //! [`Refusal`](crate::model::Refusal).
 
 use super::TraceError;
@@ -17,13 +17,13 @@ use super::task::{Name, State, Task};
 use super::tracee::Registers;
 use crate::model::{Event, GapKind, Location, LockMode, Operation, ProcessId, Waiter};
 
-/// So many times the kernel looks what an owner waits for (`MAX_DEADLK_ITERATIONS`, and one).
+/// How many times the kernel looks which lock an owner waits for (`MAX_DEADLK_ITERATIONS` and one more).
 const MOST_LOOKS: usize = 11;
 
-/// The tasks that wait in a cycle, but for the one that would close it.
+/// The tasks that wait in a cycle, except for the one that would close it.
 type Cycle = Vec<Name>;
 
-/// What a task would wait for, if it is held at the wait for a record lock.
+/// The lock that a task would wait for, and its mode, if it is held at its wait for a record lock.
 fn asked(task: &Task) -> Option<(&Claim, LockMode)> {
     match &task.state {
         State::Held { held, .. } => match &held.action {
@@ -37,7 +37,7 @@ fn asked(task: &Task) -> Option<(&Claim, LockMode)> {
 }
 
 impl Running<'_> {
-    /// The refusal that a task is held at, where its wait would close a cycle.
+    /// The refusal of the wait that a task is held at, if the wait would close a cycle.
     pub(super) fn refusal(&self, name: &Name) -> Option<Operation> {
         let (claim, mode) = asked(&self.tasks[name])?;
         if !matches!(claim.owner, Owner::Process(_)) {
@@ -61,8 +61,8 @@ impl Running<'_> {
         Some(Operation::refusal(instead.clone(), locks.collect(), waiters.collect()))
     }
 
-    /// Those who wait on a way from this owner of locks back to the one who asks, if it leads there whichever of several holders of a lock
-    /// the kernel takes to be waited for. `passed`: the owners on the way so far.
+    /// The tasks that wait on the way from this owner of locks back to the owner that `asks`. `None` if one of several holders of a lock
+    /// does not lead back: the kernel follows only one of them. `passed`: the owners on the way so far.
     fn leads_back(&self, asks: Owner, owner: Owner, passed: &[Owner]) -> Option<Cycle> {
         let is_looked_for = matches!(owner, Owner::Process(_));
         if !is_looked_for || passed.len() == MOST_LOOKS || passed.contains(&owner) {
@@ -83,7 +83,7 @@ impl Running<'_> {
         self.tasks.iter().find_map(way)
     }
 
-    /// Has the call fail that a task is held at: its wait would close a cycle.
+    /// Makes the call fail that a task is held at: its wait would close a cycle.
     pub(super) fn refuse(
         &mut self,
         name: &Name,
@@ -102,9 +102,9 @@ impl Running<'_> {
         Ok(self.done(name, operation, result, None))
     }
 
-    /// Takes note of waits of which it cannot be told in each order of operations whether they close a cycle: by who holds locks himself, for
-    /// a lock that several hold, or while other threads of his go on. Of those it matters that one has not to wait as well: the others may
-    /// give back what is held before it would have to.
+    /// Notes as gaps the waits that may close a cycle in an order of operations that is not run. The owner holds record locks already, and
+    /// several hold the lock that it waits for, or it has several threads. A request of one of several threads is noted even if it need not
+    /// wait: in this order, another thread may have released the locks of the process before the wait.
     pub(super) fn note_undecided_waits(&mut self) {
         let undecided = |(name, task): (&Name, &Task)| {
             let (claim, mode) = asked(task)?;

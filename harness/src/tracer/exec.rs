@@ -61,9 +61,10 @@ const ABOVE_MAPPINGS: u64 = 1 << 30;
 const APART: u64 = 1 << 12;
 
 impl Running<'_> {
-    /// A task is about to make this call. If it starts a program, that begins at addresses which no other process has, the same in each
-    /// execution: programs make names unique by addresses. The kernel puts mappings below the room that the stack may take, so that limit is
-    /// another one until the program has begun. A task that may not have it begins where others do.
+    /// To be called before a task makes this call. If the call starts a program, the program gets addresses that no other process has, the
+    /// same in each execution: programs make names unique by addresses. The kernel puts mappings below the room that the stack may take, so
+    /// the limit of the stack is another one until the program has begun. If a task may not have that limit, its program gets the addresses
+    /// of others.
     pub(super) fn place_program(&mut self, name: &Name, call: u64) {
         if !matches!(i64::try_from(call), Ok(libc::SYS_execve | libc::SYS_execveat)) {
             return self.restore_stack(name);
@@ -75,7 +76,7 @@ impl Running<'_> {
         task.stack = sys::set_stack_limit(task.tracee.id(), &wide).is_ok().then_some(own);
     }
 
-    /// The program has begun, or could not.
+    /// Restores the limit of the stack: the program has begun, or could not.
     pub(super) fn restore_stack(&mut self, name: &Name) {
         let Some(task) = self.tasks.get_mut(name) else { return };
         if let Some(own) = task.stack.take() {

@@ -12,6 +12,7 @@ use super::exec;
 use super::files::Descriptors;
 use super::ids::first_pid;
 use super::known::{Known, Past, past};
+use super::leaving::asked_by;
 use super::sandbox::Sandbox;
 use super::task::{Name, Pauses, Process, State, Task};
 use super::times::Told;
@@ -40,9 +41,9 @@ pub struct Running<'a> {
     pub(super) world: World,
     /// The order of what has happened, from which the clocks follow.
     pub(super) order: HappensBefore,
-    /// Of each process, the numbers of its operations in that.
+    /// Of each process, the numbers of its operations in this order.
     pub(super) numbers: Vec<Vec<usize>>,
-    /// What processes were told of times.
+    /// The times of files that processes were told.
     pub(super) told: BTreeSet<Told>,
     /// The calls that have changed something, by process and operation, with their paths.
     pub(super) changes: BTreeMap<(usize, u32), (String, String)>,
@@ -398,7 +399,7 @@ impl<'a> Running<'a> {
         latest.copied().fold(self.processes[process].clock, u64::max)
     }
 
-    /// How late it is for the process that has come the farthest.
+    /// The latest of the processes' clocks.
     pub(super) fn latest(&self) -> u64 {
         self.processes.iter().map(|process| process.clock).fold(self.world.begins, u64::max)
     }
@@ -427,7 +428,7 @@ impl<'a> Running<'a> {
         self.numbers[process].push(number);
         self.world.streams.note(ProcessId(process), &operation.adds);
         self.note_change(ProcessId(process), operation);
-        self.note_asking(process, operation);
+        self.asked_for.extend(asked_by(process, operation));
         let past = self.world.faults.past(past(process, self.order.clock(number), &self.pasts));
         self.pasts[process].push(past);
         let others = self.processes.iter_mut().enumerate().filter(|(other, _)| *other != process);

@@ -1,5 +1,5 @@
-//! What of the initial tree is not in the workspace as it is: an ordinary user cannot give files away, and nobody lays out a socket
-//! or a device.
+//! The files of the initial tree that are not in the workspace as they are in the tree: an ordinary user cannot give files away, and
+//! sockets and devices are not laid out.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use super::execution::Running;
 use super::laid::Survey;
 use crate::model::{GapKind, Location, ObjectId, Operation, ProcessId, Sighting};
 
-/// The paths of what is lacking, by how an operation would come to see that.
+/// The paths of what is lacking, by what an operation touches that sees it.
 #[derive(Debug, Default)]
 pub struct Lacking {
     /// Of what has another owner, or lacks an attribute.
@@ -59,7 +59,7 @@ impl Running<'_> {
             return;
         }
         let what =
-            "meets what could not be laid out as it is: its owner or an attribute, or a socket or device";
+            "looks at what could not be laid out as it is: an owner, an attribute, a socket or a device";
         for path in self.world.lacking.seen_by(operation) {
             let seen = Sighting::new(GapKind::InitialTree, ProcessId(process), what).about(path);
             self.world.not_covered.insert(seen);

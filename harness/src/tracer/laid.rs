@@ -54,12 +54,12 @@ pub struct Survey {
     inodes: Vec<u64>,
     objects: Rc<BTreeMap<u64, ObjectId>>,
     directories: Rc<BTreeSet<ObjectId>>,
-    /// The times of objects of which the tree has one; nothing if it has none.
+    /// The times of the objects, by their numbers; empty if the tree has no times.
     times: Rc<Vec<Option<u64>>>,
 }
 
 impl Survey {
-    /// Looks at all of a workspace, in which nothing has other times than those of this tree.
+    /// Looks at all of a workspace. The times of its files are those of this tree.
     ///
     /// # Errors
     /// Those of reading directories.
@@ -214,7 +214,7 @@ impl Laid {
         Ok(true)
     }
 
-    /// Takes all names of a file for replaced, if one of them is: the file is made anew.
+    /// Notes all names of a file as replaced if one of them is: the file is made anew.
     fn replace_whole_files(&mut self) {
         let concerned = |names: &&BTreeSet<String>| names.iter().any(|path| self.is_replaced(path));
         let names: Vec<String> = self.linked.iter().filter(concerned).flatten().cloned().collect();
@@ -231,7 +231,7 @@ impl Laid {
         }
         let mut paths: BTreeSet<&str> =
             self.only_written().chain(roots(&self.replaced)).map(String::as_str).collect();
-        // What is read by one of its names has changed under all of them.
+        // A file that is read by one of its names has changed under all of them.
         let concerned = |names: &&BTreeSet<String>| {
             names.iter().any(|path| paths.contains(path.as_str()) || self.is_replaced(path))
         };
@@ -243,7 +243,7 @@ impl Laid {
             if other_names.is_empty() {
                 return Ok(tree);
             }
-            // A new name of a file that stands where it was laid out.
+            // A file that stands where it was laid out has a new name.
             let path = |inode| match self.survey.objects.get(inode) {
                 Some(ObjectId::Initial(number)) => self.survey.path(*number),
                 _ => None,
@@ -267,8 +267,8 @@ impl Laid {
     }
 }
 
-/// Lays out a workspace anew. What was made immutable, or to be appended to only, can be removed again first. Gives the
-/// paths of which the owner or the attributes could not be laid out.
+/// Lays out a workspace anew. Files that processes made immutable, or append-only, are first made removable again. Returns the paths of
+/// what could not be laid out as it is in the tree.
 ///
 /// # Errors
 /// Those of removing and writing.

@@ -15,6 +15,15 @@ use super::task::{Name, State, Task};
 use super::tracee::Registers;
 use crate::model::{CallResult, Event, Exit, GapKind, Location, Operation, ProcessId, Status};
 
+/// The processes that an operation of a process asks for, other than that process. Those that a refusal looks at wait, so they live.
+pub fn asked_by(process: usize, operation: &Operation) -> impl Iterator<Item = usize> + '_ {
+    let asks = operation.accesses.iter().filter(|_| operation.refused.is_none());
+    asks.filter_map(move |access| match access.location {
+        Location::Process(other) if other.0 != process => Some(other.0),
+        _ => None,
+    })
+}
+
 impl Running<'_> {
     /// Whether a task is to be held at the call that ends it: it is the last of its process, which others are known to send signals there.
     pub(super) fn is_held_at_end(&self, name: &Name) -> bool {
@@ -68,33 +77,9 @@ impl Running<'_> {
         let operation = Operation::end();
         Some(match self.next_unit(process) {
             Some(unit) => Status::Enabled(unit),
-            None if self.is_asked_for(process) => Status::Enabled(operation),
+            None if self.asked_for.contains(&process) => Status::Enabled(operation),
             None => Status::Ends { operation, exit },
         })
-    }
-
-    /// Whether another process has asked for this one as such, or is held at a call that does.
-    fn is_asked_for(&self, process: usize) -> bool {
-        let asks = |operation: &Operation| operation.concerns(ProcessId(process));
-        let held = self.tasks.iter().filter(|(name, _)| name.process != process);
-        let mut held = held.filter_map(|(_, task)| task.pending());
-        let others = (0..self.processes.len()).filter(|other| *other != process);
-        self.asked_for.contains(&process)
-            || held.any(|(operation, _)| asks(operation))
-            || others.filter_map(|other| self.next_look(other)).any(|look| asks(&look.event.operation))
-    }
-
-    /// Notes the processes whose being alive an operation asks for.
-    pub(super) fn note_asking(&mut self, process: usize, operation: &Operation) {
-        // Those that it looks at wait, and live.
-        if operation.refused.is_some() {
-            return;
-        }
-        let asked = operation.accesses.iter().filter_map(|access| match access.location {
-            Location::Process(other) if other.0 != process => Some(other.0),
-            _ => None,
-        });
-        self.asked_for.extend(asked);
     }
 
     /// The end of a process has come: it is there for nobody any more.

@@ -132,8 +132,8 @@ impl Running<'_> {
     }
 }
 
-/// Whether an operation looks at what this is on, and changes it for who comes behind: at the size of a file, of which it changes the bytes
-/// before, and at the bytes in a FIFO, which are lost when it closes that.
+/// Whether an operation reads what this access is on, and yet changes it for operations after it: the size of a file of which it writes the
+/// bytes before that size, or the bytes in a FIFO, which are lost when it closes the FIFO.
 fn changes_what_it_looks_at(done: &Operation, access: &Access) -> bool {
     let writes_data =
         |access: &Access| matches!(access.location, Location::Data { .. }) && access.kind != AccessKind::Read;

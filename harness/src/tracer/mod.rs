@@ -463,7 +463,7 @@ struct Learned {
     not_covered: BTreeSet<Sighting>,
 }
 
-/// What processes leave that does not stand in the workspace: its times, and how late it is, in nanoseconds since the beginning.
+/// What processes leave beside the files of the workspace: the times of these, and the clock, in nanoseconds since the beginning.
 #[derive(Debug, Default)]
 struct Left {
     objects: Objects,

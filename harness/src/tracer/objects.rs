@@ -25,17 +25,17 @@ pub struct Objects {
     initial_directories: Rc<BTreeSet<ObjectId>>,
     /// By device and number; the device of the workspace is 0 here.
     by_inode: BTreeMap<(u64, u64), ObjectId>,
-    /// Those of the initial tree that have another time than that of the beginning, by their numbers.
+    /// The times of the initial objects, by their numbers; `None` for the time of the beginning.
     times: Rc<Vec<Option<u64>>>,
-    /// The times that others have left, who ran before in the same workspace.
+    /// The times that programs have left which ran before in the same workspace.
     left: BTreeMap<ObjectId, u64>,
     directories: BTreeSet<ObjectId>,
     /// The FIFOs that were written into.
     fifos: BTreeSet<ObjectId>,
-    /// Who changed them and when; those not in it have the time of the beginning.
+    /// Who changed each object and when; those not in it have the time that they began with.
     touches: BTreeMap<ObjectId, Vec<Touch>>,
     strangers: u32,
-    /// Which objects outside the numbers belong to that programs were told.
+    /// The objects outside by the inode numbers that programs were told.
     told: BTreeMap<u64, ObjectId>,
 }
 
@@ -44,13 +44,14 @@ pub struct Objects {
 pub struct Touch {
     /// The place of the process.
     pub process: usize,
-    /// Which of its operations, from 1; 0 if none gave it this time, but the program.
+    /// Which of its operations, from 1; 0 if the program set a time that is not that of any change.
     pub operation: u32,
     /// The virtual time, in nanoseconds since 1970.
     pub time: u64,
     /// Whether it changed what the object holds, not only what is said of it.
     pub modifies: bool,
-    /// Whether the program said the time, as `utimensat` lets it. Then the operation is that which gave the time to the file that it was taken from.
+    /// Whether the program set the time itself (`utimensat`). If it took the time from another file, the operation is the one that gave it
+    /// to that file.
     pub is_set: bool,
 }
 
@@ -65,7 +66,7 @@ impl Objects {
         Self { initial, initial_directories, times, ..Self::default() }
     }
 
-    /// Takes over the times that others have left, in the same workspace as it is.
+    /// Takes over the times that earlier programs have left in this workspace.
     pub fn take_times(&mut self, left: &Self) {
         let inside =
             self.initial.iter().filter_map(|(inode, object)| Some((*object, left.time_left(*inode)?)));
@@ -74,13 +75,13 @@ impl Objects {
         self.left = inside.chain(outside).collect();
     }
 
-    /// The time of what has this inode in the workspace when all is over, if it is known.
+    /// The time, at the end of the execution, of the object with this inode in the workspace, if it is known.
     #[must_use]
     pub fn time_left(&self, inode: u64) -> Option<u64> {
         Some(self.time_after(self.known("", 0, inode)?))
     }
 
-    /// The time of what was changed at an absolute path outside of the workspace, if it was.
+    /// The time of the object at an absolute path outside of the workspace, if it was changed.
     #[must_use]
     pub fn time_left_outside(&self, path: &str) -> Option<u64> {
         let object = ObjectId::outside(path);
@@ -171,12 +172,13 @@ impl Objects {
         object.was_outside() && !self.is_directory(object) && !is_changed
     }
 
-    /// Notes a change. The latest of concurrent changes counts, whichever came last; a time that was set goes, also one in the future.
+    /// Notes a change. The latest of concurrent changes counts, whichever came last; a time that was set before is dropped, even one in the
+    /// future.
     pub fn touch(&mut self, object: ObjectId, touch: Touch) {
         let all_count = self.is_seen_in_parts(object);
         let touches = self.touches.entry(object).or_default();
         if !all_count {
-            // What came before is over with; a time that was set before, too.
+            // Earlier changes by this process no longer count, and neither does a time that was set before.
             touches.retain(|before| {
                 let is_before = before.is_set || before.process == touch.process;
                 !(is_before && (touch.modifies || !before.modifies))
@@ -191,7 +193,7 @@ impl Objects {
         self.touch(fifo, touch);
     }
 
-    /// Whether a process is told of those changes alone that it knows: of the names in a directory, of the bytes in a FIFO.
+    /// Whether a process is told only of the changes that it knows: of the names in a directory, or of the bytes in a FIFO.
     fn is_seen_in_parts(&self, object: ObjectId) -> bool {
         self.is_directory(object) || self.fifos.contains(&object)
     }
@@ -210,8 +212,8 @@ impl Objects {
         self.touches.insert(object, vec![Touch { modifies: false, ..by }, modified]);
     }
 
-    /// The changes that count for the times of an object. Of a directory or FIFO those that are `known`: made by this process, in this one
-    /// of its operations.
+    /// The changes that count for the times of an object. Of a directory or FIFO, those that are `known`, by the process and the number of
+    /// its operation.
     pub fn touches(&self, object: ObjectId, known: impl Fn(usize, u32) -> bool) -> Vec<Touch> {
         let in_parts = self.is_seen_in_parts(object);
         let touches = self.touches.get(&object).into_iter().flatten().copied();
@@ -228,7 +230,7 @@ impl Objects {
         self.left.get(&object).copied().or_else(initial).unwrap_or(EPOCH)
     }
 
-    /// The time of the last change of what an object holds when all is over, in nanoseconds since 1970.
+    /// The time of the last change of what an object holds at the end of the execution, in nanoseconds since 1970.
     fn time_after(&self, object: ObjectId) -> u64 {
         let touches = self.touches.get(&object).into_iter().flatten().filter(|touch| touch.modifies);
         touches.map(|touch| touch.time).max().unwrap_or_else(|| self.time_before(object))

@@ -85,21 +85,21 @@ struct Before {
     entry: Option<Entry>,
     /// User and group; `None` for those that make it.
     owner: Option<(u32, u32)>,
-    /// Those that count; a link has none.
+    /// The extended attributes that are part of a tree; a link has none.
     attributes: BTreeMap<String, Attribute>,
     /// Seconds and nanoseconds of the last change.
     time: Option<(i64, i64)>,
 }
 
 impl Before {
-    /// Whether nobody sees that this is not the other one, but by its times.
+    /// Whether this and the other one differ in nothing but their times.
     fn is_as(&self, other: &Self) -> bool {
         self.entry == other.entry
             && self.attributes == other.attributes
             && self.owner.zip(other.owner).is_none_or(|(one, another)| one == another)
     }
 
-    /// What there is to say of it beside what it is.
+    /// Its owner, attributes and time, as a tree has them.
     fn details(&self) -> Details {
         let own = (geteuid().as_raw(), getegid().as_raw());
         let time = self.time.and_then(|(seconds, rest)| {
@@ -238,7 +238,7 @@ impl Outside {
         Ok(())
     }
 
-    /// Lets every execution begin with what there is now. `time`: of what is at a path, if it was changed.
+    /// Lets every execution begin with what there is now. `time`: the time of what is at a path, if it was changed.
     ///
     /// # Errors
     /// Those of reading, and of setting times.
@@ -248,7 +248,7 @@ impl Outside {
         let changed = std::mem::take(&mut *self.changed.borrow_mut());
         for path in &changed {
             if let (Some(time), Ok(place)) = (time(path), self.place(path)) {
-                // What the machine has it from is not the time that programs were told.
+                // The machine's time of the file is not the one that programs were told.
                 let time = TimeSpec::new((time / SECOND).cast_signed(), (time % SECOND).cast_signed());
                 match utimensat(AT_FDCWD, &place.path, &time, &time, UtimensatFlags::NoFollowSymlink) {
                     Err(Errno::ENOENT) => {}

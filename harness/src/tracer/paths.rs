@@ -230,7 +230,7 @@ impl Paths {
         Resolved { accesses, place }
     }
 
-    /// Takes back what was kept of the path that was followed last: it is to be followed another way.
+    /// Drops what was kept of the path that was followed last: it is to be followed another way.
     pub fn withdraw(&self) {
         let mut followed = self.followed.borrow_mut();
         followed.count -= 1;
@@ -326,7 +326,8 @@ impl Walk<'_> {
         self.end()
     }
 
-    /// Whether the kernel lets a process look something up in a directory depends on its mode, also if that is `..` or `.`.
+    /// Notes that a name is looked up in a directory, even if it is `..` or `.`: whether the kernel allows that depends on the directory's
+    /// mode.
     fn goes_through(&mut self, directory: Option<ObjectId>) {
         let looked_at =
             directory.filter(|_| self.checked).map(|directory| Access::read(Location::Mode(directory)));
@@ -408,7 +409,7 @@ fn ends_with_dot(path: &str) -> bool {
     path == "." || path.ends_with("/.")
 }
 
-/// Text of a path, of which nothing is lost: see [`name`].
+/// The text of a path. No byte of it is lost: see [`name`].
 #[must_use]
 pub fn lossy(bytes: Vec<u8>) -> String {
     name::text(bytes)

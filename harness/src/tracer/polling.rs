@@ -50,8 +50,8 @@ pub struct Wait {
 }
 
 impl Wait {
-    /// Whether the look that comes behind `looks` others since the pause, `call`, is that of the rounds before. Any other one is what the
-    /// process does when it has given up.
+    /// Whether `call`, which comes after `looks` others since the pause, is the look at this place in the rounds before. Any other call is
+    /// what the process does when it has given up.
     #[must_use]
     pub fn goes_on(&self, looks: usize, call: &Call) -> bool {
         let at = if self.pause == Pause::None { looks % self.round.len().max(1) } else { looks };

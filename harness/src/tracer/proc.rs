@@ -19,7 +19,7 @@ pub struct Proc {
 }
 
 impl Proc {
-    /// What the processes below `init` see, which has set up its namespace.
+    /// What the processes below `init` see. It must have set up its namespace.
     ///
     /// # Errors
     /// If `init` is gone.
@@ -41,7 +41,7 @@ impl Proc {
         id.and_then(place_of) == Some(place) && namespace(number) == namespace(self.init.as_raw())
     }
 
-    /// Whether a number stands for this task, which is one of the processes'.
+    /// Whether a number stands for this task of a process under test.
     #[must_use]
     pub fn is(&self, number: i32, task: Pid) -> bool {
         if self.is_own { inner_id(task.as_raw()) == Some(number) } else { task.as_raw() == number }

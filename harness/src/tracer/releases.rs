@@ -61,7 +61,7 @@ impl Running<'_> {
         accesses
     }
 
-    /// The programs that nobody writes any more by the descriptors of a task when that ends.
+    /// The programs that are open for writing by descriptors which the end of a task closes.
     fn programs_left(&self, task: &Task) -> BTreeSet<Access> {
         let closed = self.closed_by_end(task);
         let table = task.descriptors.borrow();

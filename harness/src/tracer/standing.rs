@@ -43,7 +43,8 @@ impl Running<'_> {
     pub(super) fn offered_by(&self, process: usize, among: impl Fn(&Task) -> bool) -> Option<&Name> {
         let held = self.of(process).filter(|(_, task)| among(task)).filter_map(|(name, task)| {
             let (operation, turn) = task.pending()?;
-            // What a process is asked next comes when nothing else in it can go on, a wait that is refused just before.
+            // A process gets its next input if nothing else in it can go on. A wait that is refused comes after all that can go on without
+            // that.
             let barred = self.barred(name, operation).is_some();
             let rank = (task.is_held_for_input(), barred, self.refusal(name).is_some(), turn);
             Some((rank, name))

@@ -11,6 +11,7 @@ use super::decode::Decision;
 use super::endings::is_private;
 use super::execution::Running;
 use super::ids::id_of;
+use super::leaving::asked_by;
 use super::task::{Name, State, Task};
 use super::tracee::{Resume, Stop};
 use crate::model::{Does, Exit, GapKind, ProcessId, Sighting};
@@ -177,6 +178,8 @@ impl Running<'_> {
             Decision::Hold(held) => {
                 self.turns += 1;
                 task.held_since = process.operations;
+                // Also if it never makes the call, as a signal kills it before: in another execution it does.
+                self.asked_for.extend(asked_by(name.process, &held.operation));
                 task.state = State::Held { held: Box::new(held), entry, turn: self.turns };
                 return Ok(false);
             }

@@ -176,6 +176,12 @@ impl Streams {
         self.flows.get(&(object, way)).map_or(&[], |flow| flow.ends.as_slice())
     }
 
+    /// Whether anybody has the other end of a FIFO or connection open, from which what this end sends is read.
+    #[must_use]
+    pub fn is_read(&self, end: End) -> bool {
+        !self.ends(end.object(), end.way(true).other()).is_empty()
+    }
+
     /// How much is there of what an operation may wait for.
     fn level(&self, of: &Location) -> usize {
         match of {
@@ -276,6 +282,12 @@ impl Streams {
         self.for_connections.get(&name) == Some(&kind) && !self.ends(name, Way::Back).is_empty()
     }
 
+    /// Whether a name belongs to a socket for connections of another kind than this.
+    #[must_use]
+    pub fn is_for_connections_of_another_kind(&self, name: ObjectId, kind: Kind) -> bool {
+        self.for_connections.get(&name).is_some_and(|other| *other != kind)
+    }
+
     /// Whether a name belongs to a socket for connections. If a process sends a datagram to it, the kernel's error depends on whether a process
     /// still has the socket open, and the tracer does not know that.
     #[must_use]
@@ -296,7 +308,7 @@ impl Streams {
             untaken.into_iter().map(|object| Access::join(Location::Ends { object, way: Way::Back }));
         let looks = match end {
             End::Listener(_) => Some(Access::read(end.stream(false))),
-            // Also while there is nothing in it: whether there is depends on writes, which commute with this.
+            // Even while the FIFO is empty: whether it is depends on writes, which commute with closing it.
             End::Fifo(..) => Some(Access::read(Location::Left(object))),
             End::Connection(..) => None,
         };

@@ -338,7 +338,7 @@ pub fn unsent(socket: &OwnedFd) -> io::Result<u64> {
     Ok(u64::try_from(counted).unwrap_or(0))
 }
 
-/// Clears the flags of a file that forbid to change it, immutable above all.
+/// Clears the flags of a file, some of which forbid changing it (immutable, append-only).
 pub fn clear_flags(file: &File) -> io::Result<()> {
     let none: libc::c_int = 0;
     // SAFETY: reads one number, which lives across the call.

@@ -121,7 +121,7 @@ pub struct Task {
     pub parts: Option<Parts>,
     /// The number of the last call that it was stopped at.
     pub last_call: Option<u64>,
-    /// The limits of its stack, where they are others while it starts a program.
+    /// The limits of its own stack, while it has others because it starts a program.
     pub stack: Option<libc::rlimit>,
     /// The program that it runs, if that is a file of the workspace.
     pub runs: Option<ObjectId>,

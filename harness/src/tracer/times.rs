@@ -1,8 +1,8 @@
 //! Which of two files was changed last, if nothing orders the two changes. A process that is told the times of both may decide by that.
 //!
 //! Times follow from the partial order of what has happened, so of two changes that nothing orders the same one is the later in every
-//! execution of a trace class. What is noted here is which processes were told of such two, and what it takes to make the other one the
-//! later: the session tries it, and orders the two changes if it matters.
+//! execution of a trace class. This module notes which processes were told the times of two such changes, and by which delay the other one
+//! would be the later. The session tries that, and orders the two changes if it matters.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -33,26 +33,27 @@ pub struct Delay {
     operation: u32,
     /// In nanoseconds.
     by: u64,
-    /// Whether what comes of it is not delayed.
+    /// Whether only this change is delayed, and none of those that come after it.
     alone: bool,
 }
 
-/// A process was told the times of two files, of which the one that was not the later could be it as well.
+/// A process was told the times of two files, and the change that was not the later one could as well have been it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Overtaking {
-    /// Who was told of which two files: the later one could be the first.
+    /// The process that was told, and the two files. The change of the first file could be the later one.
     pub told: (ProcessId, [String; 2]),
     /// The calls that changed them last.
     pub calls: [String; 2],
     /// The paths by which they were changed.
     pub changed: BTreeSet<String>,
-    /// What makes it the later one.
+    /// The delay that makes it the later one.
     pub delay: Delay,
     /// Whether something orders the two changes.
     pub is_ordered: bool,
 }
 
-/// What makes the later ones of as many of these changes as can be tried at once: of each process its earliest, with all that comes of it.
+/// The delays that make as many of these changes the later ones as can be tried at once: of each process its earliest change, with all that
+/// comes after it.
 #[must_use]
 pub fn delays_of(overtakings: &[Overtaking]) -> Vec<Delay> {
     let mut delays: BTreeMap<(usize, Option<u32>), Delay> = BTreeMap::new();
@@ -74,7 +75,7 @@ pub struct Told {
 }
 
 impl Times {
-    /// Has an operation that changes a file be in conflict with those that change others, if that matters.
+    /// Puts an operation that changes one of the `ordered` files in conflict with those that change the others.
     pub fn order(&self, operation: &mut Operation) {
         let path = operation.call.path.as_deref().unwrap_or_default();
         let changes = |access: &Access| {
@@ -91,13 +92,14 @@ impl Times {
 }
 
 impl Tracer {
-    /// Has changes of these files be in conflict from now on. Nothing may have been run before. `all`: changes that something orders are to
-    /// be told of, too.
+    /// Puts the changes of these files in conflict from now on. Nothing may have been run before. `all`: changes that something orders are
+    /// of interest, too.
     pub fn order_times(&mut self, of: &BTreeSet<String>, all: bool) {
         self.times = Times { ordered: Rc::new(of.clone()), all, ..Times::default() };
     }
 
-    /// Has processes told from now on that these changes were later than they were. What is known of how processes end is not used meanwhile.
+    /// From now on, processes are told that these changes were later than they were. Meanwhile, what is known of how processes end is not
+    /// used.
     pub fn delay(&mut self, changes: &[Delay]) {
         self.times.delays = Rc::new(changes.to_vec());
     }
@@ -109,7 +111,7 @@ impl Tracer {
 }
 
 impl Running<'_> {
-    /// The change of an object that the present operation makes; `None`: the making of the object.
+    /// The change of an object that the present operation makes. Without an `operation`, it makes the object or writes into it.
     pub(super) fn touch_of(&self, name: &Name, operation: Option<&Operation>, object: ObjectId) -> Touch {
         let process = name.process;
         let modifies = operation.is_none_or(|operation| {
@@ -165,8 +167,8 @@ impl Running<'_> {
         found
     }
 
-    /// The change of one object that could be later than all that is known of another, which it was not. `content`: by the time of the last
-    /// change of what they hold, else of any change.
+    /// The change of one object that was not later than the known changes of the other, but could have been. `content`: by the times of the
+    /// last change of what they hold, else of any change.
     fn overtaking(&self, [one, other]: [&Told; 2], content: bool) -> Option<Overtaking> {
         let counts = |touch: &&Touch| if content { touch.modifies } else { !touch.is_set };
         let latest = |told: &Told| {

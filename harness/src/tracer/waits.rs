@@ -56,7 +56,7 @@ impl Running<'_> {
         })
     }
 
-    /// Whether what a process offers is the next look of the rounds before, behind so many without a pause.
+    /// Whether a process offers the look that comes next in its rounds. `looks`: how many it has made in this step, if it does not pause.
     fn goes_on(&self, process: usize, wait: &Wait, looks: i64) -> bool {
         let looks = match wait.pause {
             Pause::None => usize::try_from(looks).unwrap_or(0),

@@ -40,7 +40,7 @@ pub const TRUSTED: &[Trusted] = &[
     Trusted {
         what: "Two calls that do not conflict commute.",
         check: "Pairs of calls are made in both orders by the kernel: where what they leave differs, they must conflict (`kernel`). Random programs are explored with reduction and without, and must leave the same outcomes (`self_checks`). In every exploration, a call must have the same accesses when it is made as when its task was held at it; and an exhaustive search must have found each serial outcome, unless there is a gap that can hide a race.",
-        canary: "`kernel`: an access that is forgotten, for each kind; `self_checks`: a conflict that is forgotten; `gate`: writes that are forgotten, a meaning that is stale",
+        canary: "`kernel`: each access that some pair shows, forgotten in turn; `self_checks`: a conflict that is forgotten; `gate`: writes that are forgotten, a meaning that is stale",
     },
     Trusted {
         what: "The search leaves no class of executions out.",

@@ -9,10 +9,10 @@ use rustix::io::Errno;
 
 use crate::model::Attribute;
 
-/// Bytes of a list of names, and of a value: more is not possible.
+/// The most bytes that a list of names, or a value, can have.
 const MOST: usize = 1 << 16;
 
-/// Those of what is at a path; a link is not followed.
+/// The attributes of the file at a path; a link is not followed.
 ///
 /// # Errors
 /// Those of reading.
@@ -41,7 +41,7 @@ pub fn read(file: &Path) -> io::Result<BTreeMap<String, Attribute>> {
     Ok(attributes)
 }
 
-/// Gives them to what is at a path; a link is not followed.
+/// Sets these attributes of the file at a path; a link is not followed.
 ///
 /// # Errors
 /// Those of setting them.
@@ -52,7 +52,7 @@ pub fn write(file: &Path, attributes: &BTreeMap<String, Attribute>) -> io::Resul
     Ok(())
 }
 
-/// The same, and takes all others from it that count.
+/// The same, and removes all others that are part of a tree.
 ///
 /// # Errors
 /// Those of reading, removing and setting them.

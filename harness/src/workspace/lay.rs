@@ -34,7 +34,8 @@ pub fn native(path: &str) -> Cow<'_, Path> {
     }
 }
 
-/// Makes a directory hold this tree and nothing else, whenever that was changed, and be as the tree has it.
+/// Makes a directory hold this tree and nothing else, and gives the directory itself the owner, mode and attributes that the tree has for
+/// it. The times of the tree are not set.
 ///
 /// # Errors
 /// Those of removing and writing; of a tree in which a path would lead out of the directory, or through a link.
@@ -49,7 +50,7 @@ pub fn lay(dir: &Path, tree: &Tree) -> io::Result<Lacking> {
     let own = (geteuid().as_raw(), getegid().as_raw());
     let owner = details.owner.unwrap_or(own);
     if (status.uid(), status.gid()) != owner {
-        // An ordinary user cannot have changed it.
+        // If this fails, the user is an ordinary one, and nobody can have changed the owner.
         let _ = chown(dir, Some(owner.0), Some(owner.1));
     }
     attributes::replace(&dir.join("."), &details.attributes)?;
@@ -78,7 +79,8 @@ pub fn lay_again(dir: &Path, paths: &[String], tree: &Tree) -> io::Result<Lackin
     put(dir, tree, paths.iter().flat_map(|path| at_and_below(tree, path)).collect::<Vec<_>>().into_iter())
 }
 
-/// Gives what was laid out the times of its tree, as they are if `present`, in nanoseconds since 1970, is now. Links keep theirs.
+/// Gives files that were laid out the ages that they have in the tree at the time `present`, in nanoseconds since 1970. What the tree gives
+/// no time has that of the `beginning`. Links keep their times.
 ///
 /// # Errors
 /// Those of setting times.
@@ -97,7 +99,7 @@ pub fn date(dir: &Path, tree: &Tree, present: u64, beginning: u64) -> io::Result
     Ok(())
 }
 
-/// A directory that is open, by a path.
+/// A path that leads to an open directory.
 fn by_descriptor(directory: &impl AsRawFd) -> PathBuf {
     PathBuf::from(format!("/proc/self/fd/{}", directory.as_raw_fd()))
 }
@@ -133,7 +135,7 @@ impl<'a> Parents<'a> {
     }
 }
 
-/// Whether what has this path is not laid out: a socket or a device.
+/// Whether the file at this path is not laid out, since it is a socket or a device.
 fn is_not_made(tree: &Tree, path: &str) -> bool {
     matches!(tree.get(tree.first_name(path)), Some(Entry::Other { kind, .. }) if kind != "fifo")
 }
@@ -158,7 +160,7 @@ fn put<'a>(
         if is_not_made(tree, to) {
             continue;
         }
-        // A directory of its own: the last one that is kept open stays.
+        // Apart from `parents`, which keeps its own last directory open.
         let mut theirs = Parents { top: top(dir)?, last: None };
         let made = theirs.of(to).and_then(|(other, first)| {
             Ok(linkat(other, &*native(first), parent, &*native(name), AtFlags::empty())?)
@@ -195,7 +197,7 @@ fn give(parent: BorrowedFd<'_>, name: &str, entry: &Entry, details: &Details) ->
         true => Ok(()),
         false => fchmodat(parent, name, mode, FchmodatFlags::FollowSymlink),
     };
-    // Who may not write a file may not give it attributes, and a file loses bits of its mode with its owner.
+    // A user who may not write a file may not set its attributes; and a change of owner clears bits of the mode.
     let mode = match entry {
         Entry::File { mode, .. } | Entry::Dir { mode } | Entry::Other { mode, .. } => permissions(*mode),
         Entry::Link { .. } | Entry::HardLink { .. } => Mode::empty(),
@@ -238,13 +240,13 @@ fn make(parent: BorrowedFd<'_>, name: &str, entry: &Entry, holes: &[(u64, u64)])
     Ok(())
 }
 
-/// Writes a file anew, but for its holes.
+/// Writes the content of an empty file, except for its holes.
 pub fn write(file: &File, content: &[u8], holes: &[(u64, u64)]) -> io::Result<()> {
     let size = content.len() as u64;
     let mut at = 0;
     for (hole, end) in holes.iter().copied().chain([(size, size)]) {
         let (from, to) = (at.min(size), hole.clamp(at.min(size), size));
-        // On a machine of 64 bits, what is in memory has a place of so many.
+        // On a machine of 64 bits, a position in memory fits into `usize`.
         file.write_all_at(&content[from as usize..to as usize], from)?;
         at = at.max(end);
     }

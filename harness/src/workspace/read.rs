@@ -22,7 +22,7 @@ enum Whose {
     Own,
 }
 
-/// Reads a directory, with everything below it, and when each of it was changed last.
+/// Reads a directory with everything below it, and when each entry was changed last.
 ///
 /// # Errors
 /// Those of reading; what disappears meanwhile is left out.
@@ -45,8 +45,8 @@ pub fn capture_own(dir: &Path) -> io::Result<Tree> {
     Ok(reading.finish())
 }
 
-/// The same with holes, with the times that this says of what has this status, and with what there is to say of the directory itself,
-/// at this time of the clock.
+/// The same with holes and times, and with what there is to say of the directory itself. `time` gives the time of a file with this status;
+/// `clock` is how long the preparation took.
 ///
 /// # Errors
 /// As [`capture_own`].
@@ -66,8 +66,8 @@ pub fn capture_beginning(dir: &Path, time: &dyn Fn(&Metadata) -> u64, clock: u64
     Ok(tree)
 }
 
-/// Reads what stands at some paths of a directory of the caller's own, with everything below them, into a tree, in place of what that has
-/// there. The inodes of what was read that has further names, which were not.
+/// Reads what stands at some paths of a directory of the caller's own, with everything below them, into a tree, in place of what the tree
+/// has there. Returns the inodes of files that were read and have further names that were not.
 ///
 /// # Errors
 /// Those of reading and of changing modes.
@@ -147,7 +147,7 @@ impl<'a> Reading<'a> {
     }
 }
 
-/// When a file was changed last, in nanoseconds since 1970; 0 for all that was before.
+/// When a file was changed last, in nanoseconds since 1970; 0 if that was before 1970.
 fn time(status: &Metadata) -> u64 {
     let seconds = u64::try_from(status.mtime()).unwrap_or(0);
     seconds.saturating_mul(1_000_000_000).saturating_add(status.mtime_nsec().cast_unsigned())
@@ -164,7 +164,7 @@ fn let_read<T>(file: &Path, whose: Whose, mut read: impl FnMut() -> io::Result<T
             fs::set_permissions(file, mode).map_err(named)?;
             found
         }
-        // Told of with the innermost path.
+        // The error names the innermost path.
         Err(error) if error.get_ref().is_none() => Err(named(error)),
         read => read,
     }
@@ -219,7 +219,7 @@ fn holes_of(file: &File) -> io::Result<Ranges> {
     let size = file.metadata()?.size();
     let next = |from: u64, whence: Whence| match lseek(file, from.cast_signed(), whence) {
         Ok(at) => Ok(at.cast_unsigned().min(size)),
-        // There is none behind.
+        // There is none after this position.
         Err(Errno::ENXIO) => Ok(size),
         Err(error) => Err(io::Error::from(error)),
     };

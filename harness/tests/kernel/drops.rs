@@ -1,4 +1,4 @@
-//! A filter that drops one access of one call, for each in turn: of a pair of calls whose orders differ, it has to hide the conflict.
+//! Each access of each call is dropped in turn: of some pair of calls whose orders differ, this has to hide the conflict.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use crate::held::Order;
 use crate::pairs::unseen;
 use crate::tried::{Pair, try_and_drop};
 
-/// One access of one call: the call's name, what is touched, how, and which of those that are alike in this.
+/// One access of one call: the call's name, what is touched, how, and which of several that are alike in this.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Dropped {
     pub call: String,
@@ -45,7 +45,7 @@ pub fn word(location: &Location) -> &'static str {
     }
 }
 
-/// Which access of its call each of an operation is.
+/// What each access of an operation is called.
 fn kinds(operation: &Operation) -> Vec<String> {
     let is_directory = |access: &Access| {
         operation.accesses.iter().any(|other| match (&access.location, &other.location) {
@@ -79,7 +79,7 @@ fn without(operation: &Operation, dropped: &Dropped) -> Operation {
     if operation.call.name != dropped.call {
         return operation.clone();
     }
-    // What is touched twice is dropped twice.
+    // If the same access is there twice, both are dropped.
     let all = operation.accesses.iter().zip(kinds(operation));
     let gone: Vec<&Access> =
         all.filter(|(_, kind)| *kind == dropped.access).map(|(access, _)| access).collect();
@@ -93,7 +93,7 @@ fn order_without(order: &Order, dropped: &Dropped) -> Order {
     Order { held: order.held.each_ref().map(held), done: order.done.each_ref().map(done), waits: order.waits }
 }
 
-/// Whether a pair that differs lacks its conflict without this access.
+/// Whether a pair whose orders differ has no conflict without this access.
 fn is_caught(orders: &[Order; 2], dropped: &Dropped) -> bool {
     !unseen(&orders.each_ref().map(|order| order_without(order, dropped))).is_empty()
 }
@@ -115,7 +115,7 @@ impl Drops {
         operations.collect()
     }
 
-    /// Drops each access of a pair that differs and conflicts, the one in this place. Pairs come in their order.
+    /// Drops each access of the pair in this place, whose orders differ and which conflicts. Pairs come in their order.
     pub fn drop_each(&mut self, (place, pair): (usize, &Pair), orders: &[Order; 2]) {
         for dropped in Self::of_orders(orders) {
             if !self.caught.contains_key(&dropped) && is_caught(orders, &dropped) {
@@ -125,7 +125,7 @@ impl Drops {
         }
     }
 
-    /// With those of others.
+    /// Adds what another worker has found.
     pub fn join(&mut self, others: Self) {
         self.met.extend(others.met);
         for (dropped, (place, pair)) in others.caught {

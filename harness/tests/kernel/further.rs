@@ -227,7 +227,8 @@ pub const MARKED: &[&str] = &[
     "1=open 'i O_RDONLY; ioctl $1 FS_IOC_GETFLAGS int%",
 ];
 
-/// Calls through sockets that are connected: who comes second in the list is A and listens first.
+/// Calls through sockets that are connected. Of two actions, A makes the later one of the list: so those that listen come last, and go
+/// first.
 pub const CONNECTED: &[&str] = &[
     "1=socket AF_UNIX SOCK_STREAM 0; connect $1 un:new 110",
     "1=socket AF_UNIX SOCK_STREAM 0; connect $1 un:new 110; write $1 'abc 3",

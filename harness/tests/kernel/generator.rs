@@ -15,8 +15,8 @@ const WORLD: &str = "1=open 'f O_RDWR|O_CREAT 0644; write $1 'hello 5; 2=open 'g
 const SUBJECTS: [&str; 11] =
     ["'f", "'g", "'d", "'e", "'new", "'p", "'d/x", "'f O_RDWR; flock", "'f O_RDWR; fcntl", "un:new", SIGNALS];
 
-/// The subject of programs that send signals. Only they do: on the kernel a signal comes at once, so it gives back at once what its
-/// target holds, or waits for.
+/// The subject of programs that send signals. No others do: on the kernel a signal comes at once, so it releases at once what its target
+/// holds, and ends its waits.
 const SIGNALS: &str = "kill ";
 
 /// What else random programs do: `@O` is another process.
@@ -34,7 +34,7 @@ const MORE: &[&str] = &[
     "1=socket AF_UNIX SOCK_DGRAM 0; sendto $1 'de 2 MSG_DONTWAIT un:new 110",
 ];
 
-/// Kinds of calls at which a process may have to wait, or has something that its end gives back: not in programs with signals.
+/// Kinds of calls at which a process may have to wait, or gets something that its end releases. Programs with signals make none of them.
 const HOLDS: [&str; 4] = ["flock", "fcntl", "'p", "socket"];
 
 /// A program has at most so many.
@@ -65,7 +65,7 @@ impl Generated {
         let mut processes = vec![Vec::new(); count];
         let most = 2 + random.below(5);
         for turn in 0..12 {
-            // Signals are about what else is done.
+            // Programs with signals do other things more often: signals matter by what they come between.
             let far = if with_signals { 2 } else { 4 };
             let from = if random.below(far) == 0 { &pool } else { &near };
             let action = from[random.below(from.len())];
@@ -95,6 +95,11 @@ impl Generated {
             longest.map(Vec::pop);
         }
         program
+    }
+
+    /// Whether a process catches signals. On the overlay, where to start a program is an operation, a signal can come before that.
+    pub fn catches(&self) -> bool {
+        self.0.iter().flatten().any(|call| call.starts_with("catch "))
     }
 
     /// In how many orders the calls and the ends of the processes can come, if none waits.

@@ -59,7 +59,7 @@ impl Steer {
         if view.processes[WORLD.0].exit().is_none() {
             return Ok(Some(WORLD));
         }
-        // Who comes to its call last may have had to wait for the other.
+        // A process may have to wait for the other one on the way to its call.
         let is_ahead =
             |process: &usize| !self.let_go.contains(&true) && !is_at(&view.processes[*process], BEFORE);
         let ahead: Vec<usize> = [1, 2].into_iter().filter(is_ahead).collect();

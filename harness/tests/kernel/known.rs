@@ -1,4 +1,4 @@
-//! What is known to be wrong: it is left out, or expected, until it is mended.
+//! What was wrong once and is mended, and what is left out because it is not.
 
 /// Conflicts that were missing once, each with what it is about: a world, and two actions.
 pub const MENDED: &[(&str, &str, &str, &str)] = &[
@@ -8,15 +8,15 @@ pub const MENDED: &[(&str, &str, &str, &str)] = &[
         "open",
         "chmod 'd 0",
         "1=open 'd O_RDONLY|O_DIRECTORY; fchdir $1",
-        "a mode may forbid to go to a directory by a descriptor",
+        "a mode may forbid `fchdir` to a directory that is open",
     ),
     (
         "open",
         "chmod 'e 0555",
         "open 'e O_RDWR|O_TMPFILE 0644",
-        "to make a file without a name reads the mode of its directory",
+        "making a file without a name reads the mode of its directory",
     ),
-    ("full", "truncate 'f 5", "truncate 'f 2", "to truncate to the size that a file has reads that size"),
+    ("full", "truncate 'f 5", "truncate 'f 2", "truncating a file to the size that it has reads that size"),
     (
         "full",
         "1=open 'f O_RDWR; pwrite64 $1 'Q 1 6",
@@ -137,7 +137,7 @@ pub const MENDED: &[(&str, &str, &str, &str)] = &[
         "open",
         "chmod 'f 0644",
         "1=open 'f O_RDWR; fsetxattr $1 'user.a 'w 1 0",
-        "to set an attribute reads the mode, also by a descriptor",
+        "setting an attribute reads the mode, even by a descriptor",
     ),
     (
         "full",
@@ -172,16 +172,37 @@ pub const ONCE_REDUNDANT: &[(&[&str], &str)] = &[
         "a change that commutes with its like is no look",
     ),
     (
+        &[
+            "1=socket AF_UNIX SOCK_STREAM 0; connect $1 un:new 110; write $1 'abc 3",
+            "1=socket AF_UNIX SOCK_STREAM 0; bind $1 un:new 110; listen $1 1; close $1",
+        ],
+        "what is written where nobody reads is refused",
+    ),
+    (
+        &["setxattr 'g 'user.a 'v 1 XATTR_REPLACE", "removexattr 'g 'user.a"],
+        "an attribute is changed or removed only if it is there",
+    ),
+    (
         &["1=open 'p O_RDONLY|O_NONBLOCK; 2=open 'p O_WRONLY; write $2 'q 1", "open 'p O_WRONLY"],
         "what closing a FIFO touches does not depend on whether there are bytes in it",
     ),
 ];
 
 /// Programs that came to something else on the kernel once, each with what it is about.
-pub const ONCE_DIFFERENT: &[(&[&str], &str)] = &[(
-    &["1=open 'p O_RDWR; read $1 %10 10", "1=open 'p O_RDWR; write $1 'abc 3"],
-    "who closes a FIFO last takes what is in it from who opens it later",
-)];
+pub const ONCE_DIFFERENT: &[(&[&str], &str)] = &[
+    (
+        &["1=open 'p O_RDWR; read $1 %10 10", "1=open 'p O_RDWR; write $1 'abc 3"],
+        "the process that closes a FIFO last drops the bytes in it, which a later one does not find",
+    ),
+    (
+        &["kill @B 0; kill @B 0", "umask 022", "umask 022"],
+        "a copy of a process does not stand behind what the process has asked of another one",
+    ),
+    (
+        &["kill @B SIGTERM", "kill @C 0", "umask 022"],
+        "a process that is killed would have asked for another one",
+    ),
+];
 
 /// Calls that touch more when they are made than when they are held.
 pub const FOUND_OUT: &[(&str, &str)] = &[

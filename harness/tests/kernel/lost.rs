@@ -55,8 +55,8 @@ fn contested(a: &[Operation], b: &[Operation]) -> BTreeSet<&'static str> {
 /// A kind of lost reduction: two calls, and what they conflict in.
 type Kind = (&'static str, &'static str, String);
 
-/// Those of all pairs, given what was found of them, by kind of call: how many there are of each, and an example. Takes note of all that
-/// the actions do.
+/// The lost reductions of all pairs, given what was found of these: of each kind how many there are, and an example. Notes in `drops` all
+/// accesses of the actions.
 pub fn lost(pairs: &[Pair], found: &[Found], drops: &mut Drops) -> String {
     let matters = |found: &Found| !matches!(found, Found::Same | Found::Impossible);
     let key = |pair: &Pair| (pair.a.max(pair.b), pair.a.min(pair.b));

@@ -27,7 +27,7 @@ mod tried;
 mod waits;
 mod worlds;
 
-/// Says how long a bounded part took, beside what is meant for it: also where the output of tests is captured.
+/// Says how long a part took, and its budget, even if the output of tests is captured.
 fn took(what: &str, begun: Instant, budget: u64) {
     let seconds = begun.elapsed().as_secs_f64();
     let _ = writeln!(std::io::stderr(), "{what}: {seconds:.1} s, of {budget} s that are meant for it");

@@ -8,7 +8,7 @@ pub const NEEDED: &[Needed] = &[
     (
         "ends there",
         &["open", "openat", "openat2"],
-        "who has an end of a FIFO open: to close it conflicts with to open it by what is left in it, too",
+        "whether an end of a FIFO is open: closing and opening it also conflict by the bytes that are left",
     ),
     (
         "status",
@@ -30,7 +30,7 @@ pub const NEEDED: &[Needed] = &[
             "unlinkat",
             "fallocate",
         ],
-        "times of directories, which only those see who have waited for time to pass",
+        "times of directories, which a process sees only if it has waited for time to pass",
     ),
     (
         "mode of a directory",
@@ -55,7 +55,7 @@ pub const NEEDED: &[Needed] = &[
             "statx",
             "symlink",
         ],
-        "who may go through a directory: another call of the kind shows it, by another name of the same decoding",
+        "who may go through a directory: another call with the same decoding shows it",
     ),
     (
         "mode",
@@ -76,7 +76,7 @@ pub const NEEDED: &[Needed] = &[
             "fgetxattr",
             "fsetxattr",
         ],
-        "the same of files, of which an ordinary user is refused something",
+        "the same of files: an ordinary user is refused something",
     ),
     (
         "mode",
@@ -86,7 +86,7 @@ pub const NEEDED: &[Needed] = &[
     (
         "mode",
         &["copy_file_range", "open", "truncate", "utimensat"],
-        "bits that a write clears, where a third user asks for them; that the times of a directory are set",
+        "bits that a write clears, if a third user asks for them; that the times of a directory are set",
     ),
     (
         "name",
@@ -107,17 +107,17 @@ pub const NEEDED: &[Needed] = &[
     (
         "runners",
         &["creat", "execve", "execveat", "open", "openat", "openat2", "truncate"],
-        "programs that run: no script here is one, so another test does",
+        "programs that run: no action here runs one, so another test shows it (tests/tracer/programs.rs)",
     ),
     (
         "ends",
         &["bind", "connect", "creat", "ioctl", "pselect6", "select"],
-        "ends that only one process can have yet; and what this look tells of them only where a FIFO is full",
+        "ends that only one process can have as yet; and what this look tells of them only if a FIFO is full",
     ),
     (
         "left",
         &["close", "close_range", "creat", "dup2", "dup3", "open", "openat", "openat2"],
-        "bytes that are lost with the last descriptor: where they are, both orders are decoded again",
+        "bytes that are lost with the last descriptor: if there are any, both orders are decoded again",
     ),
     (
         "stream",
@@ -138,7 +138,7 @@ pub const NEEDED: &[Needed] = &[
             "write",
             "writev",
         ],
-        "of a socket, who takes next: two processes cannot have the same end; else one of two accesses that cover each other",
+        "of a socket, which process takes next: two cannot have the same end; otherwise one of two accesses that cover each other",
     ),
     ("attributes", &["ioctl"], "flags, which forbid to change attributes by a descriptor"),
     (

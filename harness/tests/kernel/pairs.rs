@@ -76,7 +76,7 @@ fn difference(one: &str, other: &str) -> String {
     format!("{}  <>  {}", only(&one, &other), only(&other, &one))
 }
 
-/// Tries a pair on the kernel and in `cooks`; where it conflicts as it should, each of its accesses is dropped.
+/// Tries a pair on the kernel and in `cooks`; if it conflicts as it should, each of its accesses is dropped.
 pub fn find(
     reference: &mut Reference,
     tracing: &mut Tracing,

@@ -78,7 +78,7 @@ fn outcome(execution: &Execution, order: &[usize]) -> String {
     }
     let mut text: String = said.concat();
     for (path, entry) in &execution.outcome.tree {
-        // As the program tells of it: whatever name it has.
+        // As the C program prints it: by each of its names, a file looks the same.
         let tree = &execution.outcome.tree;
         let entry = tree.get(tree.first_name(path)).unwrap_or(entry);
         let _ = match entry {
@@ -129,13 +129,13 @@ pub struct Said {
     pub all: BTreeSet<String>,
     /// What forbids to call it clean.
     pub gaps: String,
-    /// How many executions were of a trace class that another one was of.
+    /// How many executions were of a trace class of which another one had been run.
     pub twice: u64,
     /// The calls that touched something else than what their process was held at.
     pub unforeseen: BTreeSet<String>,
 }
 
-/// A strategy that looks whether what is done is what was held.
+/// Wraps a strategy, and checks that each call touches what its process was held at.
 struct Watching<'s> {
     strategy: &'s mut dyn Strategy,
     held: Vec<Vec<Option<Vec<Access>>>>,
@@ -189,7 +189,7 @@ impl Traced {
         };
         let ordered = order.iter().map(|&which| &scripts.processes[which]);
         let files: Vec<PathBuf> = ordered.chain([&scripts.world]).map(write).collect();
-        // By the letters of the processes, the ids that they have in their places.
+        // The ids of the processes, in the order of their letters. The place of a process decides its id.
         let place = |which: usize| order.iter().position(|other| *other == which);
         let ids = (0..order.len()).filter_map(place).map(|place| (1000 + 100 * place).to_string());
         let ids: Vec<String> = ids.collect();

@@ -6,7 +6,7 @@ use crate::generator::Generated;
 use crate::program::Reference;
 use crate::reference::{EVERY_SEARCH, Found, find};
 
-/// So many programs of two processes.
+/// How many random programs of two processes are tried.
 const PROGRAMS: u64 = 40;
 
 /// Both locks are bytes of one file, so that one descriptor is enough.

@@ -18,7 +18,7 @@ pub struct World {
     pub users: Users,
     /// The calls that make it, which all work.
     pub calls: &'static str,
-    /// What is tried in it: each of these against each.
+    /// The actions that are tried in it, each against each.
     pub actions: &'static [&'static [&'static str]],
 }
 

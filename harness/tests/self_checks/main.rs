@@ -85,7 +85,7 @@ fn one_execution_for_each_class_of_programs_that_send_and_receive() {
     assert_eq!(classes_of(Theme::Streams, PROGRAMS / 5, |program| program), 2_055);
 }
 
-/// Processes that wait for record locks, of which the kernel lets none wait that would close a cycle.
+/// Processes that wait for record locks. A wait that would close a cycle is refused.
 #[test]
 fn one_execution_for_each_class_of_programs_whose_waits_are_refused() {
     assert_eq!(classes_of(Theme::Records, PROGRAMS, |program| program), 10_794);

@@ -135,7 +135,7 @@ impl Draw {
                 7 => poll(self.fixed(), R),
                 _ => self.on_data(),
             },
-            // Exclusive: of several who hold a lock together the kernel takes one to be waited for.
+            // Exclusive: of several processes that hold a lock together, the kernel follows only one.
             Theme::Records => match self.random.below(8) {
                 0 | 1 => self.on_data(),
                 2 => unlock(self.fixed()),

@@ -63,7 +63,7 @@ fn two_names_of_one_file_are_one_file() {
     assert_eq!(found.report.verdict(), Verdict::Clean);
 }
 
-/// Who makes a name of a file that is there, and who replaces that file: whether the two are one file is seen in what is left.
+/// One process links a file, the other one replaces that file: whether the two names are one file is seen in the outcome.
 #[test]
 fn whether_two_names_are_one_file_is_part_of_the_outcome() {
     let programs = [shell("ln f g"), shell("cp f t; mv t f")];
@@ -77,13 +77,13 @@ fn whether_two_names_are_one_file_is_part_of_the_outcome() {
 const CLEANED_BY_AGE: &str = "[ -z \"$(find lock -maxdepth 0 -mmin +1)\" ] || rmdir lock
     mkdir lock && { n=$(cat n); echo $((n+1)) > n; rmdir lock; }";
 
-/// Each alone takes an old lock for stale; both at once, the one removes what the other has just made.
+/// Each process alone removes an old lock as stale. If both do so at once, one of them removes the lock that the other has just made.
 #[test]
 fn an_old_lock_is_found_to_be_old_and_a_new_one_to_be_new() {
     let script = "mkdir lock; echo 0 > n; touch -d 2001-01-01 lock";
     let found = explored(&[CLEANED_BY_AGE, CLEANED_BY_AGE], set_up(script), Tree::new()).report;
     assert_eq!((found.verdict(), found.exhaustive), (Verdict::Anomaly, true));
-    // A lock that was made just now is nobody's to remove: both fail.
+    // No process removes a lock that was made just now: both fail.
     let programs = [shell(CLEANED_BY_AGE), shell(CLEANED_BY_AGE)];
     let mut fresh = files(&[("n", "0\n")]);
     fresh.insert("lock".into(), Entry::Dir { mode: 0o755 });
@@ -91,7 +91,7 @@ fn an_old_lock_is_found_to_be_old_and_a_new_one_to_be_new() {
     assert!(seen.outcomes.iter().all(|outcome| outcome.exits == [Some(Exit::Status(1)); 2]));
 }
 
-/// What a command says that follows the preparation, twice.
+/// What a command prints that follows the preparation. It is run twice.
 #[track_caller]
 fn said_after(setup: &str, script: &str) -> String {
     let programs = [shell(script)];
@@ -103,7 +103,7 @@ fn said_after(setup: &str, script: &str) -> String {
     let mut say = || printed(&execution(&mut tracer, &mut InTurn), 0).to_owned();
     let first = say();
     assert_eq!(say(), first, "{script}");
-    // A witness has it, too.
+    // A tree that was read from JSON, as in a witness, gives the same.
     let text = serde_json::to_string(&tracer.beginning()).expect("JSON");
     let tree: Tree = serde_json::from_str(&text).expect("a tree");
     let mut elsewhere = self::tracer(&programs, tree);
@@ -136,7 +136,7 @@ fn times_of_the_beginning_are_seen_and_end_with_a_change() {
     );
 }
 
-/// The workspace itself is as it was, too.
+/// The workspace directory itself is laid out again, too.
 #[test]
 fn what_was_done_to_the_workspace_itself_is_gone_in_the_next_execution() {
     let script = "import os
@@ -164,7 +164,7 @@ fn a_time_that_was_set_is_gone_in_the_next_execution() {
     }
 }
 
-/// The ages of a directory on disk: none is in the future of who begins, the order stays, and what is between.
+/// The times of a directory on disk: none is in the future of the processes, and the order stays, and the intervals.
 #[test]
 fn files_of_a_folder_are_as_old_as_they_are() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -183,7 +183,7 @@ fn files_of_a_folder_are_as_old_as_they_are() {
     assert_eq!(printed(&said, 0), "10 1000000\n0\n2\n");
 }
 
-/// `--final`, `--check` and `--canon` come after the processes, and see when those changed what.
+/// `--final`, `--check` and `--canon` come after the processes, and see when these changed a file.
 #[test]
 fn who_looks_at_what_is_left_sees_when_it_was_changed() {
     let tree = || files(&[("source", "old"), ("target", "")]);
@@ -193,7 +193,7 @@ fn who_looks_at_what_is_left_sees_when_it_was_changed() {
         ("[ source -nt target ]", Verdict::Clean),
         ("[ target -nt source ]", Verdict::Anomaly),
         ("[ $(($(stat -c %Y source) - $(stat -c %Y target))) = 2 ]", Verdict::Clean),
-        // It is no earlier than that.
+        // The clock is no earlier than the processes left it.
         ("[ $(($(date +%s) - $(stat -c %Y target))) -ge 2 ]", Verdict::Clean),
     ] {
         assert_eq!(explored(&scripts, check(what), tree()).report.verdict(), verdict, "{what}");
@@ -227,7 +227,7 @@ if os.geteuid() == 0: os.chown(\"f\", 1, 1)
     assert!(said.starts_with("b'one' True True\nTrue\n"), "{said}");
 }
 
-/// Two processes each change one of these: who was last is an outcome of its own.
+/// Two processes change the same one: which of them was last is seen in the outcome.
 #[test]
 fn attributes_and_owners_are_part_of_the_outcome() {
     let sets = |value: &str| python(&format!("import os; os.setxattr('f', 'user.a', b'{value}')"));
@@ -243,7 +243,7 @@ fn attributes_and_owners_are_part_of_the_outcome() {
     }
 }
 
-/// Names that differ only in a byte that is no text are two files; a lost update of one is told with its name.
+/// Names that differ only in a byte that is no text are two files; a lost update of one is reported with its name.
 #[test]
 fn names_that_are_no_text_are_kept() {
     let named = |bytes: &[u8]| name::text(bytes.to_vec());
@@ -270,7 +270,7 @@ fn names_that_are_no_text_are_kept() {
     assert!(workspace::capture(folder.path()).expect("it can be read").contains_key(&ff));
 }
 
-/// A witness of before that says of two files with one content, where they are one file, is that of the same execution.
+/// A recording of an earlier version has two files with the same content where one file has two names. It is one of the same execution.
 #[test]
 fn a_recording_of_before_says_nothing_of_hard_links() {
     let found = explored(&[INCREMENT_F, INCREMENT_H], Scenario::default(), linked());
@@ -284,7 +284,7 @@ fn a_recording_of_before_says_nothing_of_hard_links() {
     assert!(compare(&before, &now, &rules, strands).is_some());
 }
 
-/// What cannot be laid out as it is forbids "clean" if somebody looks at it.
+/// What cannot be laid out as it is forbids "clean" if a process looks at it.
 #[test]
 fn what_could_not_be_laid_out_is_a_gap_if_somebody_meets_it() {
     let tree = || {

@@ -71,7 +71,7 @@ fn of_three_in_a_ring_each_is_refused() {
     }
 }
 
-/// One waits for the lock of an open file description: in that cycle nobody is found.
+/// One process waits for the lock of an open file description: the kernel does not find that cycle.
 #[test]
 fn who_waits_for_the_lock_of_a_description_is_not_found() {
     let by_description = process(|| {

@@ -406,7 +406,7 @@ fn who_does_not_wait_is_told() {
     assert_eq!(read, [0, 2, libc::EAGAIN].map(|status| Some(Exit::Status(status))).into());
 }
 
-/// A process writes into a FIFO, and another one looks twice at when that was changed, `before` it looks at anything else.
+/// A process writes into a FIFO. Another one does what is to be done `before`, and then asks twice when the FIFO was changed.
 fn writer_and_looker(before: fn()) -> crate::support::Seen {
     let writer = process(|| {
         let mut both = OpenOptions::new().read(true).write(true).open("pipe").expect("a FIFO");

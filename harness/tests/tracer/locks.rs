@@ -136,7 +136,7 @@ fn a_process_that_is_killed_releases() {
 
 #[test]
 fn two_locks_in_opposite_orders_wait_for_each_other() {
-    // Of POSIX locks, one is refused: see `cycles.rs`.
+    // Of two waits for POSIX locks, the kernel refuses one: see `cycles.rs`.
     for kind in [Kind::Flock, Kind::Ofd] {
         let program = |first: &'static str, second: &'static str| {
             process(move || {

@@ -2,7 +2,7 @@
 
 use crate::support::{classes, files, python, schedules};
 
-/// Makes a file immutable (`FS_IOC_SETFLAGS`), where the file system and the user can.
+/// Makes a file immutable (`FS_IOC_SETFLAGS`), if the file system and the user can.
 const MAKES_IMMUTABLE: &str = "
 import fcntl, os, struct
 file = os.open('f', os.O_RDONLY)

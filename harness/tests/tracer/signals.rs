@@ -17,6 +17,7 @@ use crate::support::{
 
 /// The second process.
 const B: i32 = 1_100;
+const C: i32 = 1200;
 
 /// Sends B signals, one after another. Gives 3 where B is not there for the last one.
 fn sends(signals: &'static [Option<Signal>]) -> Program {
@@ -208,7 +209,7 @@ fn ends_that_nobody_sees_are_no_operations() {
     assert_eq!(seen.outcomes, schedules(&programs, &Tree::new()).outcomes);
 }
 
-/// Of programs of which copies are kept: a copy that stands behind a question has an answer of another execution.
+/// Copies are kept of these programs: a copy that was made after a question has the answer of another execution.
 #[test]
 fn the_end_of_a_process_can_come_before_all_that_is_asked_of_it() {
     let asks =
@@ -402,4 +403,18 @@ fn a_child_is_stopped_and_continued_by_its_parent() {
         execution(&mut once, &mut OneAfterTheOther);
         assert!(uncovered(&once).is_empty(), "{script}: {:?}", once.not_covered());
     }
+}
+
+/// What a process was about to ask when it was killed, it asks in another execution.
+#[test]
+fn the_end_of_a_process_counts_also_if_who_would_ask_for_it_is_killed() {
+    let asks = process(|| if kill(Pid::from_raw(C), None).is_ok() { 0 } else { 3 });
+    let programs = [sends(&[Some(Signal::SIGTERM)]), asks, process(|| 0)];
+    let seen = classes(&programs, &Tree::new());
+    let ends: BTreeSet<_> =
+        seen.outcomes.iter().map(|outcome| [outcome.exits[0], outcome.exits[1]]).collect();
+    let (done, failed) = (Some(Exit::Status(0)), Some(Exit::Status(3)));
+    assert_eq!(ends, [[done, Some(Exit::Signal(15))], [failed, done], [failed, failed]].into());
+    assert_eq!(seen.outcomes, schedules(&programs, &Tree::new()).outcomes);
+    assert_counts("each order of the asking, the end and the killing", &seen, 5, 0);
 }

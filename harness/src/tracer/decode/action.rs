@@ -175,7 +175,7 @@ pub enum Action {
         /// Whether exec closes it.
         close: bool,
     },
-    /// From then on a description appends, or no longer does.
+    /// A description appends from then on, or no longer does.
     Append(Rc<Description>, bool),
     /// Descriptors are closed.
     Close(Vec<i32>),

@@ -159,7 +159,7 @@ impl Decoder<'_> {
             libc::F_SETFL => {
                 let appends = argument as i32 & libc::O_APPEND != 0;
                 if let Some(object) = description.object().filter(|_| description.append.get() != appends) {
-                    // A file that is appended to only refuses this.
+                    // The kernel refuses this for a file that may only be appended to.
                     let path = Some(description.path().to_owned());
                     let words = if appends { "appends" } else { "no longer appends" };
                     let accesses = vec![Access::read(Location::Mode(object))];

@@ -1,5 +1,5 @@
-//! Calls that the kernel will refuse in the present state, so far as that is known from what they lead to: they only look. If the kernel does
-//! not refuse one, that is a gap.
+//! Calls that the kernel will refuse in the present state, as far as that is known from what their paths and descriptors lead to. They only
+//! look. If the kernel does not refuse such a call, that is a gap.
 
 use super::undecided::{Early, Undecided};
 use super::{Action, Decision, Decoder};
@@ -70,7 +70,7 @@ impl Decoder<'_> {
         }
     }
 
-    /// Why the kernel will not make anything where nothing is.
+    /// Why the kernel will not make anything at a path where nothing is.
     pub(super) fn why_not_made(&self, address: u64, directory: bool) -> Option<&'static str> {
         match self.ends(address) {
             Ends::Dots => Some("something made as `.` or `..`"),
@@ -79,7 +79,7 @@ impl Decoder<'_> {
         }
     }
 
-    /// Why the kernel will not rename the one to the other; `exchange`: or exchange the two.
+    /// Why the kernel will not rename the source to the target; `exchange`: why it will not exchange the two.
     pub(super) fn why_not_renamed(
         &self,
         (source, target): (&Spot, &Spot),
@@ -140,8 +140,8 @@ impl Decoder<'_> {
         }
     }
 
-    /// Why the kernel will not set or remove the attribute of which the name is at an address, of what stands at this path of the controller;
-    /// `follow`: of what the link there leads to.
+    /// Why the kernel will not set or remove an attribute of the file that the controller finds at a path. `name`: the address of the
+    /// attribute's name; `follow`: the file is what the link at the path leads to.
     pub(super) fn why_not_attribute(&self, at: &str, follow: bool, name: u64) -> Option<&'static str> {
         let flags = match self.name {
             "setxattr" | "lsetxattr" | "fsetxattr" => self.arguments[4] as i32,
@@ -174,7 +174,7 @@ impl Decoder<'_> {
     }
 }
 
-/// What is said of a change by a descriptor that is not open for writing.
+/// The refusal of a change by a descriptor that is not open for writing.
 pub(super) const NOT_WRITABLE: Early =
     Early::refused("a change by a descriptor that is not open for writing");
 

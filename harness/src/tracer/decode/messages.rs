@@ -91,14 +91,14 @@ impl Decoder<'_> {
             Addressed::Inside(resolved) => resolved,
             Addressed::Elsewhere(decision) => return Ok(decision),
         };
-        let (more, action) = match socket_at(&resolved) {
-            Some((to, _)) => {
-                self.note_wrong_kind(to);
-                self.posted(description, to, length, (false, waits))
-            }
-            None => (Vec::new(), Action::None),
+        let Some((to, _)) = socket_at(&resolved) else {
+            return Ok(self.on_path(resolved, &detail, Vec::new(), Action::None));
         };
-        Ok(self.on_path(resolved, &detail, more, action))
+        self.note_wrong_kind(to);
+        let (more, action) = self.posted(description, to, length, (false, waits));
+        let is_open = !self.world.streams.ends(to, Way::Back).is_empty();
+        let decision = self.on_path(resolved, &detail, more, action);
+        Ok(self.refused(decision, (!is_open).then_some("a datagram to a socket that nobody has open")))
     }
 
     fn posted(

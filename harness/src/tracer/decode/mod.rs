@@ -131,7 +131,7 @@ pub struct World {
     pub begins: u64,
     /// What could not be laid out as it is.
     pub lacking: Rc<Lacking>,
-    /// How the times that programs are told of them come about.
+    /// How the times come about that programs are told of its objects.
     pub times: Times,
     /// Its locks.
     pub locks: Locks,
@@ -227,7 +227,7 @@ fn descriptor(argument: u64) -> i32 {
 /// How many links of `/proc` are followed in one path.
 const MOST_LINKS: u32 = 40;
 
-/// What of a path in `/proc` is below the directory of the caller, whose numbers `is_own` knows.
+/// The rest of a path in `/proc` that leads below the caller's own directory. `is_own` knows the caller's ids.
 fn below_own(path: &str, is_own: impl Fn(i32) -> bool) -> Option<&str> {
     let (first, rest) = path.strip_prefix("/proc/")?.split_once('/')?;
     let is_named = |name: &str| name.parse().is_ok_and(&is_own);
@@ -338,7 +338,7 @@ impl Decoder<'_> {
         self.follow_links(base, path, follow_last, within, 0)
     }
 
-    /// The same behind so many links of `/proc`.
+    /// The same after this many links of `/proc`.
     fn follow_links(
         &mut self,
         base: i32,
@@ -376,7 +376,7 @@ impl Decoder<'_> {
         let way = Way { base: &base, path, follow_last, within, checked };
         let resolved = self.world.paths.resolve(&mut self.world.objects, &way);
         match &resolved.place {
-            // Through a link, or from a directory in `/proc`.
+            // The path has led there through a link, or from a directory in `/proc`.
             Place::Outside(led) if !within && led != path && self.own_link(led).is_some() => {
                 self.world.paths.withdraw();
                 let on = self.follow_links(libc::AT_FDCWD, led, follow_last, false, links + 1)?;

@@ -76,7 +76,7 @@ impl Decoder<'_> {
         let resolved = self.follow(base, &path, follow, within)?;
         let resolved = self.used(resolved);
         if let (true, Place::Inside(spot)) = (unnamed, &resolved.place) {
-            // Nobody else sees it before it gets a name. The mode of its directory may forbid to make it.
+            // Nobody else sees it before it gets a name. The mode of its directory may forbid making it.
             let checked = self.world.rights.are_checked(self.caller.process);
             let directory = spot.found.as_ref().filter(|_| checked);
             let more =
@@ -211,7 +211,7 @@ impl Decoder<'_> {
         self.look(libc::AT_FDCWD, address, true)
     }
 
-    /// `fchdir`: from now on the kernel is asked what the current directory is. A mode may forbid to go there.
+    /// `fchdir`: from now on the kernel is asked what the current directory is. The mode of the directory may forbid it.
     pub(super) fn leave(&mut self, number: i32) -> Meant {
         self.caller.descriptors.borrow_mut().has_left = true;
         if !self.world.rights.are_checked(self.caller.process) {
@@ -291,7 +291,7 @@ impl Decoder<'_> {
                         more.push(Access::join(Location::Status(found.object)));
                         more.extend(end_of_directory(found));
                     } else {
-                        // The kernel looks at permissions before it finds that the name is not of that kind.
+                        // The kernel checks permissions before it finds that the file is not of that kind.
                         let dir = spot.name.as_ref().map(|(dir, _)| Location::Mode(*dir));
                         let looks = dir.into_iter().chain([Location::Mode(found.object)]);
                         more.extend(looks.map(Access::read));

@@ -41,7 +41,8 @@ impl Decoder<'_> {
         ids.iter().filter_map(|id| place_of(*id as i32)).filter(other).map(ProcessId).collect()
     }
 
-    /// The other processes that a call is about which takes the id of a process, of a group or of a user: of the latter two, any.
+    /// The other processes that a call may be about. It takes an id and says of which `kind` that is: of a process (`of_process`), a group
+    /// or a user. With an id of a group or a user, it may be about any process.
     fn others_of_kind(&self, (kind, of_process): (u64, i32), id: u64) -> Vec<ProcessId> {
         if kind as i32 == of_process {
             return self.others(&[id]);
@@ -54,7 +55,7 @@ impl Decoder<'_> {
         self.asks(self.others(ids))
     }
 
-    /// A question about the processes of one of several kinds, and which of these stands for the id of one.
+    /// The same for an id of some `kind`; `of_process` is the kind of a process's id.
     pub(super) fn asks_of_kind(&mut self, kind: u64, of_process: i32, id: u64) -> Meant {
         self.asks(self.others_of_kind((kind, of_process), id))
     }

@@ -122,7 +122,12 @@ impl Decoder<'_> {
             let looks = vec![Access::read(open), Access::read(Streams::senders(to))];
             return self.meet(&description, (Some(Peer { object: to, path }), looks), Some(resolved));
         }
-        if description.socket().is_some_and(|own| !self.world.streams.takes_connections(to, own.kind)) {
+        let own = description.socket().map(|own| own.kind);
+        if own.is_some_and(|own| self.world.streams.is_for_connections_of_another_kind(to, own)) {
+            // What the kernel says depends on whether somebody has it open, also if it takes no connections yet.
+            self.note(GapKind::Socket, "a connection to a Unix socket of another kind");
+        }
+        if own.is_some_and(|own| !self.world.streams.takes_connections(to, own)) {
             let open = Access::read(Location::Ends { object: to, way: Way::Back });
             let decision = self.on_path(resolved, "", vec![open], Action::None);
             return Ok(self.refused(decision, Some("a connection to a socket that takes none")));

@@ -52,8 +52,8 @@ const BITS: u32 = libc::S_ISUID | libc::S_ISGID;
 /// What setting the mode or owner of an object with this mode does. A mode that it has already changes nothing, but would have, had
 /// somebody set another one before. (Bits that the kernel may drop, those of set-user-ID and set-group-ID, are left out of this.)
 ///
-/// A write by an ordinary user clears such bits of a file, and touches its mode where there are some. So who sets the first of them changes
-/// what every write touches.
+/// A write by an ordinary user clears such bits of a file, and so writes the mode of a file that has some. So a call that sets the first of
+/// them changes what every later write touches.
 fn mode_change(object: ObjectId, mode: u32, to: Option<u64>) -> Vec<Access> {
     let sets_bits = to.is_some_and(|to| to & u64::from(BITS) != 0);
     let same = to.is_some_and(|to| (to ^ u64::from(mode)) & 0o7777 == 0) && !sets_bits;
@@ -65,7 +65,7 @@ fn mode_change(object: ObjectId, mode: u32, to: Option<u64>) -> Vec<Access> {
     [Access::write(Location::Mode(object))].into_iter().chain(written).collect()
 }
 
-/// What setting the flags of an object does. From then on the kernel may refuse a change of it, also to a process that has it open.
+/// What setting the flags of an object does. From then on the kernel may refuse a change of it, even to a process that has it open.
 pub(super) fn flags_change(object: ObjectId) -> Vec<Access> {
     let of = [Location::Mode(object), Location::Status(object), Location::Attributes(object), whole(object)];
     of.map(Access::write).into()
@@ -76,7 +76,7 @@ impl Decoder<'_> {
     /// sees of these changes those that it must know of anyway, and depends on no others: an interpreter looks at a directory each
     /// time it looks for a module.
     ///
-    /// So it is with the times of a FIFO, which a write into it changes: an interpreter looks at the status of whatever it opens.
+    /// The same holds for the times of a FIFO, which a write into it changes: an interpreter looks at the status of whatever it opens.
     fn looks_at(&self, object: ObjectId, is_fifo: bool) -> Vec<Access> {
         let status = Access::read(Location::Status(object));
         let sees_times = self.caller.has_slept || !self.world.objects.is_directory(object);
@@ -230,7 +230,7 @@ impl Decoder<'_> {
     pub(super) fn attribute_of(&mut self, number: i32, name: u64, changes: bool) -> Meant {
         let (description, object) = self.description(number)?;
         let with_mode = self.goes_with_mode(name);
-        // A mode may forbid it, also by a descriptor.
+        // The mode may forbid it, even by a descriptor.
         let checked = self.world.rights.are_checked(self.caller.process);
         let permitted = (!with_mode && (changes || checked)).then(|| Access::read(Location::Mode(object)));
         let accesses = permitted.into_iter().chain(attribute(object, with_mode, changes)).collect();
@@ -331,7 +331,7 @@ impl Decoder<'_> {
         Ok(self.hold(Some(description.path().to_owned()), words, accesses, Action::None))
     }
 
-    /// What a change of what a file holds does to its mode, by its status: the bits of set-user-ID and set-group-ID are cleared.
+    /// How a change of its content changes the mode of a file with this status: the bits of set-user-ID and set-group-ID are cleared.
     pub(super) fn clears_bits(&self, object: ObjectId, status: &FileStat) -> Option<Access> {
         let is_file = status.st_mode & libc::S_IFMT == libc::S_IFREG;
         let clears =
@@ -339,7 +339,7 @@ impl Decoder<'_> {
         clears.then(|| Access::write(Location::Mode(object)))
     }
 
-    /// What the file system says of the file that a descriptor is of, for calls that ask again and again.
+    /// The same as `file_status`, but cheaper: for calls that are made again and again.
     pub(super) fn status_of_file(&self, number: i32) -> Result<FileStat, Early> {
         let by_path = || {
             // By the path that it was opened by, where the same object still stands there: cheaper than by way of the task.
@@ -400,7 +400,7 @@ impl Decoder<'_> {
         Ok(match fraction.cast_signed() {
             libc::UTIME_NOW => Asked::Now,
             libc::UTIME_OMIT => Asked::Leave,
-            // What is before 1970 is of then.
+            // A time before 1970 counts as 1970.
             _ if seconds.cast_signed() < 0 => Asked::At(0),
             _ => Asked::At(seconds.saturating_mul(1_000_000_000).saturating_add(fraction)),
         })

@@ -109,7 +109,9 @@ impl Decoder<'_> {
         let room = room.filter(|room| *room == 0 || alone);
         let fits = self.world.streams.is_sure_to_fit(end, length);
         let action = Action::Through { end, written, length: moved, packet, room, fits, waits };
-        Ok(Decision::Hold(Held { operation, action }))
+        let is_read = !written || self.world.streams.is_read(end);
+        let why_not = (!is_read).then_some("bytes sent where nobody has the other end open");
+        Ok(self.refused(Decision::Hold(Held { operation, action }), why_not))
     }
 
     /// `poll`, of entries of eight bytes, the descriptor first.

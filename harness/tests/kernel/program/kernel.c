@@ -12,8 +12,8 @@
  *     msg:TEXT  msg%N            struct msghdr of one part
  *     poll:FD,EVENTS  times:SECONDS (of both)  iov:TEXT  iov%N  at:OFFSET (a pointer)  un:PATH  how:FLAGS,MODE  int:N  utime:SECONDS
  *
- * A line `catch SIGNAL` is no call: from the beginning of the process on this signal is caught, and in the end it is said how often. (When it
- * came is not: under `cooks` a handler runs in front of an operation, and not every call is one.)
+ * A line `catch SIGNAL` is no call: the process catches this signal from its beginning on, and prints at its end whether it came. (Not when:
+ * under `cooks` a handler runs in front of an operation, and not every call is one. Nor how often: a signal that waits comes once.)
  *
  * `kernel run FILE [ID ...]` makes the calls of a script and prints what they gave, the processes having these ids; `kernel all` is the
  * reference (reference.c). */
@@ -327,13 +327,12 @@ int is_catch(const char *line) {
 
 static int own_caught;
 volatile int *caught = &own_caught;
-/* Whether all is printed but signals that come now. */
+/* Whether all is printed, except for signals that come now. */
 static int is_printed;
 
 static void on_signal(int number) {
     (void)number;
-    ++*caught;
-    if (is_printed && write(1, CAUGHT, sizeof CAUGHT - 1) < 0) _exit(97);
+    if (!(*caught)++ && is_printed && write(1, CAUGHT, sizeof CAUGHT - 1) < 0) _exit(97);
 }
 
 void catch_signal(const char *line) {
@@ -352,7 +351,7 @@ static int run(const char *path) {
     for (char *rest = source, *line; (line = strsep(&rest, "\n"));)
         if (is_catch(line)) catch_signal(line);
         else if (*line) make_call(line, &out);
-    for (int i = 0; i < *caught; i++) say(&out, CAUGHT);
+    if (*caught) say(&out, CAUGHT);
     is_printed = 1;
     if (out.length && write(1, output, out.length) != (long)out.length) return 98;
     return 0;

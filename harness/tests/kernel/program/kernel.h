@@ -29,7 +29,7 @@ extern long registers[REGISTERS];
 int is_catch(const char *line);
 /* Has a signal caught from now on. */
 void catch_signal(const char *line);
-/* How often one was caught, and what is said of each time. */
+/* How often a signal was caught, and what is printed for each time. */
 extern volatile int *caught;
 #define CAUGHT "caught;"
 /* The ids of the processes. */

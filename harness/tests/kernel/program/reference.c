@@ -38,7 +38,7 @@ struct told {
 
 struct child {
     int pid, tokens, next, split, signal;
-    /* One that is dying was killed, and is there until it is waited for. */
+    /* A child that is dying was killed, and stays until it is waited for. */
     enum { IDLE, BLOCKED, DYING, OVER } state;
     struct script script;
     struct told *told;
@@ -229,7 +229,7 @@ static int settle(struct child *one) {
 static void settle_others(void) {
     for (int i = 0; i < count; i++)
         if (children[i].state == BLOCKED && settle(&children[i])) i = -1;
-    /* A signal has made its target runnable before its sender is behind the call. */
+    /* A signal makes its target runnable before the sender's call returns. */
     for (int i = 0; with_signals && i < count; i++) {
         char state = 'R';
         while (children[i].state == IDLE && state != 'S' && state != 'Z') {
@@ -330,7 +330,7 @@ static const char *outcome(void) {
         else if (children[i].state != OVER) say(&observed, "waits|");
         else {
             say(&observed, "%s", children[i].told->output);
-            for (int times = 0; times < children[i].told->caught; times++) say(&observed, CAUGHT);
+            if (children[i].told->caught) say(&observed, CAUGHT);
             say(&observed, "|");
         }
     }

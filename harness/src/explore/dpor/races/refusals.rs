@@ -5,8 +5,8 @@
 //! operation that took the lock.
 //!
 //! An event can take a refusal away: another process of the cycle is refused, or the lock is released. Such an event can also come after
-//! the refusal, though the process that was held at the refusal has done something else instead. So a refusal that is held before such an
-//! event is the end of races, too.
+//! the refusal, though in this execution the process that was held at it does something else instead. So a refusal that is held before such
+//! an event is the end of races, too.
 
 use std::borrow::Cow;
 
